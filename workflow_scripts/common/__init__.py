@@ -1,0 +1,1 @@
+"""What several stages share: volumes, transforms, tables, the case sheet, command lines."""

@@ -1,0 +1,49 @@
+"""The frame around every command line: logging, thread counts, errors told in one line."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from workflow_scripts.common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def add_case(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cohort`` and ``--case``, which name the case in every message."""
+    parser.add_argument("--cohort", required=True, help="cohort of the case, as in the case sheet")
+    parser.add_argument("--case", required=True, help="case, as in the case sheet")
+
+
+def run(main: Main, argv: Sequence[str] | None = None) -> None:
+    """Run ``main`` with logging to standard error and exit with its status.
+
+    An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
+    exit status 1. Any other exception keeps its traceback: it is a fault of ours.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        main(arguments)
+    except InputError as error:
+        log.error("%s%s", _case_prefix(arguments), error)
+        raise SystemExit(1) from None
+
+
+def _case_prefix(arguments: Sequence[str]) -> str:
+    named, _ = _case_parser().parse_known_args(arguments)
+    return f"Case {named.cohort}/{named.case}: " if named.case else ""
+
+
+def _case_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--cohort")
+    parser.add_argument("--case")
+    return parser

@@ -1,0 +1,76 @@
+"""Which files make up "run up to this stage", for the named targets of the workflow."""
+
+from workflow_scripts.common.study import Case, Study
+
+
+def stage_files(study: Study, stage: str) -> list[str]:
+    """Return the files that the target ``all_<stage>`` asks for, below the study's output folder.
+
+    Each stage asks only for its own files; what they need comes through the rules. A study without cases asks for
+    nothing.
+    """
+    if not study.cases:
+        return []
+    out = study.config["outdir"]
+    return [f"{out}/{path}" for path in _STAGES[stage](study)]
+
+
+def _folder(stage: str, case: Case) -> str:
+    return f"{stage}/{case.cohort}/{case.case}"
+
+
+def _ingest(study: Study) -> list[str]:
+    return [
+        f"{_folder('ingest', case)}/{image}.nii.gz"
+        for case in study.cases
+        for image in ("ncct", *case.mri_modality, *(["lesion"] if case.lesion else []))
+    ]
+
+
+def _preprocess(study: Study) -> list[str]:
+    return [
+        f"{_folder('preprocess', case)}/{name}"
+        for case in study.cases
+        for name in (
+            *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "qc.json"),
+            *(f"registered_{modality}.nii.gz" for modality in case.mri_modality),
+            *(["lesion.nii.gz"] if case.lesion else []),
+        )
+    ]
+
+
+def _split(_: Study) -> list[str]:
+    return ["split/splits.tsv", "split/balance.tsv", "split/leakage.json"]
+
+
+def _pretrain(study: Study) -> list[str]:
+    return [f"pretrain/{name}/encoder.pt" for name in study.pretrainings]
+
+
+def _finetune(study: Study) -> list[str]:
+    return [f"finetune/{arm}/seed-{seed}/checkpoint.pth" for arm in study.arms for seed in study.seeds]
+
+
+def _segment(study: Study) -> list[str]:
+    cases = study.in_cohorts(study.config["run"]["segment"])
+    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for arm in study.arms for case in cases]
+
+
+def _evaluate(_: Study) -> list[str]:
+    return [f"evaluate/{name}.tsv" for name in ("scores", "summary", "comparisons", "agreement")]
+
+
+def _report(study: Study) -> list[str]:
+    return ["report/index.html", *_segment(study)]
+
+
+_STAGES = {
+    "ingest": _ingest,
+    "preprocess": _preprocess,
+    "split": _split,
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "segment": _segment,
+    "evaluate": _evaluate,
+    "report": _report,
+}

@@ -1,0 +1,134 @@
+"""Three-dimensional images with world coordinates.
+
+Arrays are in the order (x, y, z) of nibabel; an affine maps voxel indices to world coordinates RAS+ in mm. World
+coordinates decide everything: two images are compared, resampled and overlaid through their affines, never by array.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import replacing
+
+GRID_TOLERANCE_MM = 1e-3
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image: ``data`` of shape (x, y, z) and ``affine`` 4×4, voxel index to RAS+ in mm (shear allowed)."""
+
+    data: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Distance in mm between neighbouring voxels along each array axis, shape (3,)."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in mL."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
+
+    def with_data(self, data: np.ndarray) -> "Volume":
+        """Return another image on the same grid."""
+        if data.shape != self.data.shape:
+            raise ValueError(f"shape {data.shape} does not fit the grid {self.data.shape}")
+        return Volume(data, self.affine)
+
+
+def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
+    """Read a three-dimensional NIfTI file.
+
+    Raises `InputError` when the file cannot be read, is not 3-D, holds NaN or infinity, or has a singular affine.
+    """
+    path = Path(path)
+    try:
+        image = nib.load(path)
+        data = np.asarray(image.dataobj)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(f"{path.name} cannot be read as NIfTI ({error}).", "convert or copy the file again.") from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3:
+        raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
+    if not np.isfinite(data).all():
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+    affine = np.asarray(image.affine, float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(f"{path.name} has a singular affine.", "export the image with its geometry.")
+    return Volume(data.astype(dtype), affine)
+
+
+def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> None:
+    """Write NIfTI under a temporary name, then rename; the same volume gives the same bytes.
+
+    Integer types are rounded first. nibabel's gzip header carries no time stamp.
+    """
+    data = volume.data
+    if dtype is not None:
+        data = np.rint(data).astype(dtype) if np.issubdtype(dtype, np.integer) else data.astype(dtype)
+    image = nib.Nifti1Image(data, volume.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(volume.affine, code=1)
+    image.set_qform(volume.affine, code=0)
+    with replacing(path) as temporary:
+        nib.save(image, temporary)
+
+
+def to_ras(volume: Volume) -> Volume:
+    """Flip and swap the array axes so that they run closest to right, anterior, superior."""
+    image = nib.as_closest_canonical(nib.Nifti1Image(volume.data, volume.affine))
+    return Volume(np.asarray(image.dataobj), np.asarray(image.affine, float))
+
+
+def same_grid(first: Volume, second: Volume) -> bool:
+    """Say whether two images share shape and affine (within 1e-3 mm)."""
+    return first.data.shape == second.data.shape and bool(
+        np.allclose(first.affine, second.affine, rtol=0, atol=GRID_TOLERANCE_MM)
+    )
+
+
+def require_same_grid(first: Volume, second: Volume, first_name: str, second_name: str) -> None:
+    """Raise `InputError` when two images that must share a grid do not."""
+    if not same_grid(first, second):
+        raise InputError(
+            f"{second_name} {second.data.shape} is not on the grid of {first_name} {first.data.shape} "
+            "(shape or affine differ).",
+            f"give {second_name} on the grid of {first_name}, or correct lesion_space in the case sheet.",
+        )
+
+
+def resample(
+    volume: Volume,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    *,
+    order: int,
+    background: float,
+    to_source: np.ndarray | None = None,
+) -> Volume:
+    """Sample an image on another grid.
+
+    Parameters
+    ----------
+    shape, affine
+        the wanted grid; RAS+, mm
+    order
+        1 for linear interpolation, 0 for nearest neighbour (masks)
+    background
+        value outside the image
+    to_source
+        4×4 affine from world coordinates of the wanted grid to those of ``volume`` (RAS+, mm); identity by default
+    """
+    world = np.eye(4) if to_source is None else to_source
+    index = np.linalg.inv(volume.affine) @ world @ affine
+    data = volume.data if order == 0 else volume.data.astype(np.float32, copy=False)
+    sampled = ndimage.affine_transform(
+        data, index[:3, :3], index[:3, 3], output_shape=shape, order=order, mode="constant", cval=background
+    )
+    return Volume(sampled, np.asarray(affine, float))
