@@ -149,7 +149,9 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
 
 
 def _load_schema(name: str) -> dict[str, Any]:
-    return yaml.load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml.load(
+        (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )
 
 
 def _validate_config(config: Mapping[str, Any], files: Sequence[Path | str]) -> None:
@@ -169,11 +171,9 @@ def _file_with_key(files: Sequence[Path | str], path: Sequence[str | int]) -> st
     for file in reversed(files):
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
         for part in path:
-            if isinstance(content, Mapping) and part in content:
+            try:
                 content = content[part]
-            elif isinstance(content, list) and isinstance(part, int) and part < len(content):
-                content = content[part]
-            else:
+            except (KeyError, IndexError, TypeError):
                 break
         else:
             return str(file)
@@ -224,7 +224,9 @@ def _case_of_row(
         raise refuse(str(error.absolute_path[0]), _allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
     if len(mri) != len(modalities) or len(set(modalities)) != len(modalities):
-        raise refuse("mri_modality", f"{row['mri_modality']!r} must name a different modality for each of {len(mri)} mri.")
+        raise refuse(
+            "mri_modality", f"{row['mri_modality']!r} must name a different modality for each of {len(mri)} mri."
+        )
     if row["lesion"] and row["lesion_space"] == "":
         raise refuse("lesion_space", "'' is not allowed with a lesion; allowed: 'ncct', 'mri'.")
     if row["lesion_space"] == "mri" and not mri:
@@ -232,7 +234,9 @@ def _case_of_row(
     stripped = _split(row["stripped"])
     surplus = set(stripped) - {"ncct", *modalities}
     if surplus:
-        raise refuse("stripped", f"{sorted(surplus)} are not images of this row; allowed: ncct, {', '.join(modalities)}.")
+        raise refuse(
+            "stripped", f"{sorted(surplus)} are not images of this row; allowed: ncct, {', '.join(modalities)}."
+        )
     paths = {"ncct": (row["ncct"],), "mri": mri, "lesion": _split(row["lesion"])}
     joined = {column: tuple(str(folder / path) for path in given) for column, given in paths.items()}
     if check_paths and not row["exclude"]:

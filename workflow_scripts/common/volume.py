@@ -51,7 +51,9 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
         image = nib.load(path)
         data = np.asarray(image.dataobj)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"{path.name} cannot be read as NIfTI ({error}).", "convert or copy the file again.") from error
+        raise InputError(
+            f"{path.name} cannot be read as NIfTI ({error}).", "convert or copy the file again."
+        ) from error
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3:

@@ -1,0 +1,24 @@
+"""The frame of the command lines: a user's fault is one line that names the case."""
+
+import logging
+
+import pytest
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.errors import InputError
+
+
+def refuse(_: object) -> None:
+    raise InputError("the folder holds no DICOM file.", "correct the path.")
+
+
+def test_a_users_fault_names_case_problem_and_remedy_without_a_traceback(caplog):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as stop:
+        run(refuse, ["--cohort", "AISD", "--case", "A01", "--ncct", "x"])
+    assert stop.value.code == 1
+    assert caplog.messages == ["Case AISD/A01: the folder holds no DICOM file. Remedy: correct the path."]
+
+
+def test_our_own_faults_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda _: 1 / 0, [])
