@@ -1,0 +1,51 @@
+"""One set of versions: the conda environments hold the pins of requirements.txt, and every rule names one."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Return versions by normalised package name; anything but an exact pin is an error."""
+    found = {}
+    for line in lines:
+        match = re.fullmatch(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9_.!]+)", line)
+        assert match, f"not an exact pin: {line!r}"
+        found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
+    return found
+
+
+def required() -> dict[str, str]:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return pins([line for line in lines if line and not line.startswith("#")])
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_pins_what_requirements_pin(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    *conda, pip = environment["dependencies"]
+    assert all(re.fullmatch(r"[a-z-]+=[0-9.]+", line) for line in conda)
+    for name, version in pins(pip["pip"]).items():
+        assert required()[name] == version, name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_every_rule_that_runs_a_tool_names_its_environment(path):
+    rules = re.split(r"^\s*rule\b", path.read_text(), flags=re.MULTILINE)[1:]
+    known = {environment.name for environment in ENVIRONMENTS}
+    for rule in rules:
+        if "shell:" not in rule:
+            continue
+        named = re.search(r'conda:\s*"\.\./envs/([a-z]+\.yaml)"', rule)
+        assert named and named[1] in known, rule.splitlines()[0]
+
+
+def test_no_registry_host_and_no_local_path_is_named():
+    for path in [ROOT / "requirements.txt", *ENVIRONMENTS]:
+        assert not re.search(r"https?://|index-url|find-links|file:", path.read_text())
