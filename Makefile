@@ -25,4 +25,4 @@ lint: setup
 	python -m snakemake --lint --configfile profiles/demo/study.yaml
 
 bench: setup
-	python -m pytest tests/benchmarks --override-ini=python_files='bench_*.py' -s
+	python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -s

@@ -1,0 +1,35 @@
+"""How tests run the workflow: as a user would, in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "profiles" / "demo"
+
+
+def snakemake(directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run snakemake on this workflow in a working directory; standard error joins standard output."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    result = subprocess.run(
+        [*command, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False
+    )
+    if check and result.returncode:
+        raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{result.stdout[-6000:]}")
+    return result
+
+
+def demo_arguments(*config: str) -> list[str]:
+    """Arguments that choose the demo's study, wherever the working directory is."""
+    return ["--configfile", str(DEMO / "study.yaml"), "--config", f"cases={DEMO / 'cases.tsv'}", *config, "--cores", "2"]
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """Read the table of jobs that snakemake prints."""
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", output, flags=re.DOTALL)
+    if not table:
+        return {}
+    return {name: int(count) for name, count in re.findall(r"^(\S+) +(\d+)$", table[1], flags=re.MULTILINE)}
