@@ -1,0 +1,1 @@
+"""Scores of segmentations against reference masks, and the statistics over them."""
