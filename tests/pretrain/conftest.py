@@ -1,0 +1,158 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from scipy import ndimage
+
+from workflow_scripts.common.files import write_json, write_tsv
+from workflow_scripts.pretrain.cohort import describe_scan
+from workflow_scripts.pretrain.settings import parse_settings
+
+BACKGROUND = -3.0
+SHAPE = (20, 28, 24)
+ARCHITECTURE = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+    "arch_kwargs": {
+        "n_stages": 3,
+        "features_per_stage": [4, 8, 12],
+        "conv_op": "torch.nn.modules.conv.Conv3d",
+        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+        "n_conv_per_stage": [2, 2, 2],
+        "n_conv_per_stage_decoder": [2, 2],
+        "conv_bias": True,
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    },
+    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+}
+RESIDUAL = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+    "arch_kwargs": {
+        **{k: v for k, v in ARCHITECTURE["arch_kwargs"].items() if k != "n_conv_per_stage"},
+        "n_blocks_per_stage": [1, 1, 2],
+        "n_conv_per_stage_decoder": [1, 1],
+    },
+    "_kw_requires_import": ARCHITECTURE["_kw_requires_import"],
+}
+SETTINGS = {
+    "pretraining": "ALL-SA",
+    "image_set": "ALL",
+    "channels": ["ncct"],
+    "symmetry": True,
+    "seed": 7,
+    "splits": ["train"],
+    "epochs": 2,
+    "samples_per_epoch": 16,
+    "batch_size": 4,
+    "patch_size": [6, 12, 12],
+    "slab_slices": 9,
+    "independent_z": False,
+    "parent_scale": [1.4, 1.8],
+    "view_scale": [0.8, 1.2],
+    "min_brain_fraction": 0.4,
+    "max_draws": 10,
+    "symmetry_probability": 0.7,
+    "augmentation": {
+        "noise": {"probability": 1.0, "variance": [0.0, 0.1]},
+        "blur": {"probability": 0.8, "sigma_voxels": [0.1, 2.0]},
+        "multiplicative_brightness": {"probability": 0.8, "factor": [0.75, 1.25]},
+        "additive_brightness": {"probability": 0.8, "sigma": 0.4},
+        "contrast": {"probability": 1.0, "factor": [0.75, 1.25]},
+        "gamma": {"probability": 0.8, "exponent": [0.7, 1.5]},
+        "mirror": {"probability": 0.5},
+    },
+    "head": {"hidden": 32, "bottleneck": 16, "prototypes": 64},
+    "centre_momentum": 0.9,
+    "student_temperature": 0.1,
+    "teacher_temperature": {"start": 0.04, "end": 0.07, "warmup_epochs": 10},
+    "teacher_momentum": {"start": 0.99, "end": 1.0},
+    "optimiser": {
+        "learning_rate": 1.0e-3,
+        "min_learning_rate_ratio": 0.1,
+        "warmup_epochs": 1,
+        "weight_decay": {"start": 0.04, "end": 1.0e-5},
+        "clip_gradient": 3.0,
+        "frozen_last_layer_epochs": 1,
+    },
+    "validation_samples": 6,
+    "rankme_samples": 10,
+    "precision": "auto",
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def architecture():
+    return ARCHITECTURE
+
+
+@pytest.fixture(params=[ARCHITECTURE, RESIDUAL], ids=["plain", "residual"])
+def any_architecture(request):
+    return request.param
+
+
+@pytest.fixture
+def mapping():
+    return json.loads(json.dumps(SETTINGS))
+
+
+@pytest.fixture
+def make_settings():
+    def make(**changes):
+        return parse_settings(json.loads(json.dumps(SETTINGS)) | changes)
+
+    return make
+
+
+def head(seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """A brain-like ellipsoid with smooth texture, (C, z, y, x) and its mask (z, y, x)."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij"))
+    brain = ((grid / np.array([0.9, 0.85, 0.8]).reshape(3, 1, 1, 1)) ** 2).sum(0) < 1
+    texture = ndimage.gaussian_filter(rng.normal(size=(channels, *SHAPE)), (0, 2, 2, 2)) * 12
+    image = np.where(brain, texture.clip(-2.5, 2.5), BACKGROUND).astype(np.float32)
+    return image, brain
+
+
+@pytest.fixture
+def make_scan():
+    def make(seed=0, channels=1, split="train"):
+        image, brain = head(seed, channels)
+        return describe_scan(f"A/c{seed}", split, image, brain, image[..., ::-1].copy())
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """Write a dataset folder as rule pretrain_dataset lays it out."""
+
+    def make(splits=("train",) * 6 + ("validation",) * 2 + ("test",), channels=1, folder="dataset") -> Path:
+        root = tmp_path / folder
+        for name in ("arrays", "companions"):
+            (root / name).mkdir(parents=True)
+        rows = []
+        for number, split in enumerate(splits):
+            image, brain = head(number, channels)
+            key = f"A__c{number}"
+            layout = {"chunks": (1, 8, 16, 16), "blocks": (1, 4, 8, 8)}
+            for place, data in (("arrays", image), ("companions", image[..., ::-1])):
+                nnUNetDatasetBlosc2.save_case(data, brain[None].astype(np.int8), {}, str(root / place / key), **layout)
+            rows.append({"cohort": "A", "case": f"c{number}", "split": split, "key": key})
+        write_tsv(root / "cases.tsv", rows, ("cohort", "case", "split", "key"))
+        write_json(root / "plans.json", {"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}})
+        return root
+
+    return make

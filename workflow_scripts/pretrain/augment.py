@@ -1,0 +1,140 @@
+"""Augmentations of a batch of views, in three dimensions, as tensor operations on the training device.
+
+Arrays have the shape (V, C, z, y, x): V views of C channels. Intensity parameters have the shape (V, C), so that each
+view and channel has its own; mirroring is shared by the channels of a view. A parameter that the draw left out is the
+one that changes nothing (standard deviation 0, factor 1, shift 0, exponent 1). Order, ranges and probabilities: paper
+3.4.1 with the values of the authors' code, which applied blur and shift slice by slice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workflow_scripts.pretrain.settings import Settings
+
+BLUR_TRUNCATE = 4.0
+EPSILON = 1e-7
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What `augment` does to each view, in host memory.
+
+    All are (V, C) but ``mirror``, bool (V, 3) for z, y, x, and ``noise_seed`` (V,).
+    """
+
+    noise_seed: Tensor
+    noise_sigma: Tensor
+    blur_sigma: Tensor
+    factor: Tensor
+    shift: Tensor
+    contrast: Tensor
+    exponent: Tensor
+    mirror: Tensor
+
+
+def draw_parameters(settings: Settings, rng: np.random.Generator) -> Parameters:
+    """Draw the parameters of one view (V = 1)."""
+    given, shape = settings.augmentation, (1, len(settings.channels))
+
+    def chosen(name: str, values: np.ndarray, neutral: float) -> Tensor:
+        drawn = rng.random(shape) < given[name]["probability"]
+        return torch.from_numpy(np.where(drawn, values, neutral).astype(np.float32))
+
+    return Parameters(
+        noise_seed=torch.from_numpy(rng.integers(2**62, size=1)),
+        noise_sigma=chosen("noise", np.sqrt(rng.uniform(*given["noise"]["variance"], shape)), 0),
+        blur_sigma=chosen("blur", rng.uniform(*given["blur"]["sigma_voxels"], shape), 0),
+        factor=chosen(
+            "multiplicative_brightness", rng.uniform(*given["multiplicative_brightness"]["factor"], shape), 1
+        ),
+        shift=chosen("additive_brightness", rng.normal(0, given["additive_brightness"]["sigma"], shape), 0),
+        contrast=chosen("contrast", rng.uniform(*given["contrast"]["factor"], shape), 1),
+        exponent=chosen("gamma", rng.uniform(*given["gamma"]["exponent"], shape), 1),
+        mirror=torch.from_numpy(rng.random((1, 3)) < given["mirror"]["probability"]),
+    )
+
+
+def stack_parameters(parts: Sequence[Parameters]) -> Parameters:
+    """Join the parameters of single views into those of a batch."""
+    return Parameters(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Parameters)})
+
+
+def augment(views: Tensor, parameters: Parameters) -> Tensor:
+    """Apply all augmentations to views (V, C, z, y, x)."""
+    views = add_noise(views, parameters.noise_sigma, parameters.noise_seed)
+    views = blur(views, parameters.blur_sigma)
+    views = views * _like(parameters.factor, views) + _like(parameters.shift, views)
+    views = change_contrast(views, parameters.contrast)
+    views = change_gamma(views, parameters.exponent)
+    return mirror(views, parameters.mirror)
+
+
+def add_noise(views: Tensor, sigma: Tensor, seeds: Tensor) -> Tensor:
+    """Add Gaussian noise of standard deviation ``sigma`` (V, C); each view's noise depends only on its own seed."""
+    generator = torch.Generator(device=views.device)
+    noise = torch.empty_like(views)
+    for view, seed in zip(noise, seeds.tolist(), strict=True):
+        view.normal_(generator=generator.manual_seed(seed))
+    return views + noise * _like(sigma, views)
+
+
+def blur(views: Tensor, sigma: Tensor) -> Tensor:
+    """Filter with an isotropic Gaussian of ``sigma`` (V, C) voxels along z, y and x.
+
+    Edges are reflected (half-sample symmetric) and the kernel ends at 4 sigma, as in `scipy.ndimage.gaussian_filter`.
+    One matrix an axis and image holds kernel and reflection, so that the batch is three matrix products.
+    """
+    shape = views.shape
+    z, y, x = shape[2:]
+    radius = int(BLUR_TRUNCATE * float(sigma.max()) + 0.5)
+    if radius == 0:
+        return views
+    images, widths = views.reshape(-1, z, y, x), sigma.reshape(-1).to(views.device)
+    images = (images.reshape(-1, z * y, x) @ _blur_matrix(widths, x, radius).mT).reshape(-1, z, y, x)
+    images = _blur_matrix(widths, y, radius)[:, None] @ images
+    return (_blur_matrix(widths, z, radius) @ images.reshape(-1, z, y * x)).reshape(shape)
+
+
+def change_contrast(views: Tensor, factor: Tensor) -> Tensor:
+    """Scale each channel (V, C) around its mean and clamp it to the range it had."""
+    mean = views.mean((2, 3, 4), keepdim=True)
+    low, high = views.amin((2, 3, 4), keepdim=True), views.amax((2, 3, 4), keepdim=True)
+    return ((views - mean) * _like(factor, views) + mean).clamp(low, high)
+
+
+def change_gamma(views: Tensor, exponent: Tensor) -> Tensor:
+    """Raise each channel (V, C), scaled to 0..1, to ``exponent`` and restore its mean and standard deviation."""
+    axes = (2, 3, 4)
+    mean, deviation = views.mean(axes, keepdim=True), views.std(axes, correction=0, keepdim=True)
+    low, high = views.amin(axes, keepdim=True), views.amax(axes, keepdim=True)
+    bent = ((views - low) / (high - low + EPSILON)) ** _like(exponent, views)
+    scale = deviation / (bent.std(axes, correction=0, keepdim=True) + EPSILON)
+    return (bent - bent.mean(axes, keepdim=True)) * scale + mean
+
+
+def mirror(views: Tensor, axes: Tensor) -> Tensor:
+    """Reverse the spatial axes marked in ``axes`` (V, 3) of each view, all channels alike."""
+    marked = axes.to(views.device).reshape(-1, 3, 1, 1, 1, 1)
+    for axis in range(3):
+        views = torch.where(marked[:, axis], views.flip(2 + axis), views)
+    return views
+
+
+def _like(values: Tensor, views: Tensor) -> Tensor:
+    return values.to(views.device)[:, :, None, None, None]
+
+
+def _blur_matrix(sigma: Tensor, length: int, radius: int) -> Tensor:
+    """Return (N, length, length): row i weighs the voxels of a line for voxel i, one matrix for each ``sigma`` (N,)."""
+    taps = torch.arange(-radius, radius + 1, device=sigma.device)
+    inside = taps.abs() <= (BLUR_TRUNCATE * sigma[:, None] + 0.5).floor()
+    weights = torch.where(inside, torch.exp(-0.5 * (taps / sigma[:, None].clamp_min(EPSILON)) ** 2), 0)
+    weights = weights / weights.sum(1, keepdim=True)
+    position = (torch.arange(length, device=sigma.device)[:, None] + taps) % (2 * length)
+    source = torch.minimum(position, 2 * length - 1 - position)
+    landing = torch.nn.functional.one_hot(source, length).to(sigma.dtype)
+    return torch.einsum("nt,itj->nij", weights, landing)

@@ -1,0 +1,49 @@
+"""Values that change during training (paper 3.4, 3.4.2), as functions of step or epoch, both counted from 0."""
+
+import math
+from dataclasses import dataclass
+
+from workflow_scripts.pretrain.settings import Settings
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """What one optimiser step uses."""
+
+    learning_rate: float
+    weight_decay: float
+    teacher_momentum: float
+    teacher_temperature: float
+
+
+def cosine(start: float, end: float, step: int, steps: int) -> float:
+    """Half a cosine from ``start`` at step 0 towards ``end`` at step ``steps``."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
+
+
+def linear(start: float, end: float, step: int, steps: int) -> float:
+    """Straight line from ``start`` at step 0 to ``end`` at step ``steps`` - 1, ``end`` ever after."""
+    return end if step >= steps - 1 else start + (end - start) * step / (steps - 1)
+
+
+def learning_rate(base: float, final: float, step: int, steps: int, warmup_steps: int) -> float:
+    """Linear warm-up from 0 to ``base``, then cosine to ``final`` (paper 3.4.2)."""
+    if step < warmup_steps:
+        return linear(0.0, base, step, warmup_steps)
+    return cosine(base, final, step - warmup_steps, steps - warmup_steps)
+
+
+def values_at(settings: Settings, step: int) -> StepValues:
+    """Return the values of one step of a pretraining; the teacher's temperature changes with the epoch, as in DINO."""
+    optimiser, temperature = settings.optimiser, settings.teacher_temperature
+    warmup = min(optimiser.warmup_epochs, settings.epochs) * settings.steps_per_epoch
+    base = optimiser.learning_rate
+    decay, momentum = optimiser.weight_decay, settings.teacher_momentum
+    return StepValues(
+        learning_rate=learning_rate(base, base * optimiser.min_learning_rate_ratio, step, settings.steps, warmup),
+        weight_decay=cosine(decay.start, decay.end, step, settings.steps),
+        teacher_momentum=cosine(momentum.start, momentum.end, step, settings.steps),
+        teacher_temperature=linear(
+            temperature.start, temperature.end, step // settings.steps_per_epoch, temperature.warmup_epochs
+        ),
+    )

@@ -1,0 +1,141 @@
+"""The settings of one pretraining: what its ``settings.yaml`` holds."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from workflow_scripts.common.errors import InputError
+
+PATCH_AXES = "z, y, x"
+
+
+@dataclass(frozen=True)
+class Span:
+    """First and last value of a cosine schedule."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """First and last value of a linear ramp and its length in epochs."""
+
+    start: float
+    end: float
+    warmup_epochs: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """Sizes of a projection head: hidden units, output of the MLP, number of prototypes K (paper 3.4)."""
+
+    hidden: int
+    bottleneck: int
+    prototypes: int
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW and its schedules (paper 3.4.2); ``clip_gradient`` is a norm or None."""
+
+    learning_rate: float
+    min_learning_rate_ratio: float
+    warmup_epochs: int
+    weight_decay: Span
+    clip_gradient: float | None
+    frozen_last_layer_epochs: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One pretraining: its entry under ``pretrainings`` and the section ``pretrain`` of the configuration.
+
+    Sizes are in voxels in the order (z, y, x); ``augmentation`` maps each augmentation's name to its values.
+    """
+
+    pretraining: str
+    image_set: str
+    channels: tuple[str, ...]
+    symmetry: bool
+    seed: int
+    splits: tuple[str, ...]
+    epochs: int
+    samples_per_epoch: int
+    batch_size: int
+    patch_size: tuple[int, int, int]
+    slab_slices: int
+    independent_z: bool
+    parent_scale: tuple[float, float]
+    view_scale: tuple[float, float]
+    min_brain_fraction: float
+    max_draws: int
+    symmetry_probability: float
+    augmentation: Mapping[str, Mapping[str, Any]]
+    head: Head
+    centre_momentum: float
+    student_temperature: float
+    teacher_temperature: Ramp
+    teacher_momentum: Span
+    optimiser: Optimiser
+    validation_samples: int
+    rankme_samples: int
+    precision: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return self.samples_per_epoch // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the settings as plain mappings, lists and scalars."""
+        return _plain(asdict(self))
+
+
+def parse_settings(mapping: Mapping[str, Any]) -> Settings:
+    """Turn the content of a settings file into `Settings`.
+
+    Raises `InputError` when a key is missing or unknown or when values contradict each other.
+    """
+    settings = _build(Settings, mapping, "settings")
+    if settings.samples_per_epoch < settings.batch_size or settings.samples_per_epoch % settings.batch_size:
+        raise InputError(
+            f"samples_per_epoch {settings.samples_per_epoch} is not a multiple of batch_size {settings.batch_size}.",
+            "change one of the two under `pretrain` in the configuration.",
+        )
+    if settings.slab_slices < settings.patch_size[0]:
+        raise InputError(
+            f"slab_slices {settings.slab_slices} is below the {settings.patch_size[0]} slices of patch_size "
+            f"{list(settings.patch_size)} ({PATCH_AXES}).",
+            "raise pretrain.slab_slices or lower the first number of pretrain.patch_size.",
+        )
+    return settings
+
+
+def _build(kind: type, mapping: Mapping[str, Any], where: str) -> Any:
+    names = {field.name for field in fields(kind)}
+    missing, unknown = sorted(names - set(mapping)), sorted(set(mapping) - names)
+    if missing or unknown:
+        raise InputError(
+            f"In {where}, keys are missing {missing} or unknown {unknown}.",
+            "let rule pretrain_settings write the file.",
+        )
+    hints = get_type_hints(kind)
+    return kind(**{name: _value(hints[name], mapping[name], f"{where}.{name}") for name in names})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind):
+        return _build(kind, value, where)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

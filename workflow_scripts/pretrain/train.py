@@ -1,0 +1,165 @@
+"""The training loop: epochs, monitors and the state between them."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.pretrain.batches import Purpose, batches
+from workflow_scripts.pretrain.checkpoint import StateFile
+from workflow_scripts.pretrain.cohort import Cohort, Scan
+from workflow_scripts.pretrain.monitors import rankme
+from workflow_scripts.pretrain.schedules import values_at
+from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.step import Distillation
+from workflow_scripts.pretrain.student import build_encoder, check_patch
+
+log = logging.getLogger(__name__)
+
+FINITE_CHECK_STEPS = 25
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The teacher's encoder after the last epoch (paper 3.4.2) and one row an epoch of each table."""
+
+    encoder: nn.Module
+    curves: list[Row]
+    rankme: list[Row]
+
+
+def pretrain(
+    cohort: Cohort,
+    architecture: Mapping[str, Any],
+    settings: Settings,
+    device: torch.device,
+    threads: int,
+    state: StateFile,
+) -> Trained:
+    """Train from the state left by an earlier run, or from fresh weights.
+
+    Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
+    loss, empty where there are none.
+
+    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, or the loss is no number.
+    """
+    training, validation = cohort.of_splits(settings.splits), cohort.of_splits(["validation"])
+    if not training:
+        raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
+    check_patch(architecture, settings.patch_size)
+    torch.manual_seed(settings.seed)
+    learner = Distillation(build_encoder(architecture, len(settings.channels)), settings, device)
+    log.info("%d training and %d validation images, %s", len(training), len(validation), device)
+    if settings.rankme_samples < settings.head.bottleneck:
+        log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
+    curves, ranks, first = _resume(learner, state)
+    for epoch in range(first, settings.epochs):
+        started = time.perf_counter()
+        row = train_epoch(learner, training, epoch, threads) | {"epoch": epoch}
+        row |= validate(learner, validation, row["teacher_temperature"], threads)
+        ranks.append({"epoch": epoch} | measure_rank(learner, training, threads))
+        row["seconds"] = time.perf_counter() - started
+        curves.append(row)
+        _report(row, ranks[-1], settings.epochs)
+        state.save({"learner": learner.state_dict(), "curves": curves, "rankme": ranks})
+    return Trained(learner.teacher.encoder, curves, ranks)
+
+
+def train_epoch(learner: Distillation, scans: Sequence[Scan], epoch: int, threads: int) -> Row:
+    """Run the steps of one epoch; returns mean losses, mean entropy and the schedules' values at the last step."""
+    settings = learner.settings
+    losses, entropies = [], []
+    frozen = epoch < settings.optimiser.frozen_last_layer_epochs
+    first = epoch * settings.steps_per_epoch
+    source = batches(scans, settings, Purpose.TRAINING, epoch, settings.samples_per_epoch, threads)
+    for step, batch in enumerate(source, start=first):
+        values = values_at(settings, step)
+        torch.manual_seed(settings.seed + step)
+        loss, entropy = learner.step(batch.augmented(learner.device), values, frozen)
+        losses.append(loss)
+        entropies.append(entropy)
+        if len(losses) % FINITE_CHECK_STEPS == 0 or len(losses) == settings.steps_per_epoch:
+            _require_finite(losses, first, settings)
+    return {
+        **_loss_columns("train", torch.stack(losses).mean(0)),
+        "learning_rate": values.learning_rate,
+        "weight_decay": values.weight_decay,
+        "teacher_momentum": values.teacher_momentum,
+        "teacher_temperature": values.teacher_temperature,
+        "teacher_entropy": float(torch.stack(entropies).mean()),
+    }
+
+
+def validate(learner: Distillation, scans: Sequence[Scan], teacher_temperature: float, threads: int) -> Row:
+    """Return the mean losses on the same augmented pairs each epoch; None in every column without scans."""
+    settings = learner.settings
+    if not scans:
+        empty = torch.full((len(learner.student.heads),), torch.nan)
+        return dict.fromkeys(_loss_columns("validation", empty))
+    total, count = torch.zeros(len(learner.student.heads), device=learner.device), 0
+    for batch in batches(scans, settings, Purpose.VALIDATION, 0, settings.validation_samples, threads):
+        total += learner.evaluate(batch.augmented(learner.device), teacher_temperature) * len(batch.views)
+        count += len(batch.views)
+    return _loss_columns("validation", total / count)
+
+
+def measure_rank(learner: Distillation, scans: Sequence[Scan], threads: int) -> Row:
+    """Return RankMe, as published and centred, of the teacher on the same unaugmented views each epoch."""
+    settings = learner.settings
+    source = batches(scans, settings, Purpose.RANKME, 0, settings.rankme_samples, threads)
+    embeddings = torch.cat([learner.embed(batch.plain(learner.device)) for batch in source]).cpu()
+    return {
+        "rankme": rankme(embeddings, centred=False),
+        "rankme_centred": rankme(embeddings, centred=True),
+        "samples": len(embeddings),
+    }
+
+
+def _resume(learner: Distillation, state: StateFile) -> tuple[list[Row], list[Row], int]:
+    left = state.load()
+    if left is None:
+        return [], [], 0
+    learner.load_state_dict(left["learner"])
+    log.info("continuing after epoch %d", left["curves"][-1]["epoch"])
+    return left["curves"], left["rankme"], len(left["curves"])
+
+
+def _loss_columns(name: str, losses: Tensor) -> Row:
+    stages = {f"{name}_loss_stage{stage}": float(loss) for stage, loss in enumerate(losses, start=1)}
+    return {f"{name}_loss": float(losses.mean()), **stages}
+
+
+def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) -> None:
+    """Checked every few steps, since looking at a value makes the host wait for the device."""
+    finite = torch.stack(list(losses)).isfinite().all(1).cpu()
+    if not finite.all():
+        step = first + int(finite.logical_not().nonzero()[0])
+        rate = values_at(settings, step).learning_rate
+        raise InputError(
+            f"The loss is no finite number at step {step} (epoch {step // settings.steps_per_epoch}) with learning "
+            f"rate {rate:.3g}.",
+            "lower pretrain.optimiser.learning_rate or set clip_gradient; the state of the epoch before is kept.",
+        )
+
+
+def _report(row: Row, rank: Row, epochs: int) -> None:
+    validation = "none" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
+    log.info(
+        "epoch %d of %d: train loss %.4f, validation loss %s, teacher entropy %.3f, RankMe %.1f, "
+        "learning rate %.2e, %.1f s",
+        row["epoch"] + 1,
+        epochs,
+        row["train_loss"],
+        validation,
+        row["teacher_entropy"],
+        rank["rankme"],
+        row["learning_rate"],
+        row["seconds"],
+    )
