@@ -36,9 +36,7 @@ shell.prefix(
 
 def per_case(pattern, cases):
     """Fill {cohort} and {case} of a pattern for each case; other wildcards stay."""
-    return [
-        pattern.replace("{cohort}", c.cohort).replace("{case}", c.case) for c in cases
-    ]
+    return [pattern.replace("{cohort}", c.cohort).replace("{case}", c.case) for c in cases]
 
 
 def targets(stage):

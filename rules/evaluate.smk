@@ -13,16 +13,6 @@ rule score:
         ],
     output:
         f"{OUT}/evaluate/{{arm}}/scores.tsv",
-    log:
-        f"{OUT}/logs/evaluate/score/{{arm}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/evaluate/score/{{arm}}.tsv"
-    conda:
-        "../envs/statistics.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=60,
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
         references=f"{OUT}/preprocess",
@@ -30,6 +20,16 @@ rule score:
         cases=[f"{case.cohort}/{case.case}" for case in EVALUATED],
         members=MEMBERS,
         min_component_ml=config["evaluate"]["min_component_ml"],
+    log:
+        f"{OUT}/logs/evaluate/score/{{arm}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/score/{{arm}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=60,
+    conda:
+        "../envs/statistics.yaml"
     shell:
         "python -m workflow_scripts.evaluate.score --arm {wildcards.arm} --members {params.members}"
         " --cases {params.cases} --segmentations {params.segmentations:q} --references {params.references:q}"
@@ -44,21 +44,21 @@ rule summarise:
         summary=f"{OUT}/evaluate/summary.tsv",
         comparisons=f"{OUT}/evaluate/comparisons.tsv",
         agreement=f"{OUT}/evaluate/agreement.tsv",
-    log:
-        f"{OUT}/logs/evaluate/summarise.log",
-    benchmark:
-        f"{OUT}/benchmarks/evaluate/summarise.tsv"
-    conda:
-        "../envs/statistics.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=30,
     params:
         comparisons=[",".join(pair) for pair in config["evaluate"]["comparisons"] if set(pair) <= set(STUDY.arms)],
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
         seed=config["seed"],
+    log:
+        f"{OUT}/logs/evaluate/summarise.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/summarise.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=30,
+    conda:
+        "../envs/statistics.yaml"
     shell:
         "python -m workflow_scripts.evaluate.summarise --scores {input:q} --comparisons {params.comparisons}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
