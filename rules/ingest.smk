@@ -1,0 +1,90 @@
+def _mri_path(wildcards):
+    case = STUDY.case(wildcards.cohort, wildcards.case)
+    paths = dict(zip(case.mri_modality, case.mri))
+    if wildcards.modality not in paths:
+        raise WorkflowError(f"Case {case.cohort}/{case.case} has no {wildcards.modality} in the case sheet.")
+    return paths[wildcards.modality]
+
+
+def _lesion_inputs(wildcards):
+    """The mask, and the image whose grid it is drawn on; a mask on the NCCT follows its untilting."""
+    case = STUDY.case(wildcards.cohort, wildcards.case)
+    if not case.lesion:
+        raise WorkflowError(f"Case {case.cohort}/{case.case} has no lesion mask in the case sheet.")
+    folder = f"{OUT}/ingest/{case.cohort}/{case.case}"
+    if case.lesion_space == "mri":
+        return {"lesion": case.lesion, "reference": f"{folder}/{case.mri_modality[0]}.nii.gz"}
+    return {"lesion": case.lesion, "reference": f"{folder}/ncct.nii.gz", "record": f"{folder}/ncct.json"}
+
+
+rule ingest_ncct:
+    input:
+        lambda wildcards: STUDY.case(wildcards.cohort, wildcards.case).ncct,
+    output:
+        image=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.nii.gz",
+        record=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
+    params:
+        hu_floor=config["ingest"]["hu_floor"],
+        min_slices=config["ingest"]["min_slices"],
+        stripped=lambda wildcards: (
+            "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
+        ),
+    log:
+        f"{OUT}/logs/ingest/ingest_ncct/{{cohort}}/{{case}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/ingest/ingest_ncct/{{cohort}}/{{case}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
+        runtime=config["resources"]["preprocess"]["runtime"],
+    conda:
+        "../envs/imaging.yaml"
+    shell:
+        "python -m workflow_scripts.ingest.ingest_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --input {input:q} {params.stripped} --hu-floor {params.hu_floor} --min-slices {params.min_slices}"
+        " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule ingest_mri:
+    input:
+        _mri_path,
+    output:
+        f"{OUT}/ingest/{{cohort}}/{{case}}/{{modality}}.nii.gz",
+    params:
+        min_slices=config["ingest"]["min_slices"],
+    log:
+        f"{OUT}/logs/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
+        runtime=config["resources"]["preprocess"]["runtime"],
+    conda:
+        "../envs/imaging.yaml"
+    shell:
+        "python -m workflow_scripts.ingest.ingest_mri --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --modality {wildcards.modality} --input {input:q} --min-slices {params.min_slices} --image {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule ingest_lesion:
+    input:
+        unpack(_lesion_inputs),
+    output:
+        f"{OUT}/ingest/{{cohort}}/{{case}}/lesion.nii.gz",
+    params:
+        record=lambda wildcards, input: ["--record", input.record] if "record" in input.keys() else [],
+    log:
+        f"{OUT}/logs/ingest/ingest_lesion/{{cohort}}/{{case}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/ingest/ingest_lesion/{{cohort}}/{{case}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
+        runtime=config["resources"]["preprocess"]["runtime"],
+    conda:
+        "../envs/imaging.yaml"
+    shell:
+        "python -m workflow_scripts.ingest.ingest_lesion --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --lesion {input.lesion:q} --reference {input.reference:q} {params.record:q} --output {output:q} > {log:q} 2>&1"

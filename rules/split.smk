@@ -1,0 +1,28 @@
+rule split:
+    input:
+        sheet=config["cases"],
+        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+    output:
+        splits=f"{OUT}/split/splits.tsv",
+        balance=f"{OUT}/split/balance.tsv",
+        leakage=f"{OUT}/split/leakage.json",
+    params:
+        # A folder, not the files: the paths of a large cohort are longer than a command line may be.
+        preprocess=f"{OUT}/preprocess",
+        ratios=[config["split"]["ratios"][name] for name in ("train", "validation", "test")],
+        size_strata=config["split"]["size_strata"],
+        seed=config["seed"],
+    log:
+        f"{OUT}/logs/split/split.log",
+    benchmark:
+        f"{OUT}/benchmarks/split/split.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/statistics.yaml"
+    shell:
+        "python -m workflow_scripts.split.split --sheet {input.sheet:q} --preprocess {params.preprocess:q}"
+        " --ratios {params.ratios} --size-strata {params.size_strata} --seed {params.seed}"
+        " --splits {output.splits:q} --balance {output.balance:q} --leakage {output.leakage:q} > {log:q} 2>&1"

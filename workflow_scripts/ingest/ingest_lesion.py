@@ -1,0 +1,39 @@
+"""Bring a lesion mask to the grid of the ingested NCCT, or hold it to the grid of the MRI it is drawn on."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_json
+from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume, to_ras
+from workflow_scripts.ingest.acquired import binary, follow, stack_of
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--lesion", type=Path, required=True, help="mask as given, NIfTI")
+    parser.add_argument("--reference", type=Path, required=True, help="ingested NCCT, or the MRI the mask is drawn on")
+    parser.add_argument("--record", type=Path, help="ncct.json, for a mask drawn on the NCCT")
+    parser.add_argument("--output", type=Path, required=True, help="mask to write, 0 and 1")
+    arguments = parser.parse_args(argv)
+    if not arguments.lesion.exists():
+        path = str(arguments.lesion)
+        raise InputError(f"The lesion mask {path!r} does not exist.", "correct column lesion of the case sheet.")
+    mask = binary(load_volume(arguments.lesion))
+    reference = load_volume(arguments.reference)
+    if arguments.record:
+        result = follow(mask, stack_of(read_json(arguments.record)), reference)
+    else:
+        result = to_ras(mask)
+        require_same_grid(reference, result, "the MRI", "the lesion mask")
+    save_volume(arguments.output, result, np.uint8)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""Convert one DWI or ADC map, DICOM folder or NIfTI file, to NIfTI."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
+from workflow_scripts.ingest.conversion import Output, convert
+from workflow_scripts.ingest.series import find_series
+
+log = logging.getLogger(__name__)
+
+
+def from_dicom(folder: Path, min_slices: int) -> Volume:
+    """Convert the largest MR series below ``folder``; array (x, y, z), RAS+.
+
+    Of a diffusion series with several b-values the mean of the volumes with the highest one is returned. Raises
+    `InputError` when there is no MR series, or it repeats without b-values.
+    """
+    series = [one for one in find_series(folder, "MR", min_slices) if one.modality == "MR" and not one.scout]
+    largest = max(series, key=lambda one: len(one.files), default=None)
+    if largest is None or len(largest.files) < min_slices:
+        found = len(largest.files) if largest else 0
+        raise InputError(f"The MRI has {found} images, fewer than {min_slices}.", "give the full series.")
+    outputs = [output for output in convert(largest.files) if output.label in ("plain", "Eq")]
+    best = max(outputs, key=lambda output: (output.equalised, output.volume.data.size))
+    return single_volume(best)
+
+
+def single_volume(output: Output) -> Volume:
+    """Return the one volume of a series, or the mean over those with the highest b-value."""
+    volume = output.volume
+    if volume.data.ndim == 3:
+        return volume
+    if volume.data.ndim != 4 or len(output.b_values) != volume.data.shape[3]:
+        raise InputError(
+            f"The MRI series makes an image of shape {volume.data.shape}, which is not one volume.",
+            "give a folder with the one series that is wanted, or a 3-D NIfTI file.",
+        )
+    b_values = np.array(output.b_values)
+    highest = b_values == b_values.max()
+    log.info("Mean of %d volumes with b = %g s/mm2 of %d.", highest.sum(), b_values.max(), len(b_values))
+    return Volume(volume.data[..., highest].mean(axis=-1), volume.affine)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--modality", choices=["dwi", "adc"], required=True)
+    parser.add_argument("--input", type=Path, required=True, help="DICOM folder or NIfTI file")
+    parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
+    parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
+    arguments = parser.parse_args(argv)
+    name = arguments.modality.upper()
+    if not arguments.input.exists():
+        raise InputError(
+            f"The {name} {str(arguments.input)!r} does not exist.", "correct column mri of the case sheet."
+        )
+    from_folder = arguments.input.is_dir()
+    image = to_ras(from_dicom(arguments.input, arguments.min_slices) if from_folder else load_volume(arguments.input))
+    if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
+        raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
+    save_volume(arguments.image, image, np.float32)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,111 @@
+"""Convert one NCCT, DICOM folder or NIfTI file, to an upright NIfTI in HU with its acquired geometry beside it."""
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
+from workflow_scripts.ingest.acquired import describe
+from workflow_scripts.ingest.conversion import choose_output, convert, plain_output
+from workflow_scripts.ingest.plausible import require_head_ct
+from workflow_scripts.ingest.series import Series, choose_series, find_series
+from workflow_scripts.ingest.stack import Stack
+from workflow_scripts.ingest.upright import place, straighten
+
+log = logging.getLogger(__name__)
+
+INT16 = np.iinfo(np.int16)
+
+
+def from_dicom(folder: Path, hu_floor: float, min_slices: int) -> tuple[Volume, dict[str, Any]]:
+    """Convert the best CT series below ``folder``.
+
+    Returns the upright image (RAS+, HU) and its record: candidates and decisions, acquired geometry, how the image
+    came to its place. No text of a header is in the record. Raises `InputError` for anything that is no CT series of
+    at least ``min_slices`` parallel slices.
+    """
+    series = find_series(folder, "CT", min_slices)
+    chosen = choose_series(series)
+    outputs = convert(chosen.files)
+    output, output_records = choose_output(outputs, min_slices)
+    acquired = plain_output(outputs, chosen.stack.shape).volume
+    placed = place(chosen.stack, acquired, output.volume, hu_floor)
+    log.info("Series %s, output %s, placed by %s.", chosen.number, output.label, placed.method)
+    return placed.volume, {
+        "source": "dicom",
+        "modality": "CT",
+        "series": [_series_record(one, chosen) for one in series],
+        "outputs": output_records,
+        "chosen": {"series": chosen.number, "output": output.label},
+        "placement": {"method": placed.method, "difference_hu": round(placed.difference_hu, 3)},
+        **describe(chosen.stack),
+    }
+
+
+def from_nifti(path: Path, hu_floor: float, min_slices: int) -> tuple[Volume, dict[str, Any]]:
+    """Read an NCCT that is NIfTI already; slices that an affine with shear describes are shifted upright.
+
+    Returns image (RAS+) and record like `from_dicom`; the acquired geometry is that of the file.
+    """
+    given = load_volume(path)
+    if given.data.shape[2] < 2:
+        raise InputError(f"The NCCT has {given.data.shape[2]} slice.", "give a whole head.")
+    stack = Stack.of_grid(given.data.shape, given.affine)
+    first, second = (step / np.linalg.norm(step) for step in (stack.column_step, stack.row_step))
+    if abs(first @ second) > 1e-3:
+        raise InputError("The rows and columns of the NCCT are not perpendicular.", "give the DICOM images instead.")
+    upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
+    if upright.data.shape[2] < min_slices:
+        raise InputError(
+            f"The NCCT has {upright.data.shape[2]} slices, fewer than {min_slices}.", "give a scan of the whole head."
+        )
+    return upright, {
+        "source": "nifti",
+        "modality": "CT",
+        "placement": {"method": "as given" if stack.orthogonal else "shifted here"},
+        **describe(stack),
+    }
+
+
+def pixel_digest(data: np.ndarray) -> str:
+    """Return the SHA-256 of the voxels as 16-bit integers, little-endian, in array order (x slowest)."""
+    return hashlib.sha256(np.ascontiguousarray(np.rint(data), dtype="<i2").tobytes()).hexdigest()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--input", type=Path, required=True, help="DICOM folder or NIfTI file")
+    parser.add_argument("--stripped", action="store_true", help="the image came skull-stripped")
+    parser.add_argument("--hu-floor", type=float, required=True, help="lower values become this, HU")
+    parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
+    parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
+    parser.add_argument("--record", type=Path, required=True, help="JSON to write")
+    arguments = parser.parse_args(argv)
+    if not arguments.input.exists():
+        raise InputError(f"The NCCT {str(arguments.input)!r} does not exist.", "correct column ncct of the case sheet.")
+    read = from_dicom if arguments.input.is_dir() else from_nifti
+    image, record = read(arguments.input, arguments.hu_floor, arguments.min_slices)
+    image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
+    require_head_ct(image, arguments.stripped)
+    whole = bool((image.data == np.rint(image.data)).all())
+    save_volume(arguments.image, image, np.int16 if whole else np.float32)
+    write_json(arguments.record, {**record, "pixel_digest": pixel_digest(image.data)})
+
+
+def _series_record(series: Series, chosen: Series) -> dict[str, Any]:
+    decision = series.refused or ("chosen: most slices" if series is chosen else "fewer slices")
+    return {"number": series.number, "images": len(series.files), "size": list(series.size), "decision": decision}
+
+
+if __name__ == "__main__":
+    run(main)
