@@ -1,37 +1,37 @@
 import json
 
 
-def _pretraining(wildcards):
+def _pretraining_entry(wildcards):
     entries = config["pretrainings"]
     if wildcards.pretraining not in entries:
         raise WorkflowError(f"{wildcards.pretraining!r} is no entry of pretrainings; there are {', '.join(entries)}.")
     return entries[wildcards.pretraining]
 
 
-def _images(wildcards):
-    _pretraining(wildcards)
+def _pretraining_images(wildcards):
+    _pretraining_entry(wildcards)
     return f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}"
 
 
 rule pretrain_settings:
     output:
         f"{OUT}/pretrain/{{pretraining}}/settings.yaml",
+    params:
+        image_set=lambda wildcards: _pretraining_entry(wildcards)["image_set"],
+        channels=lambda wildcards: _pretraining_entry(wildcards)["channels"],
+        symmetry=lambda wildcards: str(_pretraining_entry(wildcards)["symmetry"]).lower(),
+        seed=config["seed"],
+        config=json.dumps(config["pretrain"], sort_keys=True),
     log:
         f"{OUT}/logs/pretrain/pretrain_settings/{{pretraining}}.log",
     benchmark:
         f"{OUT}/benchmarks/pretrain/pretrain_settings/{{pretraining}}.tsv"
-    conda:
-        "../envs/deeplearning.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    params:
-        image_set=lambda wildcards: _pretraining(wildcards)["image_set"],
-        channels=lambda wildcards: _pretraining(wildcards)["channels"],
-        symmetry=lambda wildcards: str(_pretraining(wildcards)["symmetry"]).lower(),
-        seed=config["seed"],
-        config=json.dumps(config["pretrain"], sort_keys=True),
+    conda:
+        "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.pretrain.pretrain_settings --pretraining {wildcards.pretraining}"
         " --image-set {params.image_set:q} --channels {params.channels:q} --symmetry {params.symmetry}"
@@ -41,27 +41,27 @@ rule pretrain_settings:
 rule pretrain:
     input:
         settings=f"{OUT}/pretrain/{{pretraining}}/settings.yaml",
-        plans=lambda wildcards: f"{_images(wildcards)}/plans.json",
-        cases=lambda wildcards: f"{_images(wildcards)}/cases.tsv",
+        plans=lambda wildcards: f"{_pretraining_images(wildcards)}/plans.json",
+        cases=lambda wildcards: f"{_pretraining_images(wildcards)}/cases.tsv",
     output:
         encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
         curves=f"{OUT}/pretrain/{{pretraining}}/curves.tsv",
         rankme=f"{OUT}/pretrain/{{pretraining}}/rankme.tsv",
+    params:
+        dataset=_pretraining_images,
+        # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
+        state=f"{OUT}/state/pretrain/{{pretraining}}",
     log:
         f"{OUT}/logs/pretrain/pretrain/{{pretraining}}.log",
     benchmark:
         f"{OUT}/benchmarks/pretrain/pretrain/{{pretraining}}.tsv"
-    conda:
-        "../envs/deeplearning.yaml"
     threads: config["resources"]["pretrain"]["threads"]
     resources:
         mem_mb=lambda wildcards, attempt: attempt * config["resources"]["pretrain"]["mem_mb"],
         runtime=config["resources"]["pretrain"]["runtime"],
         gpu=config["resources"]["pretrain"]["gpu"],
-    params:
-        dataset=_images,
-        # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
-        state=f"{OUT}/state/pretrain/{{pretraining}}",
+    conda:
+        "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.pretrain.pretrain --settings {input.settings:q} --dataset {params.dataset:q}"
         " --state {params.state:q} --threads {threads} --encoder {output.encoder:q} --curves {output.curves:q}"

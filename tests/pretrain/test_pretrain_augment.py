@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from workflow_scripts.pretrain.augment import (
+    add_noise,
+    augment,
+    blur,
+    change_contrast,
+    change_gamma,
+    draw_parameters,
+    mirror,
+    stack_parameters,
+)
+
+DRAWS = 4000
+
+
+@pytest.fixture
+def views():
+    return torch.randn(3, 2, 6, 13, 10, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def drawn(make_settings):
+    rng = np.random.default_rng(5)
+    settings = make_settings(channels=["ncct", "difference"])
+    return stack_parameters([draw_parameters(settings, rng) for _ in range(DRAWS)])
+
+
+def uniform_moments(values, low, high):
+    assert values.min() >= low and values.max() <= high
+    assert values.mean().item() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
+    assert values.std().item() == pytest.approx((high - low) / 12**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "neutral", "probability", "low", "high"),
+    [
+        ("blur_sigma", 0, 0.8, 0.1, 2.0),
+        ("factor", 1, 0.8, 0.75, 1.25),
+        ("contrast", 1, 1.0, 0.75, 1.25),
+        ("exponent", 1, 0.8, 0.7, 1.5),
+    ],
+)
+def test_parameters_are_uniform_and_applied_with_their_probability(drawn, name, neutral, probability, low, high):
+    values = getattr(drawn, name)
+    applied = values != neutral
+    assert applied.float().mean().item() == pytest.approx(probability, abs=0.02)
+    uniform_moments(values[applied], low, high)
+
+
+def test_noise_variance_is_uniform_up_to_its_limit(drawn):
+    uniform_moments(drawn.noise_sigma**2, 0.0, 0.1)
+
+
+def test_shift_is_normal_with_its_probability(drawn):
+    applied = drawn.shift[drawn.shift != 0]
+    assert len(applied) / drawn.shift.numel() == pytest.approx(0.8, abs=0.02)
+    assert applied.mean().item() == pytest.approx(0, abs=0.02)
+    assert applied.std().item() == pytest.approx(0.4, rel=0.03)
+
+
+def test_each_axis_is_mirrored_on_its_own_in_half_the_views(drawn):
+    axes = drawn.mirror.float()
+    assert axes.mean(0).tolist() == pytest.approx([0.5] * 3, abs=0.03)
+    assert torch.corrcoef(axes.T).fill_diagonal_(0).abs().max() < 0.06
+
+
+def test_intensity_is_drawn_for_each_channel(drawn):
+    for values in (drawn.noise_sigma, drawn.blur_sigma, drawn.factor, drawn.shift, drawn.contrast, drawn.exponent):
+        assert abs(torch.corrcoef(values.T)[0, 1].item()) < 0.06
+
+
+def test_blur_equals_scipys_three_dimensional_gaussian(views):
+    sigma = torch.tensor([[0.1, 0.7], [1.3, 2.0], [0.0, 1.0]])
+    blurred = blur(views, sigma)
+    for view in range(3):
+        for channel in range(2):
+            expected = ndimage.gaussian_filter(views[view, channel].numpy(), float(sigma[view, channel]), truncate=4)
+            np.testing.assert_allclose(blurred[view, channel], expected, atol=2e-6)
+
+
+def test_noise_has_the_wanted_variance_and_depends_on_its_own_seed_only():
+    zero, sigma = torch.zeros(3, 1, 20, 30, 30), torch.tensor([[0.1], [0.3], [0.3]])
+    noise = add_noise(zero, sigma, torch.tensor([1, 2, 2]))
+    assert noise.std((1, 2, 3, 4)).tolist() == pytest.approx([0.1, 0.3, 0.3], rel=0.03)
+    assert noise.mean().item() == pytest.approx(0, abs=0.005)
+    torch.testing.assert_close(noise[1], noise[2])
+    torch.testing.assert_close(add_noise(zero[:1], sigma[1:2], torch.tensor([2]))[0], noise[1])
+    neighbours = np.corrcoef(noise[0, 0, :-1].ravel(), noise[0, 0, 1:].ravel())[0, 1]
+    assert abs(neighbours) < 0.03
+
+
+def test_contrast_scales_around_the_mean_and_keeps_the_range(views):
+    changed = change_contrast(views, torch.full((3, 2), 1.25))
+    mean = views.mean((2, 3, 4), keepdim=True)
+    inner = (views - mean).abs() < 1
+    torch.testing.assert_close((changed - mean)[inner], (1.25 * (views - mean))[inner], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(changed.amax((2, 3, 4)), views.amax((2, 3, 4)))
+    torch.testing.assert_close(changed.amin((2, 3, 4)), views.amin((2, 3, 4)))
+
+
+def test_gamma_keeps_mean_standard_deviation_and_order(views):
+    changed = change_gamma(views, torch.tensor([[0.7, 1.0], [1.5, 1.2], [1.0, 1.0]]))
+    torch.testing.assert_close(changed.mean((2, 3, 4)), views.mean((2, 3, 4)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed.std((2, 3, 4)), views.std((2, 3, 4)), atol=1e-4, rtol=0)
+    assert torch.equal(changed[1, 0].flatten().argsort(), views[1, 0].flatten().argsort())
+    torch.testing.assert_close(changed[2], views[2], atol=1e-5, rtol=0)
+    low, high = views[1, 0].min(), views[1, 0].max()
+    bent = ((views[1, 0] - low) / (high - low)) ** 1.5
+    correlation = np.corrcoef(bent.ravel(), changed[1, 0].ravel())[0, 1]
+    assert correlation == pytest.approx(1, abs=1e-6)
+
+
+def test_gamma_leaves_a_constant_image_finite():
+    assert torch.equal(change_gamma(torch.ones(1, 1, 4, 4, 4), torch.tensor([[0.7]])), torch.ones(1, 1, 4, 4, 4))
+
+
+def test_mirroring_is_shared_by_the_channels_of_a_view(views):
+    axes = torch.tensor([[True, False, False], [False, True, True], [False, False, False]])
+    mirrored = mirror(views, axes)
+    torch.testing.assert_close(mirrored[0], views[0].flip(1))
+    torch.testing.assert_close(mirrored[1], views[1].flip(2, 3))
+    torch.testing.assert_close(mirrored[2], views[2])
+
+
+def test_a_view_is_augmented_alike_alone_and_in_a_batch(views, make_settings):
+    settings, rng = make_settings(channels=["ncct", "difference"]), np.random.default_rng(2)
+    parts = [draw_parameters(settings, rng) for _ in range(3)]
+    batch = augment(views, stack_parameters(parts))
+    for number, part in enumerate(parts):
+        torch.testing.assert_close(augment(views[number : number + 1], part)[0], batch[number], atol=1e-5, rtol=1e-5)
+
+
+def test_probability_zero_changes_nothing(views, make_settings):
+    off = {name: values | {"probability": 0.0} for name, values in make_settings().to_mapping()["augmentation"].items()}
+    settings = make_settings(channels=["ncct", "difference"], augmentation=off)
+    rng = np.random.default_rng(0)
+    parameters = stack_parameters([draw_parameters(settings, rng) for _ in range(3)])
+    torch.testing.assert_close(augment(views, parameters), views, atol=1e-5, rtol=0)

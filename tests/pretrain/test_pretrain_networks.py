@@ -1,0 +1,165 @@
+import pytest
+import torch
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from torch.nn.utils.parametrizations import weight_norm
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.pretrain.heads import ProjectionHead
+from workflow_scripts.pretrain.schedules import StepValues
+from workflow_scripts.pretrain.settings import Head
+from workflow_scripts.pretrain.step import Distillation, parameter_groups
+from workflow_scripts.pretrain.student import Student, Teacher, build_encoder, check_patch
+
+SIZES = Head(hidden=32, bottleneck=16, prototypes=64)
+VALUES = StepValues(learning_rate=1e-3, weight_decay=0.04, teacher_momentum=0.9, teacher_temperature=0.04)
+
+
+@pytest.fixture
+def views():
+    return torch.randn(4, 1, 6, 12, 12, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def learner(architecture, make_settings):
+    torch.manual_seed(0)
+    return Distillation(build_encoder(architecture, 1), make_settings(), torch.device("cpu"))
+
+
+def snapshot(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def changed(module, before):
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_head_is_a_weight_normalised_layer_on_unit_embeddings():
+    torch.manual_seed(0)
+    head = ProjectionHead(12, SIZES).eval()
+    features = torch.randn(5, 12, 2, 3, 3)
+    linear = weight_norm(torch.nn.Linear(16, 64, bias=False))
+    linear.parametrizations.weight.original1.data.copy_(head.prototypes)
+    linear.parametrizations.weight.original0.data.fill_(1)
+    embedding = head.mlp(features.mean((2, 3, 4)))
+    torch.testing.assert_close(head(features), linear(embedding / embedding.norm(dim=1, keepdim=True)))
+    assert head(features).abs().max() <= 1 + 1e-6
+
+
+def test_head_has_two_normalised_hidden_layers_and_a_bare_output():
+    kinds = [type(layer).__name__ for layer in ProjectionHead(12, SIZES).mlp]
+    assert kinds == ["Linear", "BatchNorm1d", "GELU"] * 2 + ["Linear"]
+
+
+def test_student_has_a_head_for_every_stage_and_the_teacher_the_last(any_architecture, views):
+    student = Student(build_encoder(any_architecture, 1), SIZES)
+    teacher = Teacher(student)
+    assert [tuple(logits.shape) for logits in student(views)] == [(4, 64)] * 3
+    torch.testing.assert_close(teacher(views), student(views)[-1])
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_encoder_weights_load_strictly_into_nnunets_network_with_identical_features(any_architecture):
+    encoder = build_encoder(any_architecture, 2)
+    network = get_network_from_plans(
+        any_architecture["network_class_name"],
+        any_architecture["arch_kwargs"],
+        any_architecture["_kw_requires_import"],
+        2,
+        3,
+        deep_supervision=True,
+    )
+    network.encoder.load_state_dict(encoder.state_dict(), strict=True)
+    images = torch.randn(2, 2, 6, 16, 16)
+    for ours, theirs in zip(encoder(images), network.encoder(images), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("patch", "fits"), [((3, 4, 4), True), ((2, 4, 4), False), ((2, 5, 4), True)])
+def test_a_patch_that_shrinks_to_one_voxel_is_refused(architecture, patch, fits):
+    encoder = build_encoder(architecture, 1)
+    if fits:
+        check_patch(architecture, patch)
+        encoder(torch.randn(1, 1, *patch))
+        return
+    with pytest.raises(ValueError, match="spatial"):
+        encoder(torch.randn(1, 1, *patch))
+    with pytest.raises(InputError, match=r"patch_size \[2, 4, 4\].*strides \[\[1, 1, 1\]"):
+        check_patch(architecture, patch)
+
+
+def test_teacher_follows_the_student_as_computed_by_hand(architecture):
+    student = Student(build_encoder(architecture, 1), SIZES)
+    teacher = Teacher(student)
+    start = [p.clone() for p in teacher.encoder.parameters()] + [p.clone() for p in teacher.head.parameters()]
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    teacher.follow(student, 0.75)
+    now = [*teacher.encoder.parameters(), *teacher.head.parameters()]
+    aims = [*student.encoder.parameters(), *student.heads[-1].parameters()]
+    for own, before, aim in zip(now, start, aims, strict=True):
+        torch.testing.assert_close(own, 0.75 * before + 0.25 * aim)
+
+
+def test_the_teachers_running_statistics_are_those_of_its_own_features(learner, views):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in learner.student.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    expected = []
+    for encoder, head in (
+        (learner.teacher.encoder, learner.teacher.head),
+        (learner.student.encoder, learner.student.heads[-1]),
+    ):
+        expected.append(0.1 * head.mlp[0](encoder(views)[-1].mean((2, 3, 4))).mean(0))
+    learner.step(views, VALUES, frozen_last_layer=False)
+    torch.testing.assert_close(learner.teacher.head.mlp[1].running_mean, expected[0])
+    torch.testing.assert_close(learner.student.heads[-1].mlp[1].running_mean, expected[1])
+    assert not torch.allclose(*expected)
+
+
+def test_step_moves_centre_and_teacher_by_hand_computation(learner, views):
+    teacher = snapshot(learner.teacher)
+    learner.teacher.train()
+    logits = learner.teacher(views)
+    learner.teacher.load_state_dict(teacher)
+    learner.teacher.eval()
+    learner.step(views, VALUES, frozen_last_layer=False)
+    torch.testing.assert_close(learner.centre, 0.1 * logits.mean(0))
+    name = "encoder.stages.0.0.convs.0.conv.weight"
+    expected = 0.9 * teacher[name] + 0.1 * learner.student.state_dict()[name]
+    torch.testing.assert_close(learner.teacher.state_dict()[name], expected)
+
+
+def test_frozen_last_layer_keeps_the_prototypes_of_all_heads(learner, views):
+    before = snapshot(learner.student)
+    learner.step(views, VALUES, frozen_last_layer=True)
+    moved = changed(learner.student, before)
+    assert moved and not any("prototypes" in name for name in moved)
+    learner.step(views, VALUES, frozen_last_layer=False)
+    assert sum("prototypes" in name for name in changed(learner.student, before)) == 3
+
+
+def test_evaluation_changes_neither_centre_nor_statistics_nor_weights(learner, views):
+    learner.step(views, VALUES, frozen_last_layer=False)
+    centre, student, teacher = learner.centre.clone(), snapshot(learner.student), snapshot(learner.teacher)
+    learner.evaluate(views, 0.04)
+    learner.embed(views)
+    assert torch.equal(learner.centre, centre)
+    assert not changed(learner.student, student) and not changed(learner.teacher, teacher)
+
+
+def test_weight_decay_spares_biases_and_norms(architecture):
+    student = Student(build_encoder(architecture, 1), SIZES)
+    decayed, spared = (group["params"] for group in parameter_groups(student))
+    assert all(parameter.ndim > 1 for parameter in decayed) and all(parameter.ndim == 1 for parameter in spared)
+    assert len(decayed) + len(spared) == len(list(student.parameters()))
+
+
+def test_gradients_are_clipped_to_the_norm(architecture, make_settings, views):
+    optimiser = make_settings().to_mapping()["optimiser"] | {"clip_gradient": 1e-3}
+    torch.manual_seed(0)
+    learner = Distillation(build_encoder(architecture, 1), make_settings(optimiser=optimiser), torch.device("cpu"))
+    learner.step(views, VALUES, frozen_last_layer=False)
+    norm = torch.stack([p.grad.norm() for p in learner.student.parameters()]).norm()
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)

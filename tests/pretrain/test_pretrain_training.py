@@ -1,0 +1,256 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_tsv, read_yaml, write_yaml
+from workflow_scripts.pretrain import pretrain as pretrain_rule
+from workflow_scripts.pretrain import pretrain_settings, train
+from workflow_scripts.pretrain.batches import Purpose, batches, draw_order
+from workflow_scripts.pretrain.checkpoint import StateFile, encoder_state, load_encoder
+from workflow_scripts.pretrain.cohort import open_cohort
+from workflow_scripts.pretrain.pretrain import curve_columns, training_digest
+
+NO_STATE = StateFile(None, "")
+
+
+@pytest.fixture
+def run_rule(tmp_path, mapping, make_dataset):
+    """Run the rule's command line; returns the folder of its outputs."""
+    dataset = make_dataset()
+
+    def run(name="run", state=None, **changes):
+        folder = tmp_path / name
+        write_yaml(folder / "settings.yaml", mapping | changes)
+        options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
+        options |= {"encoder": folder / "encoder.pt", "curves": folder / "curves.tsv", "rankme": folder / "rankme.tsv"}
+        pretrain_rule.main([word for key, value in options.items() if value for word in (f"--{key}", str(value))])
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def cohort(make_dataset):
+    return open_cohort(make_dataset(), 1, True, 1)
+
+
+def column(folder, name, table="curves.tsv"):
+    return [float(row[name]) for row in read_tsv(folder / table)]
+
+
+def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tmp_path, mapping):
+    own = ("pretraining", "image_set", "channels", "symmetry", "seed")
+    section = {key: value for key, value in mapping.items() if key not in own}
+    words = "--pretraining ALL-SA --image-set ALL --channels ncct --symmetry true --seed 7".split()
+    pretrain_settings.main([*words, "--config", json.dumps(section), "--output", str(tmp_path / "settings.yaml")])
+    assert read_yaml(tmp_path / "settings.yaml") == mapping
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples_per_epoch": 18}, "samples_per_epoch 18 is not a multiple of batch_size 4"),
+        ({"slab_slices": 5}, "slab_slices 5 is below the 6 slices"),
+        ({"colour": 1}, "unknown .'colour'"),
+        ({"head": {"hidden": 8}}, "settings.head, keys are missing .'bottleneck', 'prototypes'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make_settings, changes, message):
+    with pytest.raises(InputError, match=message):
+        make_settings(**changes)
+
+
+def test_a_short_training_lowers_the_loss(run_rule):
+    """Against fixed targets: a teacher that moves along makes the loss of so few steps hard to compare."""
+    fixed = {"start": 1.0, "end": 1.0}
+    sharp = {"start": 0.04, "end": 0.04, "warmup_epochs": 1}
+    folder = run_rule(epochs=8, teacher_momentum=fixed, teacher_temperature=sharp)
+    losses = column(folder, "train_loss")
+    assert np.mean(losses[-2:]) < 0.9 * losses[0]
+
+
+def test_a_second_run_gives_the_same_encoder_and_curves_bit_for_bit(run_rule):
+    first, second = run_rule("one"), run_rule("two")
+    assert (first / "encoder.pt").read_bytes() == (second / "encoder.pt").read_bytes()
+    assert (first / "rankme.tsv").read_bytes() == (second / "rankme.tsv").read_bytes()
+    for one, two in zip(read_tsv(first / "curves.tsv"), read_tsv(second / "curves.tsv"), strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in two.items() if k != "seconds"}
+
+
+def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule):
+    folder = run_rule()
+    rows = read_tsv(folder / "curves.tsv")
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert list(rows[0]) == curve_columns(3)
+    assert all(value for row in rows for value in row.values())
+    for row in rows:
+        for name in ("train", "validation"):
+            stages = [float(row[f"{name}_loss_stage{stage}"]) for stage in (1, 2, 3)]
+            assert float(row[f"{name}_loss"]) == pytest.approx(np.mean(stages), rel=1e-4)
+    assert column(folder, "samples", "rankme.tsv") == [10, 10]
+    assert all(1 <= value <= 10 for value in column(folder, "rankme", "rankme.tsv"))
+
+
+def test_encoder_file_describes_itself_and_loads_into_nnunets_network(run_rule, architecture):
+    path = run_rule() / "encoder.pt"
+    encoder, info = load_encoder(path)
+    assert info["cases"] == [f"A/c{number}" for number in range(6)]
+    assert info["splits"] == ["train"] and info["image_set"] == "ALL" and info["channels"] == ["ncct"]
+    assert info["settings"]["seed"] == 7 and info["architecture"] == architecture
+    assert info["plans"]["configurations"]["3d_fullres"]["architecture"] == architecture and len(info["code"]) == 64
+    network = get_network_from_plans(*architecture.values(), 1, 2, deep_supervision=True)
+    network.encoder.load_state_dict(encoder_state(path), strict=True)
+    network.eval()
+    image = torch.randn(1, 1, 8, 16, 16)
+    for ours, theirs in zip(encoder(image), network.encoder(image), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_kept_weights_are_the_teachers(cohort, architecture, make_settings):
+    trained = train.pretrain(
+        cohort,
+        architecture,
+        make_settings(teacher_momentum={"start": 1.0, "end": 1.0}),
+        torch.device("cpu"),
+        1,
+        NO_STATE,
+    )
+    torch.manual_seed(make_settings().seed)
+    untouched = train.build_encoder(architecture, 1)
+    for name, value in trained.encoder.state_dict().items():
+        assert torch.equal(value, untouched.state_dict()[name])
+
+
+def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, architecture, monkeypatch):
+    seen = {purpose: set() for purpose in Purpose}
+    original = train.batches
+
+    def recording(scans, settings, purpose, *rest):
+        seen[purpose] |= {scan.split for scan in scans}
+        return original(scans, settings, purpose, *rest)
+
+    monkeypatch.setattr(train, "batches", recording)
+    train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, NO_STATE)
+    assert seen[Purpose.TRAINING] == seen[Purpose.RANKME] == {"train"}
+    assert seen[Purpose.VALIDATION] == {"validation"}
+
+
+def test_validation_has_no_influence_on_the_result(run_rule):
+    few, many = run_rule("few", validation_samples=2), run_rule("many", validation_samples=9)
+    one, two = encoder_state(few / "encoder.pt"), encoder_state(many / "encoder.pt")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert column(few, "train_loss") == column(many, "train_loss")
+    assert column(few, "validation_loss") != column(many, "validation_loss")
+
+
+def test_without_validation_cases_its_columns_are_empty(make_dataset, make_settings, architecture):
+    cohort = open_cohort(make_dataset(splits=("train",) * 4), 1, True, 1)
+    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, NO_STATE)
+    assert trained.curves[0]["validation_loss"] is None and trained.curves[0]["validation_loss_stage3"] is None
+
+
+def test_views_of_a_step_depend_on_its_place_alone_not_on_threads(cohort, make_settings):
+    scans, settings = cohort.of_splits(["train"]), make_settings()
+    runs = [list(batches(scans, settings, Purpose.TRAINING, 1, 8, threads)) for threads in (1, 3)]
+    for one, two in zip(*runs, strict=True):
+        assert torch.equal(one.augmented(torch.device("cpu")), two.augmented(torch.device("cpu")))
+    other = next(batches(scans, settings, Purpose.TRAINING, 2, 8, 1))
+    assert not torch.equal(other.views, runs[0][0].views)
+
+
+def test_every_image_is_drawn_equally_often():
+    counts = np.bincount(draw_order(7, 30, 1, Purpose.TRAINING, 0), minlength=7)
+    assert counts.min() == 4 and counts.max() == 5
+    assert not np.array_equal(draw_order(7, 30, 1, Purpose.TRAINING, 0), draw_order(7, 30, 1, Purpose.TRAINING, 1))
+
+
+def test_batches_hold_first_views_then_second_views(cohort, make_settings):
+    still = {name: v | {"probability": 0.0} for name, v in make_settings().to_mapping()["augmentation"].items()}
+    settings = make_settings(symmetry=False, parent_scale=[1.0, 1.0], view_scale=[1.0, 1.0], augmentation=still)
+    batch = next(batches(cohort.of_splits(["train"]), settings, Purpose.TRAINING, 0, 4, 1))
+    assert batch.views.shape == (8, 1, 6, 12, 12)
+    first, second = batch.views.chunk(2)
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_stopped_training_continues_to_the_same_weights(run_rule, tmp_path, monkeypatch, stop_after):
+    undisturbed = run_rule("undisturbed", epochs=3)
+    original = train.train_epoch
+
+    def stopping(learner, scans, epoch, threads):
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+        return original(learner, scans, epoch, threads)
+
+    monkeypatch.setattr(train, "train_epoch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_rule("resumed", state=tmp_path / "state", epochs=3)
+    monkeypatch.setattr(train, "train_epoch", original)
+    assert len(list((tmp_path / "state").iterdir())) == 1
+    resumed = run_rule("resumed", state=tmp_path / "state", epochs=3)
+    assert (resumed / "encoder.pt").read_bytes() == (undisturbed / "encoder.pt").read_bytes()
+    assert column(resumed, "train_loss") == column(undisturbed, "train_loss")
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_a_damaged_state_is_told_and_training_starts_anew(tmp_path, caplog):
+    state = StateFile(tmp_path, "0" * 64)
+    state.path.write_bytes(b"no checkpoint")
+    assert state.load() is None and "damaged" in caplog.text
+
+
+def test_a_state_belongs_to_settings_images_and_plans(cohort, make_dataset, make_settings):
+    digest = training_digest(make_settings(), cohort, {})
+    assert training_digest(make_settings(), cohort, {}) == digest
+    other = open_cohort(make_dataset(splits=("train",) * 3, folder="other"), 1, True, 1)
+    changed = {
+        training_digest(make_settings(seed=8), cohort, {}),
+        training_digest(make_settings(), other, {}),
+        training_digest(make_settings(), cohort, {"plans": 1}),
+    }
+    assert digest not in changed and len(changed) == 3
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(cohort, make_settings, architecture, monkeypatch):
+    original = train.Distillation.step
+    calls = []
+
+    def failing(self, *arguments, **keywords):
+        calls.append(1)
+        losses, entropy = original(self, *arguments, **keywords)
+        return (losses * torch.nan if len(calls) == 6 else losses), entropy
+
+    monkeypatch.setattr(train.Distillation, "step", failing)
+    with pytest.raises(InputError, match=r"step 5 \(epoch 1\) with learning rate 0\.000"):
+        train.pretrain(cohort, architecture, make_settings(), torch.device("cpu"), 1, NO_STATE)
+
+
+def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, architecture):
+    root = make_dataset(splits=("train",) * 2)
+    with pytest.raises(InputError, match="A/c0: the array has 1 channels, the settings name 2"):
+        open_cohort(root, 2, True, 1)
+    (root / "companions" / "A__c1.b2nd").unlink()
+    assert len(open_cohort(root, 1, False, 1).scans) == 2
+    with pytest.raises(InputError, match=r"A/c1: A__c1\.b2nd not found"):
+        open_cohort(root, 1, True, 1)
+    with pytest.raises(InputError, match=r"No case is in splits \['test'\]"):
+        train.pretrain(
+            open_cohort(root, 1, False, 1),
+            architecture,
+            make_settings(splits=["test"]),
+            torch.device("cpu"),
+            1,
+            NO_STATE,
+        )
+
+
+def test_two_channels_train(make_dataset, make_settings, architecture):
+    cohort = open_cohort(make_dataset(channels=2), 2, True, 1)
+    settings = make_settings(channels=["ncct", "difference"], epochs=1)
+    trained = train.pretrain(cohort, architecture, settings, torch.device("cpu"), 1, NO_STATE)
+    assert trained.encoder.stages[0][0].convs[0].conv.in_channels == 2

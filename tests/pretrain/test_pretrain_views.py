@@ -1,0 +1,156 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from workflow_scripts.pretrain.cohort import describe_scan
+from workflow_scripts.pretrain.views import Crop, brain_fraction, draw_slab, draw_views, read_block, read_view
+
+DRAWS = 300
+
+
+@pytest.fixture
+def scan(make_scan):
+    return make_scan()
+
+
+def drawn(scan, settings, seed=1):
+    rng = np.random.default_rng(seed)
+    return [draw_views(scan, settings, rng) for _ in range(DRAWS)]
+
+
+def spans(crop, axis):
+    return crop.start[axis], crop.start[axis] + crop.size[axis]
+
+
+def test_a_scan_knows_its_bounding_box_background_and_brain_area(scan):
+    values = np.asarray(scan.image)
+    inside = values[0] != -3
+    for axis, (low, high) in enumerate(scan.box):
+        hits = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
+        assert (low, high) == (hits[0], hits[-1] + 1)
+    assert scan.background.tolist() == [-3]
+    np.testing.assert_array_equal(scan.brain_area, inside.sum((1, 2))[slice(*scan.box[0])])
+
+
+def test_both_views_lie_in_one_slab_of_the_brain_at_the_same_height(scan, make_settings):
+    settings = make_settings()
+    low, high = scan.box[0]
+    for one, two in drawn(scan, settings):
+        assert one.start[0] == two.start[0]
+        assert low <= one.start[0] and one.start[0] + one.size[0] <= high
+        assert one.size[0] == two.size[0] == settings.patch_size[0]
+
+
+def test_heights_inside_the_slab_differ_only_when_asked(scan, make_settings):
+    pairs = drawn(scan, make_settings(independent_z=True))
+    offsets = [abs(one.start[0] - two.start[0]) for one, two in pairs]
+    assert 0 < max(offsets) <= 9 - 6
+
+
+def test_views_scale_in_the_plane_and_share_a_parent_that_fits_the_brain(scan, make_settings):
+    settings = make_settings()
+    sides = set()
+    for one, two in drawn(scan, settings):
+        for axis in (1, 2):
+            low, high = scan.box[axis]
+            patch = settings.patch_size[axis]
+            union = max(spans(one, axis)[1], spans(two, axis)[1]) - min(one.start[axis], two.start[axis])
+            assert union <= min(round(1.8 * patch), high - low)
+            for view in (one, two):
+                assert low <= view.start[axis] and spans(view, axis)[1] <= high
+                assert round(0.8 * patch) <= view.size[axis] <= round(1.2 * patch)
+                sides.add(view.size[axis])
+    assert min(sides) < 12 < max(sides)
+
+
+def test_every_pair_overlaps(scan, make_settings):
+    for one, two in drawn(scan, make_settings(parent_scale=[1.0, 1.0])):
+        for axis in range(3):
+            assert max(one.start[axis], two.start[axis]) < min(spans(one, axis)[1], spans(two, axis)[1])
+
+
+def test_slabs_poor_in_brain_become_rarer_by_the_rule(scan, make_settings):
+    """Compared with the exact distribution of the rule, as a Markov chain over the possible slabs."""
+    settings = make_settings(slab_slices=6, patch_size=[6, 12, 12], min_brain_fraction=0.55, max_draws=3)
+    low, high = scan.box[0]
+    starts = np.arange(low, high - 6 + 1)
+    fraction = np.array([brain_fraction(scan, start, 6) for start in starts])
+    kept = np.where(fraction >= 0.55, 1.0, fraction)
+    assert (kept < 1).any()
+    redraw = (1 - kept).mean()
+    expected = kept / len(starts) * (1 + redraw) + redraw**2 / len(starts)
+    rng = np.random.default_rng(0)
+    counts = np.bincount([draw_slab(scan, settings, rng) - low for _ in range(6000)], minlength=len(starts))
+    assert expected.sum() == pytest.approx(1)
+    np.testing.assert_allclose(counts / 6000, expected, atol=4 * np.sqrt(0.25 / 6000))
+
+
+def test_brain_fraction_counts_mask_voxels_of_the_bounding_box(scan):
+    (z0, _), (y0, y1), (x0, x1) = scan.box
+    mask = np.asarray(scan.image)[0] != -3
+    assert brain_fraction(scan, z0 + 2, 5) == pytest.approx(mask[z0 + 2 : z0 + 7, y0:y1, x0:x1].mean())
+
+
+def test_symmetry_reads_one_view_from_the_mirrored_image_with_its_probability(scan, make_settings):
+    pairs = drawn(scan, make_settings())
+    assert all(not (one.mirrored and two.mirrored) for one, two in pairs)
+    first = np.mean([one.mirrored for one, _ in pairs])
+    second = np.mean([two.mirrored for _, two in pairs])
+    assert first == pytest.approx(0.35, abs=0.1) and second == pytest.approx(0.35, abs=0.1)
+    assert not any(view.mirrored for pair in drawn(scan, make_settings(symmetry=False)) for view in pair)
+
+
+def test_symmetry_changes_the_source_of_a_view_and_not_its_place(scan, make_settings):
+    with_symmetry, without = drawn(scan, make_settings()), drawn(scan, make_settings(symmetry=False))
+    for pair, plain in zip(with_symmetry, without, strict=True):
+        assert tuple(dataclasses.replace(view, mirrored=False) for view in pair) == plain
+
+
+def test_the_mirrored_image_is_read_at_the_same_location(scan):
+    place = {"start": (8, 9, 7), "size": (6, 12, 12)}
+    ordinary = read_view(scan, Crop(mirrored=False, **place), (6, 12, 12))
+    contralateral = read_view(scan, Crop(mirrored=True, **place), (6, 12, 12))
+    block = np.asarray(scan.image)[:, 8:14, 9:21, :]
+    np.testing.assert_array_equal(ordinary, block[..., 7:19])
+    np.testing.assert_array_equal(contralateral, block[..., ::-1][..., 7:19])
+
+
+def test_what_lies_outside_the_array_is_background_of_each_channel():
+    array = np.arange(2 * 3 * 3 * 3, dtype=np.float32).reshape(2, 3, 3, 3)
+    block = read_block(array, (-1, 1, 2), (3, 4, 3), np.array([-5.0, 0.5], np.float32))
+    np.testing.assert_array_equal(block[:, 1:, :2, :1], array[:, :2, 1:, 2:])
+    outside = np.ones((3, 4, 3), bool)
+    outside[1:, :2, :1] = False
+    assert (block[0][outside] == -5).all() and (block[1][outside] == 0.5).all()
+    assert (read_block(array, (9, 9, 9), (1, 1, 1), np.array([-5.0, 0.5], np.float32)).ravel() == [-5, 0.5]).all()
+
+
+def test_a_brain_smaller_than_the_patch_is_centred_in_background(make_settings):
+    image = np.full((1, 10, 10, 10), -3, np.float32)
+    brain = np.zeros((10, 10, 10), bool)
+    brain[3:7, 2:8, 2:8] = True
+    image[0][brain] = 1
+    scan = describe_scan("A/small", "train", image, brain, image)
+    settings = make_settings(view_scale=[1.0, 1.0])
+    one, _ = draw_views(scan, settings, np.random.default_rng(0))
+    assert one.start[1:] == (-1, -1)
+    view = read_view(scan, one, settings.patch_size)
+    assert sorted(view.unique().tolist()) == [-3, 1]
+    assert view.shape == (1, 6, 12, 12)
+
+
+def test_scaling_equals_bilinear_interpolation_of_each_slice(scan):
+    crop = Crop((5, 4, 4), (6, 15, 10), False)
+    view = read_view(scan, crop, (6, 12, 12))
+    block = torch.from_numpy(np.asarray(scan.image)[:, 5:11, 4:19, 4:14].copy())
+    expected = torch.nn.functional.interpolate(block, size=(12, 12), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(view, expected)
+
+
+def test_each_view_keeps_its_own_channels(make_scan):
+    scan = make_scan(channels=2)
+    for z, y, x in ((3, 4, 4), (8, 8, 6)):
+        view = read_view(scan, Crop((z, y, x), (6, 12, 12), False), (6, 12, 12))
+        np.testing.assert_array_equal(view, np.asarray(scan.image)[:, z : z + 6, y : y + 12, x : x + 12])
