@@ -45,7 +45,7 @@ def column(folder, name, table="curves.tsv"):
 def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tmp_path, mapping):
     own = ("pretraining", "image_set", "channels", "symmetry", "seed")
     section = {key: value for key, value in mapping.items() if key not in own}
-    words = "--pretraining ALL-SA --image-set ALL --channels ncct --symmetry true --seed 7".split()
+    words = ["--pretraining", "ALL-SA", "--image-set", "ALL", "--channels", "ncct", "--symmetry", "true", "--seed", "7"]
     pretrain_settings.main([*words, "--config", json.dumps(section), "--output", str(tmp_path / "settings.yaml")])
     assert read_yaml(tmp_path / "settings.yaml") == mapping
 
