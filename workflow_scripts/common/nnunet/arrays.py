@@ -1,0 +1,66 @@
+"""Preprocessed arrays, as nnU-Net's preprocessor makes and stores them: float32 (channel, z, y, x)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nnunet.cases import DatasetCase
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
+
+
+def write_arrays(case: DatasetCase, plans: Mapping[str, Any], dataset: Mapping[str, Any], folder: Path) -> None:
+    """Write ``{key}.b2nd`` (float32), ``{key}_seg.b2nd`` (int16) and ``{key}.pkl`` into ``folder``.
+
+    This is ``DefaultPreprocessor.run_case_save``: images are normalised by the plans' statistics, not resampled
+    (they have the target spacing), and not cropped (their background is not zero).
+    """
+    manager = PlansManager(dict(plans))
+    DefaultPreprocessor(verbose=False).run_case_save(
+        str(folder / case.key),
+        [str(path) for path in case.images],
+        str(case.label),
+        manager,
+        manager.get_configuration(CONFIGURATION),
+        dict(dataset),
+    )
+
+
+def write_companion(
+    case: DatasetCase, plans: Mapping[str, Any], dataset: Mapping[str, Any], arrays: Path, folder: Path
+) -> None:
+    """Write ``{key}.b2nd`` of the mirrored image into ``folder``: same channels, normalisation and shape.
+
+    The mirrored image stands for the NCCT; its difference from *its* mirror image, the NCCT, is the negated
+    difference image. ``arrays`` holds the case's own arrays, whose shape the companion must have.
+    """
+    sources = [path.with_name("mirrored.nii.gz") if path.name == "ncct.nii.gz" else path for path in case.images]
+    data, properties = NibabelIO().read_images([str(path) for path in sources])
+    for channel, path in enumerate(case.images):
+        if path.name == "difference.nii.gz":
+            data[channel] *= -1
+    manager = PlansManager(dict(plans))
+    configuration = manager.get_configuration(CONFIGURATION)
+    data, _, _ = DefaultPreprocessor(verbose=False).run_case_npy(
+        data, None, properties, manager, configuration, dict(dataset)
+    )
+    expected = blosc2.open(str(arrays / f"{case.key}.b2nd"), mode="r").shape
+    if data.shape != expected:
+        raise InputError(
+            f"Case {case.cohort}/{case.case}: the mirrored image has the shape {data.shape}, the image {expected}.",
+            "run the preprocessing of this case again; the lower bound of clip_hu must not be 0.",
+        )
+    write_array(folder / f"{case.key}.b2nd", data, configuration.patch_size)
+
+
+def write_array(path: Path, data: np.ndarray, patch_size: list[int]) -> None:
+    """Store one float32 array (channel, z, y, x) in the chunks that nnU-Net would choose for ``patch_size``."""
+    blocks, chunks = comp_blosc2_params(data.shape, tuple(patch_size), data.itemsize)
+    blosc2.asarray(np.ascontiguousarray(data), urlpath=str(path), mode="w", chunks=chunks, blocks=blocks)

@@ -1,0 +1,85 @@
+"""Segmentation of single cases with nnU-Net's predictor."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from workflow_scripts.common.nnunet.network import build_network
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
+
+
+class Segmenter:
+    """A finetuned model with its sliding window (paper 3.5): Gaussian weights, mirroring on the axes of training.
+
+    Parameters
+    ----------
+    checkpoint
+        content of ``checkpoint.pth``
+    step
+        stride of the window as a share of the patch
+    mirror
+        average over the mirror images too
+    """
+
+    def __init__(self, checkpoint: Mapping[str, Any], step: float, mirror: bool, device: torch.device) -> None:
+        plans, self.dataset = checkpoint["init_args"]["plans"], checkpoint["init_args"]["dataset_json"]
+        self.plans = PlansManager(plans)
+        self.configuration = self.plans.get_configuration(CONFIGURATION)
+        self.labels = self.plans.get_label_manager(self.dataset)
+        channels = len(self.dataset["channel_names"])
+        network = build_network(plans, channels, self.labels.num_segmentation_heads, deep_supervision=False)
+        self.predictor = nnUNetPredictor(
+            tile_step_size=step,
+            use_gaussian=True,
+            use_mirroring=mirror,
+            perform_everything_on_device=device.type == "cuda",
+            device=device,
+            allow_tqdm=False,
+        )
+        self.predictor.manual_initialization(
+            network,
+            self.plans,
+            self.configuration,
+            [checkpoint["network_weights"]],
+            self.dataset,
+            checkpoint["trainer_name"],
+            checkpoint["inference_allowed_mirroring_axes"],
+        )
+
+    @property
+    def channels(self) -> list[str]:
+        """Images that the model wants, in order: ``ncct``, or ``ncct`` and ``difference``."""
+        return list(self.dataset["channels"])
+
+    def __call__(self, images: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+        """Segment one case from the files of its channels.
+
+        Returns
+        -------
+        mask
+            uint8 (x, y, z) on the grid of the first image, 1 in the lesion
+        probability
+            float32 (x, y, z), softmax of the lesion
+        """
+        data, _, properties = DefaultPreprocessor(verbose=False).run_case(
+            [str(path) for path in images], None, self.plans, self.configuration, self.dataset
+        )
+        logits = self.predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data))
+        mask, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits.float(),
+            self.plans,
+            self.configuration,
+            self.labels,
+            properties,
+            return_probabilities=True,
+            num_threads_torch=torch.get_num_threads(),
+        )
+        return mask.transpose(2, 1, 0).astype(np.uint8), probabilities[1].transpose(2, 1, 0).astype(np.float32)

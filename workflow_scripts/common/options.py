@@ -1,0 +1,18 @@
+"""Command-line options out of configuration values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def options(values: Mapping[str, Any]) -> list[str]:
+    """Turn ``{"patch-size": [32, 40, 32], "features": None}`` into ``["--patch-size", "32", "40", "32"]``.
+
+    ``None`` is left out, so that the script's own default holds; lists become several values of one option.
+    """
+    words: list[str] = []
+    for name, value in values.items():
+        if value is None:
+            continue
+        words.append(f"--{name}")
+        words.extend(str(item) for item in (value if isinstance(value, list | tuple) else [value]))
+    return words

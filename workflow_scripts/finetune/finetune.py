@@ -1,0 +1,160 @@
+"""Train nnU-Net on the lesions of an arm with one seed (paper 3.5)."""
+
+import argparse
+import hashlib
+import io
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_text, write_tsv
+from workflow_scripts.common.nnunet.folders import nnunet_folders
+from workflow_scripts.common.nnunet.network import load_encoder
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.finetune.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
+
+log = logging.getLogger(__name__)
+
+CURVES = (
+    "epoch",
+    "train_loss",
+    "validation_loss",
+    "pseudo_dice",
+    "ema_pseudo_dice",
+    "learning_rate",
+    "seconds",
+)
+BEST, LATEST = "checkpoint_best.pth", "checkpoint_latest.pth"
+
+
+def train(
+    dataset: Path,
+    settings: TrainingSettings,
+    encoder: Mapping[str, Any] | None,
+    seed: int,
+    state: Path,
+    device: torch.device,
+    workers: int,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train once and return the best epoch's checkpoint and the rows of the learning curves.
+
+    Parameters
+    ----------
+    dataset
+        folder of `finetune_dataset`: fingerprint.json, plans.json, dataset.json, cases.tsv, arrays/
+    encoder
+        content of ``encoder.pt``, or None to train from scratch
+    seed
+        seeds Python, numpy and torch before the network is made; with ``workers`` 0 a run on the CPU repeats
+        bit by bit
+    state
+        folder for nnU-Net's own files; a training that was cut short goes on from there
+    workers
+        processes for augmentation
+    """
+    plans, description = read_json(dataset / "plans.json"), read_json(dataset / "dataset.json")
+    rows = read_tsv(dataset / "cases.tsv")
+    keys = {split: [row["key"] for row in rows if row["split"] == split] for split in ("train", "validation")}
+    with nnunet_folders(state, workers):
+        _link_dataset(dataset, plans, state / "preprocessed")
+        seed_everything(seed)
+        trainer = StudyTrainer({**plans, "continue_training": False}, CONFIGURATION, 0, description, device)
+        trainer.configure(settings, keys["train"], keys["validation"], seed)
+        trainer.initialize()
+        if encoder is not None:
+            load_encoder(trainer.bare_network, plans, encoder)
+        folder = Path(trainer.output_folder)
+        if (folder / LATEST).exists():
+            trainer.resume(folder / LATEST)
+        trainer.run_training()
+        best = torch.load(folder / BEST, map_location="cpu", weights_only=False)
+    return best, epoch_rows(trainer.logger.get_checkpoint())
+
+
+def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return what inference needs of a checkpoint, under nnU-Net's own keys, without what differs between equal runs."""
+    return {
+        "network_weights": checkpoint["network_weights"],
+        "trainer_name": checkpoint["trainer_name"],
+        "init_args": {**checkpoint["init_args"], "device": "cpu"},
+        "inference_allowed_mirroring_axes": checkpoint["inference_allowed_mirroring_axes"],
+        "current_epoch": checkpoint["current_epoch"],
+        "_best_ema": checkpoint["_best_ema"],
+        "settings": dict(settings),
+        "seed": seed,
+    }
+
+
+def prepare_state(state: Path, sources: Sequence[Path], seed: int) -> None:
+    """Keep the state of an interrupted training if it began from the same files and seed, else start it afresh."""
+    digest = hashlib.sha256(str(seed).encode())
+    for source in sources:
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    mark = state / "began_from.txt"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != digest.hexdigest():
+        shutil.rmtree(state, ignore_errors=True)
+        write_text(mark, digest.hexdigest())
+
+
+def _link_dataset(dataset: Path, plans: Mapping[str, Any], preprocessed: Path) -> None:
+    """Show the dataset under the names that nnU-Net looks for."""
+    folder = preprocessed / plans["dataset_name"]
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {
+        "dataset_fingerprint.json": "fingerprint.json",
+        plans["configurations"][CONFIGURATION]["data_identifier"]: "arrays",
+    }
+    for link, target in names.items():
+        (folder / link).unlink(missing_ok=True)
+        (folder / link).symlink_to((dataset / target).absolute())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read settings, dataset and encoder, train, write the model and its curves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="settings.yaml of the arm")
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the arm's dataset")
+    parser.add_argument("--encoder", type=Path, help="encoder.pt of a pretraining")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--state", type=Path, required=True, help="folder to resume from")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--curves", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.benchmark = True
+    settings = read_yaml(arguments.settings)
+    encoder = None
+    sources = [arguments.settings, *(arguments.dataset / name for name in ("plans.json", "dataset.json", "cases.tsv"))]
+    if arguments.encoder:
+        encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True)
+        sources.append(arguments.encoder)
+    prepare_state(arguments.state, sources, arguments.seed)
+    names = [field.name for field in fields(TrainingSettings)]
+    best, rows = train(
+        arguments.dataset,
+        TrainingSettings(**{name: settings[name] for name in names}),
+        encoder,
+        arguments.seed,
+        arguments.state,
+        device,
+        workers=0 if device.type == "cpu" else max(arguments.threads - 1, 0),
+    )
+    buffer = io.BytesIO()
+    torch.save(model_of(best, settings, arguments.seed), buffer)
+    with replacing(arguments.checkpoint) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    write_tsv(arguments.curves, rows, CURVES)
+    for leftover in arguments.state.rglob("checkpoint_*.pth"):
+        leftover.unlink()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Stage segment: every case of a cohort segmented by each model of an arm, and the models' vote."""
