@@ -1,0 +1,29 @@
+"""Bring an MRI onto the grid of the resampled NCCT (paper section 3.2c)."""
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.transform import read_affine
+from workflow_scripts.common.volume import load_volume, resample, save_volume
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read a stripped MRI, the affine and the NCCT; write the MRI linearly interpolated, 0 outside."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--mri", required=True, help="stripped MRI")
+    parser.add_argument("--affine", required=True, help="affine from the MRI to the NCCT")
+    parser.add_argument("--ncct", required=True, help="image that has the wanted grid")
+    parser.add_argument("--out", required=True)
+    arguments = parser.parse_args(argv)
+
+    mri, ncct = load_volume(arguments.mri), load_volume(arguments.ncct)
+    to_mri = np.linalg.inv(read_affine(arguments.affine))
+    save_volume(arguments.out, resample(mri, ncct.data.shape, ncct.affine, order=1, background=0, to_source=to_mri))
+
+
+if __name__ == "__main__":
+    run(main)

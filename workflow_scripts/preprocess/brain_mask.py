@@ -1,0 +1,75 @@
+"""Find the brain in the resampled NCCT and blank everything else (paper section 3.2b)."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.volume import Volume, load_volume, save_volume
+from workflow_scripts.preprocess import tissue
+from workflow_scripts.preprocess.morphology import hull_excess
+from workflow_scripts.preprocess.skull_stripping import NCCT_METHODS, ncct_brain
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the resampled NCCT; write pseudo-T1, brain mask, stripped NCCT and what is known about the mask."""
+    arguments = _parse(argv)
+    ncct = load_volume(arguments.ncct)
+    padded = tissue.padding(ncct.data)
+    brain = ncct_brain(arguments.method, ncct, padded, arguments.deepbet_grid, arguments.threads)
+    facts = {
+        "method": arguments.method,
+        "stripped_before": arguments.stripped,
+        "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
+        "hull_excess": hull_excess(brain),
+        "cross_check": arguments.cross_check,
+        "cross_check_dice": _cross_check(arguments, ncct, padded, brain),
+    }
+    pseudo_t1 = tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
+    save_volume(arguments.out_pseudo_t1, ncct.with_data(pseudo_t1))
+    save_volume(arguments.out_mask, ncct.with_data(brain), np.uint8)
+    stripped = np.where(brain, ncct.data, np.float32(arguments.background))
+    save_volume(arguments.out_stripped, ncct.with_data(stripped))
+    write_json(arguments.out_json, facts)
+
+
+def _cross_check(arguments: argparse.Namespace, ncct: Volume, padded: np.ndarray, brain: np.ndarray) -> float | None:
+    if arguments.cross_check in ("none", arguments.method):
+        return None
+    try:
+        other = ncct_brain(arguments.cross_check, ncct, padded, arguments.deepbet_grid, arguments.threads)
+    except InputError as error:
+        log.warning("The cross-check failed and counts as Dice 0: %s", error.problem)
+        return 0.0
+    return dice(brain, other)
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the Dice coefficient of two boolean masks, 1 when both are empty."""
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    return 2 * np.count_nonzero(first & second) / total if total else 1.0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--ncct", required=True, help="resampled NCCT, HU")
+    parser.add_argument("--method", choices=NCCT_METHODS, required=True)
+    parser.add_argument("--cross-check", choices=("hu", "deepbet", "none"), required=True)
+    parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
+    parser.add_argument("--stripped", action="store_true", help="the NCCT came skull-stripped")
+    parser.add_argument("--background", type=float, required=True, help="HU outside the brain")
+    parser.add_argument("--threads", type=int, required=True)
+    for name in ("pseudo-t1", "mask", "stripped", "json"):
+        parser.add_argument(f"--out-{name}", required=True)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    run(main)

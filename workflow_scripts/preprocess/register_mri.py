@@ -1,0 +1,72 @@
+"""Find the affine from the MRI to the NCCT, masked on the NCCT (paper section 3.2c)."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.transform import write_affine
+from workflow_scripts.common.volume import Volume, load_volume
+from workflow_scripts.preprocess.intensities import ct_for_registration, mri_for_registration, registration_mask
+from workflow_scripts.preprocess.plausibility import affine_facts, doubts, information_gain
+from workflow_scripts.preprocess.settings import Settings, add_settings, settings_of
+
+STRETCH_LIMITS = (0.85, 1.15)
+MAX_ROTATION_DEGREES = 45.0
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read stripped NCCT, brain mask and stripped MRI; write the affine and what is known about it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--ncct", required=True, help="stripped NCCT, HU")
+    parser.add_argument("--brain", required=True, help="brain mask of the NCCT")
+    parser.add_argument("--mri", required=True, help="stripped MRI, 0 outside the brain")
+    parser.add_argument("--aligned", action="store_true", help="the MRI is in NCCT space: write the identity")
+    add_settings(parser)
+    parser.add_argument("--out-affine", required=True)
+    parser.add_argument("--out-json", required=True)
+    arguments = parser.parse_args(argv)
+
+    ncct, mri = load_volume(arguments.ncct), load_volume(arguments.mri)
+    brain = load_volume(arguments.brain).data > 0
+    matrix, facts = register_mri(ncct, brain, mri, settings_of(arguments), aligned=arguments.aligned)
+    if facts["doubts"]:
+        log.warning("The registration is implausible: %s", facts)
+    write_affine(arguments.out_affine, matrix, "the MRI", "the NCCT")
+    write_json(arguments.out_json, facts)
+
+
+def register_mri(
+    ncct: Volume, brain: np.ndarray, mri: Volume, settings: Settings, *, aligned: bool
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the affine that maps points of the MRI to points of the NCCT (4×4, RAS+, mm), and facts about it.
+
+    ``brain`` is the mask of the NCCT on its grid. ``aligned`` images get the identity. Raises `InputError` when the
+    registration fails.
+    """
+    fixed = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
+    moving = mri_for_registration(mri)
+    to_mri = np.eye(4)
+    if not aligned:
+        # Loading elastix takes longer than all else here, and aligned images do without it.
+        from workflow_scripts.preprocess.elastix import register_affine
+
+        to_mri = register_affine(
+            fixed, registration_mask(brain, ncct.spacing, settings.mask_margin_mm), moving, settings
+        )
+    facts = affine_facts(to_mri) | {
+        "method": "identity, stated in the case sheet" if aligned else "elastix",
+        "mutual_information": information_gain(fixed, brain, moving, to_mri, settings.metric_bins),
+    }
+    return np.linalg.inv(to_mri), facts | {"doubts": doubts(facts, STRETCH_LIMITS, MAX_ROTATION_DEGREES)}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,34 @@
+"""The values of ``preprocess.registration`` in config.yaml, on their way through a command line."""
+
+import argparse
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a registration can be told; names and units as in config.yaml."""
+
+    metric_bins: int
+    resolutions: int
+    iterations: int
+    samples: int
+    max_step_mm: float
+    window_hu: tuple[float, float]
+    background_hu: float
+    mask_margin_mm: float
+    seed: int
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add one option for every field of `Settings`."""
+    for name in ("metric-bins", "resolutions", "iterations", "samples", "seed"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("max-step-mm", "background-hu", "mask-margin-mm"):
+        parser.add_argument(f"--{name}", type=float, required=True)
+    parser.add_argument("--window-hu", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Collect the options of `add_settings`."""
+    values = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
+    return Settings(**values | {"window_hu": tuple(arguments.window_hu)})
