@@ -1,0 +1,123 @@
+"""Draw the Dice of the best arms as box plots with the significance of their differences (paper, Figs. 4–6)."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.report.style import COLOURS, INK, MUTED, drawing
+
+MEMBER = "ensemble"
+CRITERIA = ("all", "over3ml")
+LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+FIRST_BRACKET, BRACKET_STEP = 1.06, 0.115
+
+
+def significance(p: str) -> str:
+    """Return the mark of an adjusted p-value: * p ≤ 0.05, ** p ≤ 0.01, *** p ≤ 0.001, otherwise ns."""
+    return next((mark for level, mark in LEVELS if float(p) <= level), "ns")
+
+
+def panel_title(criterion: str, n: int, min_component_ml: float) -> str:
+    """Return the heading of a panel, with its number of cases."""
+    lesions = "all lesions" if criterion == "all" else f"lesions > {min_component_ml:g} mL"
+    return f"{lesions} (n = {n})"
+
+
+def draw_panel(
+    axes: Axes, values: Sequence[np.ndarray], arms: Sequence[str], comparisons: Sequence[Mapping[str, str]]
+) -> None:
+    """Draw one box for each arm with every case as a point, and a bracket for each tested pair."""
+    for position, (sample, colour) in enumerate(zip(values, COLOURS, strict=False)):
+        if not len(sample):
+            continue
+        axes.boxplot(
+            [sample],
+            positions=[position],
+            widths=0.5,
+            showmeans=True,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": colour + "33", "edgecolor": colour},
+            whiskerprops={"color": colour},
+            capprops={"color": colour},
+            medianprops={"color": INK, "linewidth": 1.6},
+            meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 4},
+        )
+        jitter = np.random.default_rng(0).uniform(-0.13, 0.13, len(sample))
+        axes.plot(position + jitter, sample, "o", color=colour, markersize=3.4, alpha=0.75, markeredgewidth=0)
+    tested = [row for row in comparisons if row["p_holm"]]
+    for level, row in enumerate(tested):
+        ends = sorted((arms.index(row["first"]), arms.index(row["second"])))
+        height = FIRST_BRACKET + level * BRACKET_STEP
+        axes.plot(
+            [ends[0], ends[0], ends[1], ends[1]], [height - 0.02, height, height, height - 0.02], color=MUTED, lw=1
+        )
+        label = f"{significance(row['p_holm'])}  (p = {float(row['p_holm']):.3g})"
+        axes.text(sum(ends) / 2, height + 0.008, label, ha="center", va="bottom", fontsize=7.5)
+    axes.set_ylim(-0.03, FIRST_BRACKET + max(len(tested), 1) * BRACKET_STEP)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.set_xlim(-0.6, len(arms) - 0.4)
+    axes.set_xticks(range(len(arms)), arms)
+
+
+def draw(
+    path: Path,
+    scores: Sequence[Mapping[str, str]],
+    comparisons: Sequence[Mapping[str, str]],
+    arms: Sequence[str],
+    cohort: str,
+    split: str,
+    min_component_ml: float,
+) -> None:
+    """Write the figure of one cohort and split: one panel with all lesions, one with the larger ones."""
+    width = max(7.0, 2.4 + 2.2 * len(arms))
+    with drawing(path, width, 4.0) as figure:
+        panels = figure.subplots(1, len(CRITERIA), sharey=True)
+        for axes, criterion in zip(panels, CRITERIA, strict=True):
+            here = {"cohort": cohort, "split": split, "criterion": criterion}
+            values = [
+                np.array([float(row["dice"]) for row in scores if _matches(row, here | {"arm": arm, "member": MEMBER})])
+                for arm in arms
+            ]
+            drawn = [row for row in comparisons if _matches(row, here) and {row["first"], row["second"]} <= set(arms)]
+            draw_panel(axes, values, arms, drawn)
+            axes.set_title(panel_title(criterion, max(map(len, values)), min_component_ml))
+            if not any(map(len, values)):
+                axes.text(0.5, 0.5, "no labelled case", transform=axes.transAxes, ha="center", color=MUTED)
+        panels[0].set_ylabel("Dice similarity coefficient")
+        figure.suptitle(f"{cohort}, {split} set", x=0.01, ha="left", fontweight="bold")
+
+
+def _matches(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(row[name] == value for name, value in wanted.items())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read scores and comparisons, write one figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--comparisons", type=Path, required=True)
+    parser.add_argument("--arms", nargs="+", required=True, help="arms to draw, from left to right")
+    parser.add_argument("--cohort", required=True)
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion over3ml, mL")
+    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    arguments = parser.parse_args(argv)
+    draw(
+        arguments.out,
+        read_tsv(arguments.scores),
+        read_tsv(arguments.comparisons),
+        arguments.arms,
+        arguments.cohort,
+        arguments.split,
+        arguments.min_component_ml,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""Draw the curves of the supervised trainings: losses and pseudo-Dice of every arm and seed."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.report.style import COLOURS, MUTED, drawing
+
+COLUMNS = 4
+PANEL_WIDTH, PANEL_HEIGHT = 2.6, 1.9
+
+Curves = Mapping[str, Sequence[Mapping[str, str]]]
+
+
+def column(rows: Sequence[Mapping[str, str]], name: str) -> list[float]:
+    """Return a column as numbers; empty cells become NaN, which leaves a gap in the curve."""
+    return [float(row[name]) if row[name] else float("nan") for row in rows]
+
+
+def draw(path: Path, curves: Mapping[str, Curves]) -> None:
+    """Draw ``curves[arm][seed]``, rows with epoch, train_loss, validation_loss, pseudo_dice, ema_pseudo_dice.
+
+    Arms stand side by side, losses above and pseudo-Dice below, on common axes.
+    """
+    arms = list(curves)
+    blocks = -(-len(arms) // COLUMNS)
+    with drawing(path, PANEL_WIDTH * COLUMNS, PANEL_HEIGHT * 2 * blocks + 0.35) as figure:
+        grid = figure.subplots(2 * blocks, COLUMNS, squeeze=False)
+        for index in range(blocks * COLUMNS):
+            top, bottom = grid[2 * (index // COLUMNS) : 2 * (index // COLUMNS) + 2, index % COLUMNS]
+            if index >= len(arms):
+                top.set_visible(False)
+                bottom.set_visible(False)
+                continue
+            top.sharey(grid[0, 0])
+            bottom.sharey(grid[1, 0])
+            for colour, rows in zip(COLOURS, curves[arms[index]].values(), strict=False):
+                epochs = column(rows, "epoch")
+                top.plot(epochs, column(rows, "train_loss"), color=colour, alpha=0.55, lw=1)
+                top.plot(epochs, column(rows, "validation_loss"), color=colour, ls="--")
+                bottom.plot(epochs, column(rows, "pseudo_dice"), color=colour, alpha=0.4, lw=0.9)
+                bottom.plot(epochs, column(rows, "ema_pseudo_dice"), color=colour)
+            top.set_title(arms[index])
+            bottom.set_xlabel("epoch")
+            if index % COLUMNS == 0:
+                top.set_ylabel("loss")
+                bottom.set_ylabel("pseudo-Dice")
+        seeds = list(next(iter(curves.values())))
+        entries = [(name, {"color": colour}) for name, colour in zip(seeds, COLOURS, strict=False)]
+        entries += [
+            ("loss: training", {"color": MUTED, "alpha": 0.55}),
+            ("loss: validation", {"color": MUTED, "ls": "--"}),
+            ("pseudo-Dice", {"color": MUTED, "alpha": 0.4}),
+            ("pseudo-Dice, moving average", {"color": MUTED}),
+        ]
+        handles = [grid[0, 0].plot([], [], label=name, **look)[0] for name, look in entries]
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), fontsize=8)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the curves of every training, write one figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--finetune", type=Path, required=True, help="folder with {arm}/seed-{seed}/curves.tsv")
+    parser.add_argument("--arms", nargs="+", required=True)
+    parser.add_argument("--seeds", nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    arguments = parser.parse_args(argv)
+    members = [f"seed-{seed}" for seed in arguments.seeds]
+    draw(
+        arguments.out,
+        {
+            arm: {member: read_tsv(arguments.finetune / arm / member / "curves.tsv") for member in members}
+            for arm in arguments.arms
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""Draw the curves of the self-supervised trainings: loss, RankMe, and what tells a collapse (paper 3.4.2)."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.report.figure_finetune import column
+from workflow_scripts.report.style import COLOURS, MUTED, drawing
+
+PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.1
+
+Table = Sequence[Mapping[str, str]]
+
+
+def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
+    """Draw ``trainings[name]``, a pair of the tables curves.tsv and rankme.tsv, one row of panels each."""
+    with drawing(path, 3 * PANEL_WIDTH, PANEL_HEIGHT * len(trainings) + 0.3) as figure:
+        grid = figure.subplots(len(trainings), 3, squeeze=False)
+        for (loss, rank, entropy), (name, (curves, rankme)) in zip(grid, trainings.items(), strict=True):
+            epochs, colours = column(curves, "epoch"), iter(COLOURS)
+            loss.plot(epochs, column(curves, "train_loss"), color=next(colours), label="training")
+            loss.plot(epochs, column(curves, "validation_loss"), color=next(colours), ls="--", label="validation")
+            loss.set_title(f"{name}: loss")
+            measured = column(rankme, "epoch")
+            rank.plot(measured, column(rankme, "rankme"), color=COLOURS[2], label="as published")
+            rank.plot(measured, column(rankme, "rankme_centred"), color=COLOURS[3], ls="--", label="centred")
+            rank.set_title(f"{name}: RankMe")
+            entropy.plot(epochs, column(curves, "teacher_entropy"), color=COLOURS[4])
+            entropy.set_title(f"{name}: entropy of the teacher (nats)")
+            for axes in (loss, rank):
+                axes.legend(fontsize=7.5)
+            for axes in (loss, rank, entropy):
+                axes.set_xlabel("epoch", color=MUTED)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the curves of every pretraining, write one figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pretrain", type=Path, required=True, help="folder with {pretraining}/curves.tsv, rankme.tsv")
+    parser.add_argument("--pretrainings", nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    arguments = parser.parse_args(argv)
+    draw(
+        arguments.out,
+        {
+            name: (
+                read_tsv(arguments.pretrain / name / "curves.tsv"),
+                read_tsv(arguments.pretrain / name / "rankme.tsv"),
+            )
+            for name in arguments.pretrainings
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)

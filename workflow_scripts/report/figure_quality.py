@@ -1,0 +1,55 @@
+"""Draw the numbers that tell how the preprocessing went, one point for each case."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.report.quality import read_quality
+from workflow_scripts.report.style import COLOURS, drawing
+
+PANELS = (
+    ("brain_ml", "brain volume (mL)"),
+    ("cross_check_dice", "agreement of two brain masks (Dice)"),
+    ("hull_excess", "convex hull beyond the mask (share)"),
+)
+CALM, FLAGGED = COLOURS[0], COLOURS[7]
+
+
+def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the contents of the cases' quality files; flagged cases are marked by colour and shape."""
+    cohorts = list(dict.fromkeys(facts["cohort"] for facts in cases))
+    with drawing(path, 10.2, 0.9 + 0.5 * len(cohorts)) as figure:
+        for axes, (key, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
+            generator = np.random.default_rng(0)
+            for facts in cases:
+                height = cohorts.index(facts["cohort"]) + generator.uniform(-0.25, 0.25)
+                look = {"color": FLAGGED, "marker": "X"} if facts["flags"] else {"color": CALM, "marker": "o"}
+                if facts[key] is not None:
+                    axes.plot(facts[key], height, markersize=4.5, alpha=0.8, markeredgewidth=0, ls="", **look)
+            axes.set_xlabel(label)
+            axes.grid(axis="x")
+            axes.margins(x=0.1)
+        axes.set_yticks(range(len(cohorts)), cohorts)
+        axes.set_ylim(len(cohorts) - 0.5, -0.5)
+        entries = (("no flag", CALM, "o"), ("flagged", FLAGGED, "X"))
+        handles = [axes.plot([], [], color=c, marker=m, ls="", markersize=5, label=name)[0] for name, c, m in entries]
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the quality files of all cases, write one figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, which names the cases")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
+    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    arguments = parser.parse_args(argv)
+    draw(arguments.out, read_quality(arguments.preprocess, read_tsv(arguments.splits)))
+
+
+if __name__ == "__main__":
+    run(main)
