@@ -78,7 +78,7 @@ def train(
 
 
 def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return what inference needs of a checkpoint, under nnU-Net's own keys, without what differs between equal runs."""
+    """Return what inference needs of a checkpoint, under nnU-Net's own keys, the same for equal runs."""
     return {
         "network_weights": checkpoint["network_weights"],
         "trainer_name": checkpoint["trainer_name"],

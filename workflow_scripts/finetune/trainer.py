@@ -208,7 +208,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def epoch_rows(logging_lists: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Turn nnU-Net's record into the rows of ``curves.tsv``; an undefined pseudo-Dice is None, seconds are of the clock."""
+    """Turn nnU-Net's record into the rows of ``curves.tsv``; an undefined pseudo-Dice is None."""
     columns = ("train_losses", "val_losses", "mean_fg_dice", "ema_fg_dice", "lrs")
     starts, ends = logging_lists["epoch_start_timestamps"], logging_lists["epoch_end_timestamps"]
     rows = []

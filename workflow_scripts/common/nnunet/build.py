@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,4 +76,4 @@ def staging(folder: Path) -> Iterator[Path]:
             target = folder / entry.name
             if target.is_dir():
                 shutil.rmtree(target)
-            os.replace(entry, target)
+            entry.replace(target)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor

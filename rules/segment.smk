@@ -1,0 +1,110 @@
+_SEGMENTED = f"{OUT}/segment/{{arm}}"
+_VOTE = config["segment"]["vote"]
+# What an ensemble joins: masks, or for the mean probability the probabilities that are then written too.
+_MEMBER_SUFFIXES = [".nii.gz"] if _VOTE == "majority" else [".nii.gz", ".probability.nii.gz"]
+
+
+def _segment_inputs(cohort):
+    """Input function of a cohort's rule: the model and the images of the arm's channels."""
+
+    def inputs(wildcards):
+        return {
+            "checkpoint": f"{OUT}/finetune/{{arm}}/seed-{{seed}}/checkpoint.pth",
+            "images": [
+                path
+                for channel in _arm(wildcards)["channels"]
+                for path in per_case(
+                    f"{OUT}/preprocess/{{cohort}}/{{case}}/{channel}.nii.gz", STUDY.in_cohorts([cohort])
+                )
+            ],
+        }
+
+    return inputs
+
+
+def _segmentations(member, cohort, suffix):
+    return per_case(f"{_SEGMENTED}/{member}/{{cohort}}/{{case}}{suffix}", STUDY.in_cohorts([cohort]))
+
+
+for cohort in config["run"]["segment"]:
+
+    rule:
+        name:
+            f"segment_{cohort}"
+        input:
+            unpack(_segment_inputs(cohort)),
+        output:
+            [path for suffix in _MEMBER_SUFFIXES for path in _segmentations("seed-{seed}", cohort, suffix)],
+        params:
+            cohort=cohort,
+            # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
+            cases=[case.case for case in STUDY.in_cohorts([cohort])],
+            preprocess=f"{OUT}/preprocess",
+            step=config["segment"]["step"],
+            mirror=str(config["segment"]["mirror"]).lower(),
+            probabilities="" if _VOTE == "majority" else "--probabilities",
+            out=f"{_SEGMENTED}/seed-{{seed}}/{cohort}",
+        log:
+            f"{OUT}/logs/segment/segment/{{arm}}/seed-{{seed}}/{cohort}.log",
+        benchmark:
+            f"{OUT}/benchmarks/segment/segment/{{arm}}/seed-{{seed}}/{cohort}.tsv"
+        threads: config["resources"]["segment"]["threads"]
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt * config["resources"]["segment"]["mem_mb"],
+            runtime=config["resources"]["segment"]["runtime"],
+            gpu=config["resources"]["segment"]["gpu"],
+        conda:
+            "../envs/deeplearning.yaml"
+        shell:
+            "python -m workflow_scripts.segment.segment --checkpoint {input.checkpoint:q}"
+            " --preprocess {params.preprocess:q} --cohort {params.cohort} --cases {params.cases}"
+            " --step {params.step} --mirror {params.mirror} {params.probabilities} --threads {threads}"
+            " --out {params.out:q} > {log:q} 2>&1"
+
+    rule:
+        name:
+            f"ensemble_{cohort}"
+        input:
+            [path for seed in STUDY.seeds for path in _segmentations(f"seed-{seed}", cohort, _MEMBER_SUFFIXES[-1])],
+        output:
+            _segmentations("ensemble", cohort, ".nii.gz"),
+        params:
+            cohort=cohort,
+            cases=[case.case for case in STUDY.in_cohorts([cohort])],
+            members=[f"{_SEGMENTED}/seed-{seed}/{cohort}" for seed in STUDY.seeds],
+            vote=_VOTE,
+            out=f"{_SEGMENTED}/ensemble/{cohort}",
+        log:
+            f"{OUT}/logs/segment/ensemble/{{arm}}/{cohort}.log",
+        benchmark:
+            f"{OUT}/benchmarks/segment/ensemble/{{arm}}/{cohort}.tsv"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt * 2000,
+            runtime=60,
+        conda:
+            "../envs/deeplearning.yaml"
+        shell:
+            "python -m workflow_scripts.segment.ensemble --members {params.members:q} --vote {params.vote}"
+            " --cohort {params.cohort} --cases {params.cases} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule original:
+    input:
+        mask=f"{_SEGMENTED}/ensemble/{{cohort}}/{{case}}.nii.gz",
+        conversion=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
+    output:
+        f"{_SEGMENTED}/original/{{cohort}}/{{case}}.nii.gz",
+    log:
+        f"{OUT}/logs/segment/original/{{arm}}/{{cohort}}/{{case}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/segment/original/{{arm}}/{{cohort}}/{{case}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=10,
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.segment.original --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --mask {input.mask:q} --conversion {input.conversion:q} --out {output:q} > {log:q} 2>&1"
