@@ -7,13 +7,13 @@ from typing import Any
 from workflow_scripts.common.files import read_json
 
 FLAGS = {
-    "brain masks disagree": "The brain mask differs from that of a second, independent method. Look at its outline.",
-    "brain mask not convex": "The brain mask has deep notches: parts of the brain may be missing, or other tissue in it.",
+    "brain masks disagree": "The brain mask differs from that of a second, independent method.",
+    "brain mask not convex": "The brain mask has deep notches: brain may be missing, or other tissue may be in it.",
     "brain volume": "The brain mask is smaller or larger than brains are.",
-    "mirroring implausible": "The registration to the template stretches or turns the head more than heads differ; the "
-    "mirrored and the difference image may be wrong.",
-    "registration implausible": "The registration of the MRI stretches or turns it too much, or made it fit less well; a "
-    "lesion mask drawn on the MRI may lie in the wrong place.",
+    "mirroring implausible": "The registration to the template stretches or turns the head more than heads differ: "
+    "the mirrored and the difference image may be wrong.",
+    "registration implausible": "The registration of the MRI stretches or turns it too much, or made it fit less well: "
+    "a lesion mask drawn on the MRI may lie in the wrong place.",
     "lesion outside brain": "Part of the lesion mask lies outside the brain mask: one of them is wrong or misplaced.",
 }
 

@@ -1,0 +1,166 @@
+"""What stands on the index page, put together from the tables of all stages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from statistics import median
+from typing import Any
+
+from workflow_scripts.report.figure_dice import significance
+from workflow_scripts.report.table import MEMBER, fixed
+
+Row = Mapping[str, str]
+
+SPLITS = ("train", "validation", "test")
+HELD_OUT = ("validation", "test")
+REPORTED = ("all", "over3ml")
+TABLE_TITLES = {
+    "table1": "Table 1. Validation set, all lesions",
+    "table2": "Table 2. Validation set, larger lesions",
+    "table3": "Table 3. Test set, best arms",
+    "tableB4": "Table B.4. Two channels, validation set, all lesions",
+    "tableB5": "Table B.5. Two channels, validation set, larger lesions",
+}
+# Packages whose version changes what comes out; the others of requirements.txt are theirs or the tests'.
+SHOWN_PACKAGES = (
+    *("snakemake", "dcm2niix", "itk-elastix", "deepbet", "nilearn", "nibabel", "numpy", "scipy", "pandas", "torch"),
+    *("nnunetv2", "dynamic_network_architectures", "batchgeneratorsv2", "captum", "scikit-learn", "matplotlib"),
+)
+
+
+def cohort_rows(splits: Iterable[Row]) -> list[dict[str, Any]]:
+    """Count patients, cases, splits, labels, sides and lesion volumes of each cohort."""
+    rows = []
+    for cohort, members in _by(splits, "cohort"):
+        volumes = [float(row["lesion_ml"]) for row in members if row["lesion_ml"]]
+        lesions = [volume for volume in volumes if volume > 0]
+        rows.append(
+            {
+                "cohort": cohort,
+                "patients": len({row["patient"] for row in members}),
+                "cases": len(members),
+                **{split: sum(row["split"] == split for row in members) for split in SPLITS},
+                "labelled": len(volumes),
+                "lesions": len(lesions),
+                "volumes": f"{median(lesions):.1f} ({min(lesions):.1f}–{max(lesions):.1f})" if lesions else "",
+                **{side: sum(row["side"] == side for row in members) for side in ("left", "right", "bilateral")},
+            }
+        )
+    return rows
+
+
+def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dict[str, Any]:
+    """Return a table for the page: its title, and a block with heading and rows for each cohort and criterion."""
+    blocks = []
+    for (cohort, criterion), members in groupby(rows, key=lambda row: (row["cohort"], row["criterion"])):
+        block = list(members)
+        counted = dict.fromkeys(f"n = {row['n']}" for row in block)
+        of = f" of {block[0]['cases']} labelled cases" if block[0]["n"] != block[0]["cases"] else ""
+        blocks.append(
+            {
+                "heading": f"{cohort}, {lesions(criterion, min_component_ml)} ({', '.join(counted)}{of})",
+                "rows": [{**row, "best": set(row["best"].split(","))} for row in block],
+                "notes": _notes(block),
+            }
+        )
+    return {"name": name, "title": TABLE_TITLES[name], "blocks": blocks}
+
+
+def lesions(criterion: str, min_component_ml: float) -> str:
+    """Name a criterion for readers."""
+    return {
+        "all": "all lesions",
+        "over3ml": f"lesions > {min_component_ml:g} mL",
+        "over3ml-filtered": f"lesions > {min_component_ml:g} mL, predictions filtered too",
+    }[criterion]
+
+
+def comparison_rows(comparisons: Iterable[Row], min_component_ml: float) -> list[dict[str, Any]]:
+    """Format the comparisons on held-out cases; ``family`` starts a new group of tests."""
+    rows = []
+    for row in comparisons:
+        if row["split"] not in HELD_OUT or row["criterion"] not in REPORTED:
+            continue
+        interval = f"{_signed(row['difference_low'])} to {_signed(row['difference_high'])}"
+        rows.append(
+            {
+                **row,
+                "family": f"{row['cohort']}, {row['split']} set, {lesions(row['criterion'], min_component_ml)}",
+                "difference": _signed(row["mean_difference"]),
+                "interval": interval if row["difference_low"] else "",
+                "effect": _signed(row["rank_biserial"], 2),
+                "normality": fixed(row["shapiro_p"], 3),
+                "raw": fixed(row["p"], 4),
+                "adjusted": fixed(row["p_holm"], 4),
+                "mark": significance(row["p_holm"]) if row["p_holm"] else "",
+            }
+        )
+    return rows
+
+
+def agreement_rows(agreement: Iterable[Row], min_component_ml: float) -> list[dict[str, Any]]:
+    """Format the agreement of volumes of every ensemble on held-out cases."""
+    return [
+        {
+            **row,
+            "lesions": lesions(row["criterion"], min_component_ml),
+            "spearman": fixed(row["spearman"], 2),
+            "spearman_p": fixed(row["spearman_p"], 4),
+            "icc": fixed(row["icc"], 2),
+            "interval": f"{float(row['icc_low']):.2f} to {float(row['icc_high']):.2f}" if row["icc_low"] else "",
+        }
+        for row in agreement
+        if row["member"] == MEMBER and row["split"] in HELD_OUT and row["criterion"] in REPORTED
+    ]
+
+
+def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the mean Dice (all lesions) of each training beside that of their ensemble, for each held-out set."""
+    chosen = [row for row in summary if row["criterion"] == "all" and row["split"] in HELD_OUT]
+    rows = []
+    for (cohort, split, arm), group in _by(chosen, "cohort", "split", "arm"):
+        dice = {row["member"]: fixed(row["dice_mean"], 4) for row in group}
+        means = [dice[member] for member in members]
+        rows.append({"cohort": cohort, "split": split, "arm": arm, "n": group[0]["n"], "means": means})
+    return rows
+
+
+def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
+    """Say, for each held-out set and criterion, which arm has the highest mean Dice of the ensemble."""
+    chosen = [row for row in summary if row["member"] == MEMBER and row["split"] in HELD_OUT and row["dice_mean"]]
+    lines = []
+    for (cohort, split, criterion), group in _by(chosen, "cohort", "split", "criterion"):
+        if criterion in REPORTED:
+            best = max(group, key=lambda row: float(row["dice_mean"]))
+            lines.append(
+                f"{cohort}, {split} set, {lesions(criterion, min_component_ml)} (n = {best['n']}): highest mean Dice "
+                f"{float(best['dice_mean']):.3f}, {best['arm']}."
+            )
+    return lines
+
+
+def pinned_versions(requirements: str) -> list[tuple[str, str]]:
+    """Read the versions of `SHOWN_PACKAGES` from the text of a requirements file."""
+    pins = dict(line.split("==") for line in requirements.splitlines() if "==" in line and not line.startswith("#"))
+    return [(name, pins[name].split()[0]) for name in SHOWN_PACKAGES if name in pins]
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Gather the notes of a block, each said once with the arms it applies to, or with none where it applies to all."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for note in filter(None, row["note"].split("; ")):
+            said.setdefault(note, []).append(row["experiment"])
+    return [note if len(arms) == len(rows) else f"{', '.join(arms)}: {note}" for note, arms in said.items()]
+
+
+def _signed(value: str, decimals: int = 3) -> str:
+    return f"{float(value):+.{decimals}f}".replace("-", "−") if value else ""
+
+
+def _by(rows: Iterable[Row], *columns: str) -> list[tuple[Any, list[Row]]]:
+    """Group rows by columns in the order of their first appearance."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        key = tuple(row[column] for column in columns)
+        groups.setdefault(key[0] if len(key) == 1 else key, []).append(row)
+    return list(groups.items())

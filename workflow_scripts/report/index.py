@@ -1,0 +1,93 @@
+"""Write the report: one page that holds the study's tables and figures, and links to the page of every case."""
+
+import argparse
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
+from workflow_scripts.report import content
+from workflow_scripts.report.page import render
+from workflow_scripts.report.quality import FLAGS, concern, read_quality
+from workflow_scripts.report.slices import data_uri
+
+MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def read_caption(folder: Path, kind: str) -> str:
+    """Read the caption of a kind of figure or table, which Snakemake's own report shows too.
+
+    There it starts with the notice; here the notice stands on top of the page, so it is left empty.
+    """
+    text = (folder / f"{kind}.rst").read_text(encoding="utf-8")
+    template = jinja2.Template(text, undefined=jinja2.StrictUndefined)
+    return template.render(snakemake=SimpleNamespace(config={"notice": None})).strip()
+
+
+def figure_groups(paths: Iterable[Path], captions: Path) -> dict[str, dict[str, Any]]:
+    """Embed figures by kind, which is the part of the file's name before the first hyphen."""
+    groups: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        kind = path.stem.split("-")[0]
+        group = groups.setdefault(kind, {"caption": read_caption(captions, kind), "figures": []})
+        uri = data_uri(path.read_bytes(), MEDIA_TYPES[path.suffix])
+        group["figures"].append({"name": path.stem, "uri": uri})
+    return groups
+
+
+def quality_rows(preprocess: Path, splits: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return the quality facts of all cases with their split, those that want a look first."""
+    split = {(row["cohort"], row["case"]): row["split"] for row in splits}
+    rows = sorted(read_quality(preprocess, splits), key=concern)
+    return [facts | {"split": split[facts["cohort"], facts["case"]]} for facts in rows]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what all stages wrote, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="written by rule report_settings")
+    parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
+    parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
+    parser.add_argument("--tables", type=Path, nargs="+", required=True)
+    parser.add_argument("--figures", type=Path, nargs="+", required=True)
+    parser.add_argument("--captions", type=Path, required=True, help="folder of the captions")
+    parser.add_argument("--requirements", type=Path, required=True, help="pinned versions")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+
+    settings = read_yaml(arguments.settings)
+    splits = read_tsv(arguments.split / "splits.tsv")
+    summary, comparisons, agreement = (
+        read_tsv(arguments.evaluate / f"{name}.tsv") for name in ("summary", "comparisons", "agreement")
+    )
+    limit = settings["evaluate"]["min_component_ml"]
+    members = [*(f"seed-{seed}" for seed in settings["run"]["seeds"]), "ensemble"]
+    page = render(
+        "index.html.j2",
+        settings=settings,
+        cohorts=content.cohort_rows(splits),
+        leakage=read_json(arguments.split / "leakage.json"),
+        tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
+        table_caption=read_caption(arguments.captions, "table"),
+        figures=figure_groups(arguments.figures, arguments.captions),
+        comparisons=content.comparison_rows(comparisons, limit),
+        agreement=content.agreement_rows(agreement, limit),
+        members=members,
+        member_rows=content.member_rows(summary, members),
+        headlines=content.headlines(summary, limit),
+        cases=quality_rows(arguments.preprocess, splits),
+        flags=FLAGS,
+        versions=[("Python", platform.python_version())]
+        + content.pinned_versions(arguments.requirements.read_text(encoding="utf-8")),
+    )
+    write_text(arguments.out, page)
+
+
+if __name__ == "__main__":
+    run(main)

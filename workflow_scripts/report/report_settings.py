@@ -1,0 +1,22 @@
+"""Write what the report says about the study's configuration as a file of its own."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import write_yaml
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the settings as YAML."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    write_yaml(arguments.out, arguments.settings)
+
+
+if __name__ == "__main__":
+    run(main)
