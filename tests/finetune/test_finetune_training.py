@@ -1,0 +1,214 @@
+"""Trainings: they repeat, resume, freeze and choose their best epoch as promised."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from nnunetv2.training.logging.nnunet_logger import MetaLogger
+
+from tests.finetune.study import dataset_options, write_study
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml
+from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
+from workflow_scripts.common.nnunet.plans import architecture
+from workflow_scripts.finetune import finetune, finetune_dataset, finetune_settings
+from workflow_scripts.finetune.finetune import CURVES, prepare_state
+from workflow_scripts.finetune.trainer import StudyLogger, StudyTrainer, TrainingSettings, epoch_rows, smoothed
+
+SETTINGS = TrainingSettings(
+    epochs=3,
+    iterations_per_epoch=2,
+    validation_iterations=1,
+    learning_rate=0.01,
+    oversample_foreground=0.33,
+    freeze_encoder_epochs=0,
+    save_every=1,
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("training")
+    cases = write_study(root, ("train", "train", "validation"))
+    finetune_dataset.main([*dataset_options(root, root / "arm"), "--cases", *(f"icoAIS/{case}" for case in cases)])
+    return root / "arm"
+
+
+@pytest.fixture(scope="module")
+def encoder(dataset) -> dict:
+    torch.manual_seed(5)
+    plans = read_json(dataset / "plans.json")
+    network = build_network(plans, 1, 2, deep_supervision=True)
+    return {"state_dict": network.encoder.state_dict(), "architecture": architecture(plans)}
+
+
+def train(
+    dataset: Path, state: Path, settings: TrainingSettings = SETTINGS, seed: int = 1, encoder: dict | None = None
+):
+    best, rows = finetune.train(dataset, settings, encoder, seed, state, CPU, workers=0)
+    return best["network_weights"], [{key: row[key] for key in CURVES if key != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory):
+    return train(dataset, tmp_path_factory.mktemp("uninterrupted"))
+
+
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_training_repeats_bit_by_bit(dataset, uninterrupted, tmp_path):
+    weights, curves = train(dataset, tmp_path)
+    assert same(weights, uninterrupted[0])
+    assert curves == uninterrupted[1]
+
+
+def test_another_seed_gives_another_training(dataset, uninterrupted, tmp_path):
+    weights, _ = train(dataset, tmp_path, seed=2)
+    assert not same(weights, uninterrupted[0])
+
+
+def test_resumed_training_ends_as_an_uninterrupted_one(dataset, uninterrupted, tmp_path, monkeypatch):
+    start = StudyTrainer.on_epoch_start
+
+    def stop_in_second_epoch(trainer):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        start(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyTrainer, "on_epoch_start", stop_in_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, tmp_path)
+    began = []
+    monkeypatch.setattr(
+        StudyTrainer, "on_epoch_start", lambda trainer: (began.append(trainer.current_epoch), start(trainer))
+    )
+    weights, curves = train(dataset, tmp_path)
+    assert began == [1, 2]
+    assert same(weights, uninterrupted[0])
+    assert curves == uninterrupted[1]
+
+
+def test_state_of_another_beginning_is_not_resumed(tmp_path):
+    source = tmp_path / "settings.yaml"
+    source.write_text("epochs: 3")
+    state = tmp_path / "state"
+    prepare_state(state, [source], seed=1)
+    (state / "checkpoint_latest.pth").touch()
+    prepare_state(state, [source], seed=1)
+    assert (state / "checkpoint_latest.pth").exists()
+    source.write_text("epochs: 4")
+    prepare_state(state, [source], seed=1)
+    assert not (state / "checkpoint_latest.pth").exists()
+    (state / "checkpoint_latest.pth").touch()
+    prepare_state(state, [source], seed=2)
+    assert not (state / "checkpoint_latest.pth").exists()
+
+
+def test_training_starts_from_the_encoder_and_frozen_it_stays(dataset, encoder, tmp_path):
+    weights, _ = train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=3), encoder=encoder)
+    for key, value in encoder["state_dict"].items():
+        assert torch.equal(weights[f"encoder.{key}"], value)
+    decoder = build_network(read_json(dataset / "plans.json"), 1, 2, deep_supervision=True).decoder.state_dict()
+    assert weights.keys() >= {f"decoder.{key}" for key in decoder}
+
+
+def test_encoder_trains_once_its_frozen_epochs_are_over(dataset, encoder, tmp_path, monkeypatch):
+    moved = []
+    end = StudyTrainer.on_train_epoch_end
+
+    def watch(trainer, outputs):
+        now = trainer.bare_network.encoder.state_dict()
+        moved.append(not all(torch.equal(now[key], value) for key, value in encoder["state_dict"].items()))
+        end(trainer, outputs)
+
+    monkeypatch.setattr(StudyTrainer, "on_train_epoch_end", watch)
+    train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=1), encoder=encoder)
+    assert moved == [False, True, True]
+
+
+def test_patches_come_from_the_studys_own_split(dataset, tmp_path, monkeypatch):
+    seen = {}
+    start = StudyTrainer.on_train_start
+
+    def watch(trainer):
+        start(trainer)
+        seen["train"] = trainer.dataloader_train.data_loader.indices
+        seen["validation"] = trainer.dataloader_val.data_loader.indices
+
+    monkeypatch.setattr(StudyTrainer, "on_train_start", watch)
+    train(dataset, tmp_path, replace(SETTINGS, epochs=1))
+    assert seen == {"train": ["icoAIS__I01", "icoAIS__I02"], "validation": ["icoAIS__I03"]}
+
+
+def test_smoothed_pseudo_dice_is_nnunets_where_every_epoch_has_one(tmp_path):
+    values = [0.1, 0.5, 0.2, 0.9]
+    theirs, ours = MetaLogger(str(tmp_path), False), StudyLogger(str(tmp_path), False)
+    for epoch, value in enumerate(values):
+        theirs.log("mean_fg_dice", value, epoch)
+        ours.log("mean_fg_dice", value, epoch)
+    assert ours.get_value("ema_fg_dice", None) == pytest.approx(theirs.get_value("ema_fg_dice", None))
+
+
+def test_epoch_without_a_pseudo_dice_neither_counts_nor_blocks_a_later_best():
+    assert smoothed([0.4, math.nan, 0.6]) == pytest.approx(smoothed([0.4, 0.6]))
+    assert smoothed([math.nan]) == 0.0
+    assert smoothed([math.nan, 0.3]) > smoothed([math.nan])
+
+
+def test_undefined_pseudo_dice_is_an_empty_cell():
+    lists = {
+        **{key: [1.0] for key in ("train_losses", "val_losses", "lrs", "ema_fg_dice")},
+        "mean_fg_dice": [math.nan],
+        "epoch_start_timestamps": [1.0],
+        "epoch_end_timestamps": [3.5],
+    }
+    assert epoch_rows(lists)[0]["pseudo_dice"] is None
+    assert epoch_rows(lists)[0]["seconds"] == 2.5
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "settings.yaml"
+    options = "--epochs 1 --iterations-per-epoch 1 --validation-iterations 1 --learning-rate 0.01 --save-every 5"
+    more = "--oversample-foreground 0.33 --freeze-encoder-epochs 0 --train icoAIS --channels ncct --pretraining ALL"
+    finetune_settings.main(["--arm", "ALL-STKi", *options.split(), *more.split(), "--out", str(path)])
+    return path
+
+
+def run_main(dataset: Path, settings: Path, encoder: dict, folder: Path, name: str) -> Path:
+    torch.save(encoder, folder / "encoder.pt")
+    finetune.main(
+        [
+            *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
+            *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / f"{name}.pth")),
+            *("--curves", str(folder / f"{name}.tsv")),
+        ]
+    )
+    return folder / f"{name}.pth"
+
+
+def test_model_has_nnunets_keys_and_the_same_bytes_when_made_again(dataset, settings, encoder, tmp_path):
+    first = run_main(dataset, settings, encoder, tmp_path, "first")
+    second = run_main(dataset, settings, encoder, tmp_path, "second")
+    assert first.read_bytes() == second.read_bytes()
+    model = read_checkpoint(first)
+    assert model["trainer_name"] == "nnUNetTrainer"
+    assert model["init_args"]["configuration"] == "3d_fullres"
+    assert model["inference_allowed_mirroring_axes"] == (0, 1, 2)
+    assert model["settings"] == read_yaml(settings)
+    assert list(read_tsv(tmp_path / "first.tsv")[0]) == list(CURVES)
+    assert not list((tmp_path / "state").rglob("*.pth"))
+
+
+def test_encoder_of_another_plan_stops_the_training_before_it_begins(dataset, settings, encoder, tmp_path):
+    described = architecture(read_json(dataset / "plans.json"))
+    described["arch_kwargs"]["strides"][-1] = [1, 2, 2]
+    with pytest.raises(InputError, match="strides"):
+        run_main(dataset, settings, {**encoder, "architecture": described}, tmp_path, "model")
+    assert not (tmp_path / "model.pth").exists()
