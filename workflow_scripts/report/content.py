@@ -74,8 +74,8 @@ def lesions(criterion: str, min_component_ml: float) -> str:
     }[criterion]
 
 
-def comparison_rows(comparisons: Iterable[Row], min_component_ml: float) -> list[dict[str, Any]]:
-    """Format the comparisons on held-out cases; ``family`` starts a new group of tests."""
+def comparison_families(comparisons: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
+    """Format the comparisons on held-out cases, gathered by the family that Holm's method adjusts over."""
     rows = []
     for row in comparisons:
         if row["split"] not in HELD_OUT or row["criterion"] not in REPORTED:
@@ -94,7 +94,7 @@ def comparison_rows(comparisons: Iterable[Row], min_component_ml: float) -> list
                 "mark": significance(row["p_holm"]) if row["p_holm"] else "",
             }
         )
-    return rows
+    return _by(rows, "family")
 
 
 def agreement_rows(agreement: Iterable[Row], min_component_ml: float) -> list[dict[str, Any]]:

@@ -76,15 +76,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
         table_caption=read_caption(arguments.captions, "table"),
         figures=figure_groups(arguments.figures, arguments.captions),
-        comparisons=content.comparison_rows(comparisons, limit),
+        comparisons=content.comparison_families(comparisons, limit),
         agreement=content.agreement_rows(agreement, limit),
         members=members,
         member_rows=content.member_rows(summary, members),
         headlines=content.headlines(summary, limit),
         cases=quality_rows(arguments.preprocess, splits),
         flags=FLAGS,
-        versions=[("Python", platform.python_version())]
-        + content.pinned_versions(arguments.requirements.read_text(encoding="utf-8")),
+        python=platform.python_version(),
+        versions=content.pinned_versions(arguments.requirements.read_text(encoding="utf-8")),
     )
     write_text(arguments.out, page)
 

@@ -1,0 +1,388 @@
+import json
+
+from workflow_scripts.common.options import options
+
+REPORT = f"{OUT}/report"
+BEST_ARMS = config["report"]["best_arms"]
+SINGLE_CHANNEL = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 1]
+TWO_CHANNELS = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 2]
+INTERPRETED = config["report"]["interpreted"]
+
+# Arms, split and criteria of the paper's tables; a table without arms is left out.
+TABLES = {
+    "table1": (SINGLE_CHANNEL, "validation", ["all"]),
+    "table2": (SINGLE_CHANNEL, "validation", ["over3ml"]),
+    "table3": (BEST_ARMS, "test", ["all", "over3ml"]),
+    "tableB4": (TWO_CHANNELS, "validation", ["all"]),
+    "tableB5": (TWO_CHANNELS, "validation", ["over3ml"]),
+}
+TABLE_FILES = [f"{REPORT}/tables/{name}.tsv" for name, (arms, _, _) in TABLES.items() if arms]
+FIGURE_FILES = [
+    f"{REPORT}/figures/cohort.svg",
+    *(f"{REPORT}/figures/dice-{c}-{s}.svg" for c in config["run"]["evaluate"] for s in ("validation", "test")),
+    *(f"{REPORT}/figures/examples-{cohort}.png" for cohort in config["run"]["evaluate"]),
+    f"{REPORT}/figures/finetune.svg",
+    *([f"{REPORT}/figures/pretraining.svg"] if STUDY.pretrainings else []),
+    *([f"{REPORT}/figures/interpretation.png"] if INTERPRETED else []),
+    f"{REPORT}/figures/quality.svg",
+]
+
+
+def report_settings(wildcards):
+    sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "finetune")
+    sections += ("segment", "evaluate", "report")
+    return json.dumps(
+        {
+            **{name: config[name] for name in sections},
+            "arms": {name: STUDY.arm(name) for name in STUDY.arms},
+            "pretrainings": {name: config["pretrainings"][name] for name in STUDY.pretrainings},
+            "excluded": [{"cohort": c.cohort, "case": c.case, "reason": c.exclude} for c in STUDY.excluded],
+        }
+    )
+
+
+def case_page_input(wildcards):
+    case = STUDY.case(wildcards.cohort, wildcards.case)
+    folder = f"{OUT}/preprocess/{case.cohort}/{case.case}"
+    arms = BEST_ARMS if case.cohort in config["run"]["segment"] else []
+    return {
+        "qc": f"{folder}/qc.json",
+        "splits": f"{OUT}/split/splits.tsv",
+        "unstripped": f"{folder}/resampled_ncct.nii.gz",
+        "brain_mask": f"{folder}/brain_mask.nii.gz",
+        **{name: f"{folder}/{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
+        "mri": [f"{folder}/registered_{modality}.nii.gz" for modality in case.mri_modality],
+        "lesion": [f"{folder}/lesion.nii.gz"] if case.lesion else [],
+        "segmentations": [f"{OUT}/segment/{arm}/ensemble/{case.cohort}/{case.case}.nii.gz" for arm in arms],
+    }
+
+
+def case_page_options(wildcards, input):
+    case = STUDY.case(wildcards.cohort, wildcards.case)
+    words = options({"title": config["title"], "notice": config["notice"], "lesion": input.lesion or None})
+    for modality, path in zip(case.mri_modality, input.mri):
+        words += ["--mri", modality, path]
+    for arm, path in zip(BEST_ARMS, input.segmentations):
+        words += ["--segmentation", arm, path]
+    return words
+
+
+rule report_settings:
+    output:
+        f"{REPORT}/settings.yaml",
+    params:
+        # From a function, so that Snakemake does not look for wildcards in its braces.
+        settings=report_settings,
+    log:
+        f"{OUT}/logs/report/report_settings.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/report_settings.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.report_settings --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        f"{OUT}/evaluate/summary.tsv",
+    output:
+        report(f"{REPORT}/tables/{{table}}.tsv", caption="captions/table.rst", category="Tables"),
+    params:
+        arms=lambda wildcards: TABLES[wildcards.table][0],
+        split=lambda wildcards: TABLES[wildcards.table][1],
+        criteria=lambda wildcards: TABLES[wildcards.table][2],
+    log:
+        f"{OUT}/logs/report/table/{{table}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/table/{{table}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    wildcard_constraints:
+        table="|".join(TABLES),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.table --summary {input:q} --arms {params.arms} --split {params.split}"
+        " --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_dice:
+    input:
+        scores=f"{OUT}/evaluate/scores.tsv",
+        comparisons=f"{OUT}/evaluate/comparisons.tsv",
+    output:
+        report(f"{REPORT}/figures/dice-{{cohort}}-{{split}}.svg", caption="captions/dice.rst", category="Dice"),
+    params:
+        arms=BEST_ARMS,
+        min_component_ml=config["evaluate"]["min_component_ml"],
+    log:
+        f"{OUT}/logs/report/figure_dice/{{cohort}}-{{split}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_dice/{{cohort}}-{{split}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    wildcard_constraints:
+        split="train|validation|test",
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_dice --scores {input.scores:q} --comparisons {input.comparisons:q}"
+        " --arms {params.arms} --cohort {wildcards.cohort} --split {wildcards.split}"
+        " --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_examples:
+    input:
+        scores=f"{OUT}/evaluate/scores.tsv",
+        images=lambda wildcards: [
+            path
+            for name in ("ncct", "lesion")
+            for path in per_case(
+                f"{OUT}/preprocess/{{cohort}}/{{case}}/{name}.nii.gz", STUDY.labelled([wildcards.cohort])
+            )
+        ],
+        segmentations=lambda wildcards: [
+            path
+            for arm in BEST_ARMS
+            for path in per_case(
+                f"{OUT}/segment/{arm}/ensemble/{{cohort}}/{{case}}.nii.gz", STUDY.labelled([wildcards.cohort])
+            )
+        ],
+    output:
+        report(f"{REPORT}/figures/examples-{{cohort}}.png", caption="captions/examples.rst", category="Examples"),
+    params:
+        preprocess=f"{OUT}/preprocess",
+        segment=f"{OUT}/segment",
+        arms=BEST_ARMS,
+        count=config["report"]["example_cases"],
+    log:
+        f"{OUT}/logs/report/figure_examples/{{cohort}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_examples/{{cohort}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
+        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --count {params.count}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_finetune:
+    input:
+        [f"{OUT}/finetune/{arm}/seed-{seed}/curves.tsv" for arm in STUDY.arms for seed in STUDY.seeds],
+    output:
+        report(f"{REPORT}/figures/finetune.svg", caption="captions/finetune.rst", category="Training"),
+    params:
+        finetune=f"{OUT}/finetune",
+        arms=STUDY.arms,
+        seeds=STUDY.seeds,
+    log:
+        f"{OUT}/logs/report/figure_finetune.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_finetune.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_finetune --finetune {params.finetune:q} --arms {params.arms}"
+        " --seeds {params.seeds} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_pretraining:
+    input:
+        [f"{OUT}/pretrain/{name}/{table}.tsv" for name in STUDY.pretrainings for table in ("curves", "rankme")],
+    output:
+        report(f"{REPORT}/figures/pretraining.svg", caption="captions/pretraining.rst", category="Training"),
+    params:
+        pretrain=f"{OUT}/pretrain",
+        pretrainings=STUDY.pretrainings,
+    log:
+        f"{OUT}/logs/report/figure_pretraining.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_pretraining.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_pretraining --pretrain {params.pretrain:q}"
+        " --pretrainings {params.pretrainings} --out {output:q} > {log:q} 2>&1"
+
+
+rule interpret:
+    input:
+        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
+        cases=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}/cases.tsv",
+        arrays=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}/arrays",
+    output:
+        embedding=f"{REPORT}/interpretation/{{pretraining}}/embedding.tsv",
+        neighbours=f"{REPORT}/interpretation/{{pretraining}}/neighbours.tsv",
+        slices=f"{REPORT}/interpretation/{{pretraining}}/slices.npz",
+    params:
+        dataset=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}",
+        perplexity=config["report"]["tsne_perplexity"],
+        steps=config["report"]["gradient_steps"],
+        seed=config["seed"],
+    log:
+        f"{OUT}/logs/report/interpret/{{pretraining}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/interpret/{{pretraining}}.tsv"
+    threads: config["resources"]["segment"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["segment"]["mem_mb"],
+        runtime=config["resources"]["segment"]["runtime"],
+        gpu=config["resources"]["segment"]["gpu"],
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.report.interpret --encoder {input.encoder:q} --dataset {params.dataset:q}"
+        " --perplexity {params.perplexity} --steps {params.steps} --seed {params.seed} --threads {threads}"
+        " --out-embedding {output.embedding:q} --out-neighbours {output.neighbours:q} --out-slices {output.slices:q}"
+        " > {log:q} 2>&1"
+
+
+rule figure_interpretation:
+    input:
+        embedding=f"{REPORT}/interpretation/{INTERPRETED}/embedding.tsv",
+        neighbours=f"{REPORT}/interpretation/{INTERPRETED}/neighbours.tsv",
+        slices=f"{REPORT}/interpretation/{INTERPRETED}/slices.npz",
+        splits=f"{OUT}/split/splits.tsv",
+    output:
+        report(f"{REPORT}/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
+    params:
+        pretraining=INTERPRETED,
+    log:
+        f"{OUT}/logs/report/figure_interpretation.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_interpretation.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_interpretation --embedding {input.embedding:q}"
+        " --neighbours {input.neighbours:q} --slices {input.slices:q} --splits {input.splits:q}"
+        " --pretraining {params.pretraining} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_cohort:
+    input:
+        f"{OUT}/split/splits.tsv",
+    output:
+        report(f"{REPORT}/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
+    params:
+        min_component_ml=config["evaluate"]["min_component_ml"],
+    log:
+        f"{OUT}/logs/report/figure_cohort.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_cohort.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_cohort --splits {input:q} --min-component-ml {params.min_component_ml}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_quality:
+    input:
+        splits=f"{OUT}/split/splits.tsv",
+        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+    output:
+        report(f"{REPORT}/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
+    params:
+        preprocess=f"{OUT}/preprocess",
+    log:
+        f"{OUT}/logs/report/figure_quality.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_quality.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_quality --splits {input.splits:q} --preprocess {params.preprocess:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule case_page:
+    input:
+        unpack(case_page_input),
+    output:
+        f"{REPORT}/cases/{{cohort}}/{{case}}.html",
+    params:
+        options=case_page_options,
+    log:
+        f"{OUT}/logs/report/case_page/{{cohort}}/{{case}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/case_page/{{cohort}}/{{case}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 1500,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --qc {input.qc:q} --splits {input.splits:q} --unstripped {input.unstripped:q}"
+        " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
+        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule index:
+    input:
+        settings=f"{REPORT}/settings.yaml",
+        split=[f"{OUT}/split/{name}" for name in ("splits.tsv", "leakage.json")],
+        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+        evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
+        tables=TABLE_FILES,
+        figures=FIGURE_FILES,
+        cases=per_case(f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.cases),
+    output:
+        report(f"{REPORT}/index.html", caption="captions/index.rst", category="Whole report"),
+    params:
+        split=f"{OUT}/split",
+        preprocess=f"{OUT}/preprocess",
+        evaluate=f"{OUT}/evaluate",
+        captions=f"{workflow.basedir}/rules/captions",
+        requirements=f"{workflow.basedir}/requirements.txt",
+    log:
+        f"{OUT}/logs/report/index.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/index.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
+        " --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
+        " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
+        " --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,215 @@
+"""A small results folder with everything that the report reads: ellipsoids for heads, boxes for lesions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflow_scripts.common.files import write_json, write_tsv, write_yaml
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.evaluate import score, summarise
+
+ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
+SEEDS = (0, 1, 2)
+SHAPE, SPACING, MARGIN = (30, 36, 28), 6.0, 2
+NOTICE = "Every head in this report is a phantom; the numbers say nothing about patients."
+
+
+class FakeStudy:
+    """A results folder under ``root`` and the rows of its split table."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.generator = np.random.default_rng(7)
+        self.rows: list[dict[str, str | float]] = []
+
+    def path(self, *parts: str) -> str:
+        return str(self.root.joinpath(*parts))
+
+    def add_cohort(self, cohort: str, splits: list[str], labelled: bool) -> None:
+        for number, split in enumerate(splits, start=1):
+            self._add_case(cohort, f"S{number:02d}", split, labelled)
+
+    def _add_case(self, cohort: str, case: str, split: str, labelled: bool) -> None:
+        head, brain = self._head()
+        lesion = self._lesion(brain) if labelled else np.zeros(SHAPE, bool)
+        head[lesion] -= 9
+        folder = f"preprocess/{cohort}/{case}"
+        affine = np.diag([SPACING, SPACING, SPACING, 1.0])
+        affine[:3, 3] = -np.array(SHAPE) / 2 * SPACING
+        inner = tuple(slice(MARGIN, size - MARGIN) for size in SHAPE)
+        cropped = affine.copy()
+        cropped[:3, 3] += MARGIN * SPACING
+        stripped = np.where(brain, head, -100.0)
+        mirrored = stripped[::-1]
+        images = {"ncct": stripped, "mirrored": mirrored, "difference": np.where(brain, mirrored - stripped, 0)}
+        for name, data in images.items():
+            save_volume(self.path(folder, f"{name}.nii.gz"), Volume(data[inner], cropped), np.float32)
+        save_volume(self.path(folder, "brain.nii.gz"), Volume(brain[inner], cropped), np.uint8)
+        save_volume(self.path(folder, "resampled_ncct.nii.gz"), Volume(head, affine), np.float32)
+        save_volume(self.path(folder, "brain_mask.nii.gz"), Volume(brain, affine), np.uint8)
+        ml = float(lesion.sum() * SPACING**3 / 1000)
+        if labelled:
+            save_volume(self.path(folder, "lesion.nii.gz"), Volume(lesion[inner], cropped), np.uint8)
+            save_volume(
+                self.path(folder, "registered_dwi.nii.gz"), Volume(300 * brain + 400 * lesion, affine), np.float32
+            )
+            self._segment(cohort, case, lesion[inner], cropped)
+        write_json(
+            self.path(folder, "qc.json"),
+            {
+                "cohort": cohort,
+                "case": case,
+                "brain_ml": float(brain.sum() * SPACING**3 / 1000),
+                "cross_check_dice": 0.97 - 0.01 * len(self.rows) % 0.07,
+                "hull_excess": 0.04,
+                "lesion_ml": ml if labelled else None,
+                "lesion_outside_brain_fraction": 0.0 if labelled else None,
+                "side": "left" if labelled else None,
+                "flags": ["brain masks disagree"] if len(self.rows) == 3 else [],
+            },
+        )
+        row = {"cohort": cohort, "patient": case, "case": case, "split": split, "stratum": "left-small"}
+        row |= {"side": "left" if labelled else "", "lesion_ml": ml if labelled else "", "label_standard": ""}
+        self.rows.append(row)
+
+    def _head(self) -> tuple[np.ndarray, np.ndarray]:
+        centred = [(np.arange(size) - (size - 1) / 2) / (size / 2) for size in SHAPE]
+        radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*centred, indexing="ij")))
+        brain = radius < 0.78
+        head = np.select([radius < 0.25, brain, radius < 0.9], [12.0, 34.0, 600.0], -1000.0)
+        return head + self.generator.normal(0, 2, SHAPE) * (radius < 0.9), brain
+
+    def _lesion(self, brain: np.ndarray) -> np.ndarray:
+        lesion = np.zeros(SHAPE, bool)
+        size = self.generator.integers(2, 7)
+        start = [self.generator.integers(6, 12), self.generator.integers(8, 20), self.generator.integers(8, 16)]
+        lesion[tuple(slice(at, at + size) for at in start)] = True
+        return lesion & brain
+
+    def _segment(self, cohort: str, case: str, lesion: np.ndarray, affine: np.ndarray) -> None:
+        for arm, kept in ARMS.items():
+            for member in (*(f"seed-{seed}" for seed in SEEDS), "ensemble"):
+                keep = self.generator.random(lesion.shape) < kept * self.generator.uniform(0.3, 1)
+                shifted = np.roll(lesion, self.generator.integers(0, 3), axis=1) & keep
+                path = self.path("segment", arm, member, cohort, f"{case}.nii.gz")
+                save_volume(path, Volume(shifted, affine), np.uint8)
+
+    def finish(self) -> None:
+        """Write the tables: split, scores, curves, interpretation, settings."""
+        write_tsv(self.path("split/splits.tsv"), self.rows, list(self.rows[0]))
+        write_json(self.path("split/leakage.json"), {"cases": 16, "patients": 16, "on_two_sides": 0, "repeated": []})
+        self._evaluate()
+        self._curves()
+        self._interpretation()
+        write_yaml(self.path("report/settings.yaml"), settings())
+
+    def _evaluate(self) -> None:
+        cases = [f"icoAIS/{row['case']}" for row in self.rows if row["cohort"] == "icoAIS"]
+        for arm in ARMS:
+            score.main(
+                [
+                    *("--arm", arm, "--members", *(f"seed-{seed}" for seed in SEEDS), "ensemble", "--cases", *cases),
+                    *("--segmentations", self.path("segment", arm), "--references", self.path("preprocess")),
+                    *("--splits", self.path("split/splits.tsv"), "--min-component-ml", "3"),
+                    *("--out", self.path("evaluate", arm, "scores.tsv")),
+                ]
+            )
+        outputs = ("scores", "summary", "comparisons", "agreement")
+        summarise.main(
+            [
+                *("--scores", *(self.path("evaluate", arm, "scores.tsv") for arm in ARMS)),
+                *("--comparisons", "FS-STKi,ALL-STKi-SA", "FS-STKi,FS-STKi-D"),
+                *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
+                *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),
+            ]
+        )
+
+    def _curves(self) -> None:
+        epochs = np.arange(20)
+        for arm in ARMS:
+            for seed in SEEDS:
+                noise = self.generator.normal(0, 0.03, (3, 20))
+                pseudo = np.clip(0.6 * (1 - np.exp(-epochs / 8)) + noise[0], 0, 1)
+                rows = [
+                    {
+                        "epoch": epoch,
+                        "train_loss": float(0.6 * np.exp(-epoch / 9) - 0.3 + noise[1, epoch]),
+                        "validation_loss": float(0.5 * np.exp(-epoch / 9) - 0.2 + noise[2, epoch]),
+                        "pseudo_dice": float(pseudo[epoch]) if epoch else None,
+                        "ema_pseudo_dice": float(pseudo[: epoch + 1].mean()),
+                    }
+                    for epoch in epochs
+                ]
+                write_tsv(self.path("finetune", arm, f"seed-{seed}", "curves.tsv"), rows, list(rows[0]))
+        curves = [
+            {"epoch": e, "train_loss": 6 - 0.1 * e, "validation_loss": 6.1 - 0.1 * e, "teacher_entropy": 6.5 - 0.05 * e}
+            for e in range(20)
+        ]
+        write_tsv(self.path("pretrain/ALL-SA/curves.tsv"), curves, list(curves[0]))
+        rank = [{"epoch": e, "rankme": 5.0 + e, "rankme_centred": 4.0 + e, "samples": 64} for e in range(0, 20, 2)]
+        write_tsv(self.path("pretrain/ALL-SA/rankme.tsv"), rank, list(rank[0]))
+
+    def _interpretation(self) -> None:
+        points = self.generator.normal(size=(len(self.rows), 2))
+        names = ("cohort", "case", "split")
+        embedding = [
+            {name: row[name] for name in names} | {"x": float(x), "y": float(y)}
+            for row, (x, y) in zip(self.rows, points, strict=True)
+        ]
+        neighbours, slices = [], {}
+        for group in range(2):
+            for neighbour in range(6):
+                neighbours.append(embedding[6 * group + neighbour] | {"group": group, "neighbour": neighbour})
+                slices[f"image-{group}-{neighbour}"] = self.generator.normal(size=(1, 32, 26)).astype(np.float32)
+                slices[f"attribution-{group}-{neighbour}"] = self.generator.normal(size=(1, 32, 26)).astype(np.float32)
+        folder = "report/interpretation/ALL-SA"
+        write_tsv(self.path(folder, "embedding.tsv"), embedding, list(embedding[0]))
+        write_tsv(self.path(folder, "neighbours.tsv"), neighbours, list(neighbours[0]))
+        np.savez_compressed(self.path(folder, "slices.npz"), **slices)
+
+
+def settings() -> dict:
+    """What rule report_settings writes, cut down to what the page uses."""
+    arm = {"train": ["icoAIS"], "channels": ["ncct"], "pretraining": None, "statistics_from": None, "epochs": 8}
+    pretraining = {"image_set": "ALL", "channels": ["ncct"], "symmetry": True}
+    return {
+        "title": "Infarcts on phantoms",
+        "notice": NOTICE,
+        "run": {"arms": list(ARMS), "seeds": list(SEEDS), "segment": ["icoAIS"], "evaluate": ["icoAIS"]},
+        "image_sets": {"ALL": ["icoAIS", "CENTER-TBI"]},
+        "preprocess": {
+            "spacing_mm": 6.0,
+            "clip_hu": [-100, 400],
+            "skull_stripping": {"ncct": "deepbet", "mri": "deepbet", "cross_check": "hu"},
+        },
+        "split": {"ratios": {"train": 0.7, "validation": 0.2, "test": 0.1}},
+        "pretrain": {
+            "epochs": 6,
+            "samples_per_epoch": 64,
+            "batch_size": 8,
+            "patch_size": [8, 20, 20],
+            "symmetry_probability": 0.7,
+            "optimiser": {"learning_rate": 0.001},
+            "head": {"prototypes": 1024},
+        },
+        "finetune": {"iterations_per_epoch": 25},
+        "segment": {"vote": "majority"},
+        "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95},
+        "arms": {
+            "FS-STKi": arm,
+            "ALL-STKi-SA": arm | {"pretraining": "ALL-SA"},
+            "FS-STKi-D": arm | {"channels": ["ncct", "difference"]},
+        },
+        "pretrainings": {"ALL-SA": pretraining},
+        "excluded": [{"cohort": "icoAIS", "case": "S99", "reason": "motion <artefacts> & a second series"}],
+    }
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> FakeStudy:
+    made = FakeStudy(tmp_path_factory.mktemp("results with spaces"))
+    made.add_cohort("icoAIS", ["train"] * 4 + ["validation"] * 5 + ["test"] * 3, labelled=True)
+    made.add_cohort("CENTER-TBI", ["train"] * 3 + ["validation"], labelled=False)
+    made.finish()
+    return made
