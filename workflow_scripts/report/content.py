@@ -13,6 +13,7 @@ Row = Mapping[str, str]
 SPLITS = ("train", "validation", "test")
 HELD_OUT = ("validation", "test")
 REPORTED = ("all", "over3ml")
+SMALLEST_P = 1e-4
 TABLE_TITLES = {
     "table1": "Table 1. Validation set, all lesions",
     "table2": "Table 2. Validation set, larger lesions",
@@ -84,33 +85,34 @@ def comparison_families(comparisons: Iterable[Row], min_component_ml: float) -> 
         rows.append(
             {
                 **row,
-                "family": f"{row['cohort']}, {row['split']} set, {lesions(row['criterion'], min_component_ml)}",
+                "family": _set_name(row, min_component_ml),
                 "difference": _signed(row["mean_difference"]),
                 "interval": interval if row["difference_low"] else "",
                 "effect": _signed(row["rank_biserial"], 2),
-                "normality": fixed(row["shapiro_p"], 3),
-                "raw": fixed(row["p"], 4),
-                "adjusted": fixed(row["p_holm"], 4),
+                "normality": _p(row["shapiro_p"]),
+                "raw": _p(row["p"]),
+                "adjusted": _p(row["p_holm"]),
                 "mark": significance(row["p_holm"]) if row["p_holm"] else "",
             }
         )
     return _by(rows, "family")
 
 
-def agreement_rows(agreement: Iterable[Row], min_component_ml: float) -> list[dict[str, Any]]:
-    """Format the agreement of volumes of every ensemble on held-out cases."""
-    return [
+def agreement_sets(agreement: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
+    """Format the agreement of volumes of every ensemble, gathered by held-out set and criterion."""
+    rows = [
         {
             **row,
-            "lesions": lesions(row["criterion"], min_component_ml),
-            "spearman": fixed(row["spearman"], 2),
-            "spearman_p": fixed(row["spearman_p"], 4),
-            "icc": fixed(row["icc"], 2),
-            "interval": f"{float(row['icc_low']):.2f} to {float(row['icc_high']):.2f}" if row["icc_low"] else "",
+            "set": _set_name(row, min_component_ml),
+            "spearman": _number(row["spearman"], 2),
+            "spearman_p": _p(row["spearman_p"]),
+            "icc": _number(row["icc"], 2),
+            "interval": f"{_number(row['icc_low'], 2)} to {_number(row['icc_high'], 2)}" if row["icc_low"] else "",
         }
         for row in agreement
         if row["member"] == MEMBER and row["split"] in HELD_OUT and row["criterion"] in REPORTED
     ]
+    return sorted(_by(rows, "set"), key=lambda group: HELD_OUT.index(group[1][0]["split"]))
 
 
 def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str, Any]]:
@@ -153,8 +155,20 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     return [note if len(arms) == len(rows) else f"{', '.join(arms)}: {note}" for note, arms in said.items()]
 
 
+def _set_name(row: Row, min_component_ml: float) -> str:
+    return f"{row['cohort']}, {row['split']} set, {lesions(row['criterion'], min_component_ml)}"
+
+
+def _p(value: str) -> str:
+    return "< 0.0001" if value and float(value) < SMALLEST_P else fixed(value, 4)
+
+
+def _number(value: str, decimals: int, sign: str = "-") -> str:
+    return f"{float(value):{sign}.{decimals}f}".replace("-", "−") if value else ""
+
+
 def _signed(value: str, decimals: int = 3) -> str:
-    return f"{float(value):+.{decimals}f}".replace("-", "−") if value else ""
+    return _number(value, decimals, sign="+")
 
 
 def _by(rows: Iterable[Row], *columns: str) -> list[tuple[Any, list[Row]]]:

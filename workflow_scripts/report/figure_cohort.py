@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.report.style import INK, MUTED, SPLIT_COLOURS, SPLITS, drawing
 
 LABEL_SHARE = 0.06
+VOLUME_LIMITS_ML = (0.08, 600)
+VOLUME_TICKS_ML = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
 def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float) -> None:
@@ -28,6 +31,7 @@ def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float
             left += number
         counts.set_yticks(range(len(cohorts)), cohorts)
         counts.invert_yaxis()
+        counts.xaxis.set_major_locator(MaxNLocator(integer=True))
         counts.set_xlabel("cases")
         figure.legend(*counts.get_legend_handles_labels(), loc="outside upper left", ncols=len(SPLITS))
         generator = np.random.default_rng(0)
@@ -35,7 +39,7 @@ def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float
             lesions = [r for r in cases if r["cohort"] == cohort and r["lesion_ml"] and float(r["lesion_ml"]) > 0]
             for case in lesions:
                 volumes.plot(
-                    float(case["lesion_ml"]),
+                    np.clip(float(case["lesion_ml"]), *VOLUME_LIMITS_ML),
                     row + generator.uniform(-0.22, 0.22),
                     "o",
                     color=SPLIT_COLOURS[case["split"]],
@@ -52,6 +56,10 @@ def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float
                 1.01, row, label, transform=volumes.get_yaxis_transform(), va="center", fontsize=8, color=MUTED
             )
         volumes.set_xscale("log")
+        volumes.set_xlim(*VOLUME_LIMITS_ML)
+        volumes.set_xticks(VOLUME_TICKS_ML)
+        volumes.xaxis.set_minor_locator(NullLocator())
+        volumes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         volumes.set_xlabel("lesion volume (mL)")
         volumes.axvline(min_component_ml, color=INK, lw=0.9, ls=":")
         volumes.grid(axis="x")

@@ -8,8 +8,8 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.report.style import COLOURS, MUTED, drawing
 
-COLUMNS = 4
-PANEL_WIDTH, PANEL_HEIGHT = 2.6, 1.9
+MAX_COLUMNS, WIDTH = 4, 10.4
+MAX_PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9
 
 Curves = Mapping[str, Sequence[Mapping[str, str]]]
 
@@ -25,11 +25,13 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
     Arms stand side by side, losses above and pseudo-Dice below, on common axes.
     """
     arms = list(curves)
-    blocks = -(-len(arms) // COLUMNS)
-    with drawing(path, PANEL_WIDTH * COLUMNS, PANEL_HEIGHT * 2 * blocks + 0.35) as figure:
-        grid = figure.subplots(2 * blocks, COLUMNS, squeeze=False)
-        for index in range(blocks * COLUMNS):
-            top, bottom = grid[2 * (index // COLUMNS) : 2 * (index // COLUMNS) + 2, index % COLUMNS]
+    columns = min(len(arms), MAX_COLUMNS)
+    blocks = -(-len(arms) // columns)
+    with drawing(path, min(WIDTH, MAX_PANEL_WIDTH * columns), PANEL_HEIGHT * 2 * blocks + 0.5) as figure:
+        grid = figure.subplots(2 * blocks, columns, squeeze=False)
+        for index in range(blocks * columns):
+            block, place = divmod(index, columns)
+            top, bottom = grid[2 * block : 2 * block + 2, place]
             if index >= len(arms):
                 top.set_visible(False)
                 bottom.set_visible(False)
@@ -44,7 +46,7 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
                 bottom.plot(epochs, column(rows, "ema_pseudo_dice"), color=colour)
             top.set_title(arms[index])
             bottom.set_xlabel("epoch")
-            if index % COLUMNS == 0:
+            if place == 0:
                 top.set_ylabel("loss")
                 bottom.set_ylabel("pseudo-Dice")
         seeds = list(next(iter(curves.values())))
@@ -56,7 +58,7 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
             ("pseudo-Dice, moving average", {"color": MUTED}),
         ]
         handles = [grid[0, 0].plot([], [], label=name, **look)[0] for name, look in entries]
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), fontsize=8)
+        figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.patches import Patch
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
@@ -14,7 +16,7 @@ from workflow_scripts.report.style import COLOURS, INK, MUTED, bare, drawing
 
 KINDS = {"lesion": ("o", "lesion"), "free": ("s", "no lesion"), "unknown": ("^", "not labelled")}
 PERCENTILE = 99.5
-TILE, SCATTER_HEIGHT = 1.35, 3.6
+TILE, SCATTER_HEIGHT = 0.85, 3.2
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -59,20 +61,23 @@ def _scatter(axes: Axes, embedding: Rows, neighbours: Rows, lesions: Mapping[tup
             axes.annotate(
                 chr(ord("a") + int(row["group"])), at, xytext=(7, 5), textcoords="offset points", fontweight="bold"
             )
-    entries = [(cohort, "o", COLOURS[index % len(COLOURS)]) for index, cohort in enumerate(cohorts)]
+    handles: list[Artist] = [
+        Patch(color=COLOURS[index % len(COLOURS)], label=cohort) for index, cohort in enumerate(cohorts)
+    ]
     used = {lesions[row["cohort"], row["case"]] for row in embedding}
-    entries += [(label, marker, MUTED) for kind, (marker, label) in KINDS.items() if kind in used]
-    handles = [
-        axes.plot([], [], marker, color=colour, label=label, markeredgewidth=0)[0] for label, marker, colour in entries
+    handles += [
+        axes.plot([], [], marker, color=MUTED, label=label, markeredgewidth=0)[0]
+        for kind, (marker, label) in KINDS.items()
+        if kind in used
     ]
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel(f"t-SNE of {len(embedding)} cases of the {_splits_of(embedding)} set", color=MUTED)
+    axes.set_xlabel(f"t-SNE of {len(embedding)} cases ({_splits_of(embedding)})", color=MUTED)
 
 
 def _splits_of(embedding: Rows) -> str:
-    return " and ".join(dict.fromkeys(row["split"] for row in embedding))
+    return ", ".join(dict.fromkeys(row["split"] for row in embedding))
 
 
 def _tiles(figure: SubFigure, groups: Sequence[int], columns: int, slices: Mapping[str, np.ndarray], kind: str) -> None:

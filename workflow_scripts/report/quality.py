@@ -20,9 +20,9 @@ FLAGS = {
 NUMBERS = (
     ("brain_ml", "brain volume", "{:.0f} mL"),
     ("cross_check_dice", "agreement with the second brain mask", "Dice {:.3f}"),
-    ("hull_excess", "convex hull beyond the brain mask", "{:.1%}"),
+    ("hull_excess", "convex hull beyond the brain mask", "{:.3f} of it"),
     ("lesion_ml", "lesion volume", "{:.1f} mL"),
-    ("lesion_outside_brain_fraction", "lesion outside the brain mask", "{:.1%}"),
+    ("lesion_outside_brain_fraction", "lesion outside the brain mask", "{:.3f} of it"),
     ("side", "side of the lesion", "{}"),
 )
 

@@ -60,11 +60,10 @@ def grey(image: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def diverging(image: np.ndarray, limit: float) -> np.ndarray:
-    """Map −limit to orange, 0 to white, +limit to purple; RGB, uint8."""
-    ends = {-1: np.array([179, 88, 6]), 1: np.array([84, 39, 136])}
+    """Map −limit to orange, 0 to black, +limit to violet; RGB, uint8."""
     share = np.clip(image / limit, -1, 1)[..., None]
-    colour = np.where(share < 0, ends[-1], ends[1])
-    return np.rint(255 + (colour - 255) * np.abs(share)).astype(np.uint8)
+    colour = np.where(share < 0, (255, 170, 40), (190, 150, 255))
+    return np.rint(colour * np.abs(share)).astype(np.uint8)
 
 
 def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:

@@ -59,7 +59,7 @@ def make_strips(images: Images) -> list[Strip]:
     strips = [
         Strip(
             "Scan and brain mask",
-            f"Resampled NCCT, {HEAD_HU[0]} to {HEAD_HU[1]} HU.",
+            f"Resampled NCCT, −{-HEAD_HU[0]} to {HEAD_HU[1]} HU.",
             _greys(images.unstripped.data, on_scan, HEAD_HU, outline),
             (("brain mask", BRAIN_COLOUR),),
         ),
@@ -75,7 +75,7 @@ def make_strips(images: Images) -> list[Strip]:
         ),
         Strip(
             "Difference: mirrored − NCCT",
-            f"Purple: darker than the other side, as an infarct is; orange: brighter. Strongest at {DIFFERENCE_HU} HU.",
+            f"Violet: darker than the other side, as an infarct is; orange: brighter. Strongest at {DIFFERENCE_HU} HU.",
             _tiles(images.difference.data, views, lambda cut: slices.diverging(cut, DIFFERENCE_HU)),
         ),
     ]
