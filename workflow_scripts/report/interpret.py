@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor, nn
 
@@ -75,7 +74,8 @@ def project(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     deviation = features.std(axis=0)
     standard = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     if len(features) < MIN_TSNE:
-        components = PCA(n_components=min(standard.shape[0], 2), svd_solver="full").fit_transform(standard)
+        left, values, _ = np.linalg.svd(standard, full_matrices=False)
+        components = (left * values)[:, :2]
         return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
     perplexity = min(perplexity, (len(features) - 1) / 3)
     return TSNE(perplexity=perplexity, init="pca", random_state=seed, method="exact").fit_transform(standard)

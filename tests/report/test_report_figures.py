@@ -1,0 +1,163 @@
+"""Every figure can be drawn from a results folder, twice with the same bytes, and shows what it should."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.report import (
+    figure_cohort,
+    figure_dice,
+    figure_examples,
+    figure_finetune,
+    figure_interpretation,
+    figure_pretraining,
+    figure_quality,
+    slices,
+)
+
+ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
+
+
+def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
+    splits = ["--splits", study.path("split/splits.tsv")]
+    scores = ["--scores", study.path("evaluate/scores.tsv"), "--cohort", "icoAIS", "--arms", *ARMS]
+    folder = "report/interpretation/ALL-SA"
+    return {
+        "cohort.svg": (figure_cohort.main, [*splits, "--min-component-ml", "3"]),
+        "dice-icoAIS-test.svg": (
+            figure_dice.main,
+            [
+                *scores,
+                *("--comparisons", study.path("evaluate/comparisons.tsv"), "--split", "test"),
+                *("--min-component-ml", "3"),
+            ],
+        ),
+        "examples-icoAIS.png": (
+            figure_examples.main,
+            [*scores, "--preprocess", study.path("preprocess"), "--segment", study.path("segment"), "--count", "2"],
+        ),
+        "finetune.svg": (
+            figure_finetune.main,
+            ["--finetune", study.path("finetune"), "--arms", *ARMS, "--seeds", "0", "1", "2"],
+        ),
+        "pretraining.svg": (
+            figure_pretraining.main,
+            ["--pretrain", study.path("pretrain"), "--pretrainings", "ALL-SA"],
+        ),
+        "interpretation.png": (
+            figure_interpretation.main,
+            [
+                *splits,
+                *("--embedding", study.path(folder, "embedding.tsv"), "--pretraining", "ALL-SA"),
+                *("--neighbours", study.path(folder, "neighbours.tsv"), "--slices", study.path(folder, "slices.npz")),
+            ],
+        ),
+        "quality.svg": (figure_quality.main, [*splits, "--preprocess", study.path("preprocess")]),
+    }
+
+
+NAMES = (
+    *("cohort.svg", "dice-icoAIS-test.svg", "examples-icoAIS.png", "finetune.svg", "pretraining.svg"),
+    *("interpretation.png", "quality.svg"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_has_the_same_bytes_twice(study, tmp_path, name):
+    main, arguments = commands(study)[name]
+    contents = []
+    for folder in ("first", "second"):
+        out = tmp_path / folder / name
+        main([*arguments, "--out", str(out)])
+        contents.append(out.read_bytes())
+    assert contents[0] == contents[1]
+    assert len(contents[0]) > 5000
+
+
+def test_examples_are_the_worst_and_the_best_test_cases(study):
+    scores = read_tsv(study.path("evaluate/scores.tsv"))
+    split, cases = figure_examples.choose(scores, ARMS, 2)
+    chosen = [
+        row for row in scores if row["member"] == "ensemble" and row["criterion"] == "all" and row["split"] == "test"
+    ]
+    means = {
+        case: np.mean([float(row["dice"]) for row in chosen if row["case"] == case])
+        for case in {row["case"] for row in chosen}
+    }
+    assert split == "test"
+    assert cases == [min(means, key=means.get), max(means, key=means.get)]
+
+
+def test_examples_come_from_the_validation_set_where_no_test_case_has_a_lesion(study):
+    scores = [row for row in read_tsv(study.path("evaluate/scores.tsv")) if row["split"] != "test"]
+    assert figure_examples.choose(scores, ARMS, 2)[0] == "validation"
+
+
+def test_no_example_is_chosen_without_a_lesion():
+    assert figure_examples.choose([], ARMS, 2)[1] == []
+
+
+def test_a_figure_without_labelled_cases_says_so(study, tmp_path):
+    main, arguments = commands(study)["dice-icoAIS-test.svg"]
+    out = tmp_path / "dice.svg"
+    main([*arguments, "--cohort", "CENTER-TBI", "--out", str(out)])
+    assert out.stat().st_size > 5000
+
+
+class TestSlices:
+    """A marked voxel must come out where a radiologist looks for it."""
+
+    @pytest.fixture
+    def marked(self) -> np.ndarray:
+        data = np.zeros((5, 6, 7))
+        data[4, 5, 6] = 1  # right, anterior, superior
+        return data
+
+    @pytest.mark.parametrize(("axis", "index", "corner"), [(2, 6, (0, 0)), (1, 5, (0, 0)), (0, 4, (0, 0))])
+    def test_right_and_front_are_at_the_left_and_up_is_up(self, marked, axis, index, corner):
+        assert slices.plane(marked, axis, index)[corner] == 1
+
+    def test_an_image_stored_in_another_order_is_shown_the_same_way(self, marked, tmp_path):
+        save_volume(tmp_path / "ras.nii.gz", Volume(marked, np.eye(4)))
+        flipped = np.diag([-1.0, -1.0, 1.0, 1.0])
+        flipped[:2, 3] = (4, 5)
+        save_volume(tmp_path / "lps.nii.gz", Volume(marked[::-1, ::-1], flipped))
+        both = [slices.load_ras(tmp_path / name).data for name in ("ras.nii.gz", "lps.nii.gz")]
+        assert np.array_equal(*both)
+
+    def test_spread_slices_stay_inside_the_mask(self):
+        mask = np.zeros((4, 4, 30), bool)
+        mask[:, :, 10:20] = True
+        indices = slices.spread(mask, 2, 4)
+        assert indices == sorted(indices)
+        assert min(indices) > 10
+        assert max(indices) < 19
+
+    def test_an_outline_lies_inside_its_mask(self):
+        mask = np.zeros((8, 8), bool)
+        mask[2:6, 3:7] = True
+        picture = slices.outlined(np.zeros((24, 24, 3), np.uint8), mask, "#FF0000", 3)
+        drawn = picture[..., 0] > 0
+        assert drawn.any()
+        assert not (drawn & ~np.kron(mask, np.ones((3, 3), bool))).any()
+        assert not drawn[12, 15]
+
+
+def test_curves_with_empty_cells_leave_a_gap():
+    column = figure_finetune.column([{"a": "1"}, {"a": ""}], "a")
+    assert column[0] == 1
+    assert np.isnan(column[1])
+
+
+def test_lesion_status_comes_from_the_label_not_from_the_cohort():
+    assert [figure_interpretation.kind_of(ml) for ml in ("", "0", "3.2")] == ["unknown", "free", "lesion"]
+
+
+def test_outputs_are_not_left_half_written(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        figure_cohort.main(["--splits", "missing.tsv", "--min-component-ml", "3", "--out", str(tmp_path / "a.svg")])
+    assert list(Path(tmp_path).iterdir()) == []
