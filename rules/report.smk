@@ -2,6 +2,10 @@ import json
 
 from workflow_scripts.common.options import options
 
+
+report: "captions/workflow.rst"
+
+
 REPORT = f"{OUT}/report"
 BEST_ARMS = config["report"]["best_arms"]
 SINGLE_CHANNEL = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 1]
@@ -47,7 +51,6 @@ def case_page_input(wildcards):
     arms = BEST_ARMS if case.cohort in config["run"]["segment"] else []
     return {
         "qc": f"{folder}/qc.json",
-        "splits": f"{OUT}/split/splits.tsv",
         "unstripped": f"{folder}/resampled_ncct.nii.gz",
         "brain_mask": f"{folder}/brain_mask.nii.gz",
         **{name: f"{folder}/{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
@@ -163,7 +166,7 @@ rule figure_examples:
         preprocess=f"{OUT}/preprocess",
         segment=f"{OUT}/segment",
         arms=BEST_ARMS,
-        count=config["report"]["example_cases"],
+        examples=config["report"]["example_cases"],
     log:
         f"{OUT}/logs/report/figure_examples/{{cohort}}.log",
     benchmark:
@@ -176,7 +179,7 @@ rule figure_examples:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
-        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --count {params.count}"
+        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --count {params.examples}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -349,7 +352,7 @@ rule case_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --qc {input.qc:q} --splits {input.splits:q} --unstripped {input.unstripped:q}"
+        " --qc {input.qc:q} --unstripped {input.unstripped:q}"
         " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
         " --difference {input.difference:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 

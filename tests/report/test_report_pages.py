@@ -41,8 +41,7 @@ def case_arguments(study, case: str) -> list[str]:
     images = ("ncct", "mirrored", "difference", "brain", "lesion")
     return [
         *("--cohort", "icoAIS", "--case", case, "--title", "Study", "--notice", "All of it is <artificial>."),
-        *("--qc", study.path(folder, "qc.json"), "--splits", study.path("split/splits.tsv")),
-        *("--unstripped", study.path(folder, "resampled_ncct.nii.gz")),
+        *("--qc", study.path(folder, "qc.json"), "--unstripped", study.path(folder, "resampled_ncct.nii.gz")),
         *("--brain-mask", study.path(folder, "brain_mask.nii.gz")),
         *(part for name in images for part in (f"--{name}", study.path(folder, f"{name}.nii.gz"))),
         *("--mri", "dwi", study.path(folder, "registered_dwi.nii.gz")),

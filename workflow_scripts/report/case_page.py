@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.files import read_json, read_tsv, write_text
+from workflow_scripts.common.files import read_json, write_text
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.report.page import render
 from workflow_scripts.report.quality import explained, numbers
@@ -17,8 +17,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the images and numbers of one case, write one page."""
     arguments = _parse(argv)
     facts = read_json(arguments.qc)
-    name = (arguments.cohort, arguments.case)
-    row = next(row for row in read_tsv(arguments.splits) if (row["cohort"], row["case"]) == name)
     strips = [
         {"title": strip.title, "text": strip.text, "legend": strip.legend, "uri": jpeg_uri(strip.picture)}
         for strip in make_strips(_read_images(arguments))
@@ -27,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "case.html.j2",
         title=arguments.title,
         notice=arguments.notice,
-        row=row,
+        name=f"{arguments.cohort}/{arguments.case}",
         flags=explained(facts["flags"]),
         numbers=numbers(facts),
         strips=strips,
@@ -60,7 +58,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--title", required=True, help="title of the study")
     parser.add_argument("--notice", help="sentence on top of the page")
     parser.add_argument("--qc", type=Path, required=True, help="numbers of the preprocessing, JSON")
-    parser.add_argument("--splits", type=Path, required=True, help="table of the split stage")
     parser.add_argument("--unstripped", type=Path, required=True, help="resampled NCCT, HU")
     parser.add_argument("--brain-mask", type=Path, required=True, help="brain mask on the grid of --unstripped")
     for image in ("ncct", "mirrored", "difference", "brain"):

@@ -20,9 +20,9 @@ FLAGS = {
 NUMBERS = (
     ("brain_ml", "brain volume", "{:.0f} mL"),
     ("cross_check_dice", "agreement with the second brain mask", "Dice {:.3f}"),
-    ("hull_excess", "convex hull beyond the brain mask", "{:.3f} of it"),
+    ("hull_excess", "convex hull beyond the brain mask (share)", "{:.3f}"),
     ("lesion_ml", "lesion volume", "{:.1f} mL"),
-    ("lesion_outside_brain_fraction", "lesion outside the brain mask", "{:.3f} of it"),
+    ("lesion_outside_brain_fraction", "lesion outside the brain mask (share)", "{:.3f}"),
     ("side", "side of the lesion", "{}"),
 )
 

@@ -13,7 +13,7 @@ from workflow_scripts.common.volume import Volume, load_volume, resample, same_g
 
 PLANES = ("sagittal", "coronal", "axial")
 GAP = 4
-JPEG_QUALITY = 82
+JPEG_QUALITY = 75
 
 
 def load_ras(path: Path) -> Volume:

@@ -9,8 +9,9 @@ from workflow_scripts.common.volume import Volume
 from workflow_scripts.report import slices
 from workflow_scripts.report.style import OVERLAYS, REFERENCE
 
-TILE_PIXELS, AXIAL_TILES = 170, 6
-BRAIN_COLOUR = "#FFD84D"
+TILE_PIXELS, AXIAL_TILES = 240, 6
+SCAN_MARGIN_MM = 18
+BRAIN_COLOUR = "#FF3DCB"
 HEAD_HU, BRAIN_HU, DIFFERENCE_HU = (-40, 120), (0, 80), 30
 MRI_PERCENTILES = (1, 99.5)
 
@@ -54,13 +55,14 @@ def make_strips(images: Images) -> list[Strip]:
     brain = images.brain.data > 0.5
     lesion = None if images.lesion is None else images.lesion.data > 0.5
     views = choose_views(brain, lesion)
-    on_scan = [(axis, _same_place(images.ncct, images.unstripped, axis, index)) for axis, index in views]
-    outline = [(images.brain_mask.data > 0.5, BRAIN_COLOUR)]
+    scan, mask = (around(volume, images.brain_mask.data > 0.5) for volume in (images.unstripped, images.brain_mask))
+    on_scan = [(axis, _same_place(images.ncct, scan, axis, index)) for axis, index in views]
+    outline = [(mask.data > 0.5, BRAIN_COLOUR)]
     strips = [
         Strip(
             "Scan and brain mask",
             f"Resampled NCCT, −{-HEAD_HU[0]} to {HEAD_HU[1]} HU.",
-            _greys(images.unstripped.data, on_scan, HEAD_HU, outline),
+            _greys(scan.data, on_scan, HEAD_HU, outline),
             (("brain mask", BRAIN_COLOUR),),
         ),
         Strip(
@@ -101,6 +103,18 @@ def make_strips(images: Images) -> list[Strip]:
     return strips
 
 
+def around(volume: Volume, mask: np.ndarray) -> Volume:
+    """Cut an image to the box around a mask on its grid, with a margin that shows what lies beside the mask."""
+    box = []
+    for axis, spacing in enumerate(volume.spacing):
+        first, last = slices.extent(mask, axis)
+        margin = round(SCAN_MARGIN_MM / spacing)
+        box.append(slice(max(first - margin, 0), last + margin + 1))
+    affine = volume.affine.copy()
+    affine[:3, 3] = (volume.affine @ [*(part.start for part in box), 1])[:3]
+    return Volume(volume.data[tuple(box)], affine)
+
+
 def _same_place(source: Volume, target: Volume, axis: int, index: int) -> int:
     """Return the index in ``target`` of the slice through the middle of a slice of ``source``."""
     middle = (np.array(source.data.shape) - 1) / 2
@@ -126,7 +140,7 @@ def _tiles(
     paint: Callable[[np.ndarray], np.ndarray],
     outlines: Sequence[tuple[np.ndarray, str]] = (),
 ) -> np.ndarray:
-    scale = max(1, round(TILE_PIXELS / data.shape[0]))
+    scale = -(-TILE_PIXELS // data.shape[0])
     tiles = []
     for axis, index in views:
         tile = slices.enlarge(paint(slices.plane(data, axis, index)), scale)
