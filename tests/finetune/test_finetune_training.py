@@ -22,6 +22,7 @@ SETTINGS = TrainingSettings(
     iterations_per_epoch=2,
     validation_iterations=1,
     learning_rate=0.01,
+    momentum=0.99,
     oversample_foreground=0.33,
     freeze_encoder_epochs=0,
     save_every=1,
@@ -132,6 +133,19 @@ def test_encoder_trains_once_its_frozen_epochs_are_over(dataset, encoder, tmp_pa
     assert moved == [False, True, True]
 
 
+def test_optimiser_is_nnunets_with_the_settings_rate_and_momentum(dataset, tmp_path, monkeypatch):
+    groups = []
+    end = StudyTrainer.on_train_end
+    monkeypatch.setattr(
+        StudyTrainer, "on_train_end", lambda trainer: (groups.extend(trainer.optimizer.param_groups), end(trainer))
+    )
+    _, rows = train(dataset, tmp_path, replace(SETTINGS, momentum=0.8))
+    assert {(group["momentum"], group["nesterov"], group["weight_decay"]) for group in groups} == {(0.8, True, 3e-5)}
+    assert [row["learning_rate"] for row in rows] == pytest.approx(
+        [0.01 * (1 - epoch / 3) ** 0.9 for epoch in range(3)]
+    )
+
+
 def test_patches_come_from_the_studys_own_split(dataset, tmp_path, monkeypatch):
     seen = {}
     start = StudyTrainer.on_train_start
@@ -144,6 +158,21 @@ def test_patches_come_from_the_studys_own_split(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(StudyTrainer, "on_train_start", watch)
     train(dataset, tmp_path, replace(SETTINGS, epochs=1))
     assert seen == {"train": ["icoAIS__I01", "icoAIS__I02"], "validation": ["icoAIS__I03"]}
+
+
+def test_augmentation_in_processes_of_its_own_is_seeded_for_each(dataset, tmp_path, monkeypatch):
+    seeds = []
+    start = StudyTrainer.on_train_start
+
+    def watch(trainer):
+        start(trainer)
+        seeds.extend([*trainer.dataloader_train.seeds, *trainer.dataloader_val.seeds])
+
+    monkeypatch.setattr(StudyTrainer, "on_train_start", watch)
+    _, rows = finetune.train(dataset, replace(SETTINGS, epochs=1), None, 1, tmp_path, CPU, workers=2)
+    assert len(rows) == 1
+    assert len(seeds) == len(set(seeds)) == 3
+    assert None not in seeds
 
 
 def test_smoothed_pseudo_dice_is_nnunets_where_every_epoch_has_one(tmp_path):
@@ -175,9 +204,10 @@ def test_undefined_pseudo_dice_is_an_empty_cell():
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "settings.yaml"
-    options = "--epochs 1 --iterations-per-epoch 1 --validation-iterations 1 --learning-rate 0.01 --save-every 5"
-    more = "--oversample-foreground 0.33 --freeze-encoder-epochs 0 --train icoAIS --channels ncct --pretraining ALL"
-    finetune_settings.main(["--arm", "ALL-STKi", *options.split(), *more.split(), "--out", str(path)])
+    options = "--epochs 1 --iterations-per-epoch 1 --validation-iterations 1 --learning-rate 0.01 --momentum 0.9"
+    more = "--save-every 5 --oversample-foreground 0.33 --freeze-encoder-epochs 0"
+    arm = "--arm ALL-STKi --train icoAIS --channels ncct --pretraining ALL"
+    finetune_settings.main([*arm.split(), *options.split(), *more.split(), "--out", str(path)])
     return path
 
 

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--iterations-per-epoch", type=int, required=True)
     parser.add_argument("--validation-iterations", type=int, required=True)
     parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--momentum", type=float, required=True, help="Nesterov")
     parser.add_argument("--oversample-foreground", type=float, required=True, help="share of the batch")
     parser.add_argument("--freeze-encoder-epochs", type=int, required=True)
     parser.add_argument("--save-every", type=int, required=True, help="epochs")

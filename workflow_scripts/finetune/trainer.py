@@ -14,6 +14,7 @@ from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMu
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from workflow_scripts.common.files import replacing
@@ -31,6 +32,7 @@ class TrainingSettings:
     iterations_per_epoch: int
     validation_iterations: int
     learning_rate: float
+    momentum: float
     oversample_foreground: float
     freeze_encoder_epochs: int
     save_every: int
@@ -79,6 +81,7 @@ class StudyTrainer(nnUNetTrainer):
         self.num_iterations_per_epoch = settings.iterations_per_epoch
         self.num_val_iterations_per_epoch = settings.validation_iterations
         self.initial_lr = settings.learning_rate
+        self.momentum = settings.momentum
         self.oversample_foreground_percent = settings.oversample_foreground
         self.save_every = settings.save_every
         self.freeze_encoder_epochs = settings.freeze_encoder_epochs
@@ -95,6 +98,13 @@ class StudyTrainer(nnUNetTrainer):
     def do_split(self) -> tuple[list[str], list[str]]:
         """Return the study's training and validation keys."""
         return list(self.keys[0]), list(self.keys[1])
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
+        """Return nnU-Net's optimiser and schedule with the study's momentum, which nnU-Net fixes at 0.99."""
+        optimiser, schedule = super().configure_optimizers()
+        for group in optimiser.param_groups:
+            group["momentum"] = self.momentum
+        return optimiser, schedule
 
     def get_dataloaders(self) -> tuple[Any, Any]:
         """Return nnU-Net's loaders; its worker processes get seeds, where its own would share one torch state."""
