@@ -19,6 +19,7 @@ TABLES = {
     "table3": (BEST_ARMS, "test", ["all", "over3ml"]),
     "tableB4": (TWO_CHANNELS, "validation", ["all"]),
     "tableB5": (TWO_CHANNELS, "validation", ["over3ml"]),
+    "filtered": (STUDY.arms, "validation", ["over3ml-filtered"]),
 }
 TABLE_FILES = [f"{REPORT}/tables/{name}.tsv" for name, (arms, _, _) in TABLES.items() if arms]
 FIGURE_FILES = [

@@ -18,6 +18,7 @@ TABLE_TITLES = {
     "table1": "Table 1. Validation set, all lesions",
     "table2": "Table 2. Validation set, larger lesions",
     "table3": "Table 3. Test set, best arms",
+    "filtered": "Apart: validation set, larger lesions, predictions filtered too",
     "tableB4": "Table B.4. Two channels, validation set, all lesions",
     "tableB5": "Table B.5. Two channels, validation set, larger lesions",
 }

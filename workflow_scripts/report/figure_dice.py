@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def draw_panel(
     axes: Axes, values: Sequence[np.ndarray], arms: Sequence[str], comparisons: Sequence[Mapping[str, str]]
 ) -> None:
     """Draw one box for each arm with every case as a point, and a bracket for each tested pair."""
-    for position, (sample, colour) in enumerate(zip(values, COLOURS, strict=False)):
+    for position, (sample, colour) in enumerate(zip(values, cycle(COLOURS), strict=False)):
         if not len(sample):
             continue
         axes.boxplot(

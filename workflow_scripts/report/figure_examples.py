@@ -1,9 +1,9 @@
 """Overlay reference and predictions on example cases, from the worst to the best (paper, Fig. 7)."""
 
 import argparse
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ MEMBER, CRITERION = "ensemble", "all"
 PREFERRED_SPLITS = ("test", "validation", "train")
 WINDOW_HU = (0, 80)
 AXIAL = 2
+FIRST_LETTER = "A"
 PANEL_WIDTH, PANEL_HEIGHT = 2.1, 2.55
 
 
@@ -81,7 +82,7 @@ def _draw_case(row: Sequence[Axes], example: Example, arms: Sequence[str]) -> No
     for axes in row:
         axes.imshow(ncct, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], interpolation="bilinear")
     _overlay(row[1], reference, REFERENCE)
-    for axes, arm, colour in zip(row[2:], arms, OVERLAYS * len(arms), strict=False):
+    for axes, arm, colour in zip(row[2:], arms, cycle(OVERLAYS), strict=False):
         _overlay(axes, plane(example.predictions[arm], AXIAL, index), colour)
         axes.contour(reference, [0.5], colors=REFERENCE, linewidths=1.1)
         axes.set_title(arm)
@@ -128,11 +129,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     split, cases = choose(scores, arguments.arms, arguments.count)
     wanted = [row for row in scores if row["member"] == MEMBER and row["criterion"] == CRITERION]
     examples = []
-    for letter, case in zip(string.ascii_uppercase, cases, strict=False):
+    for number, case in enumerate(cases):
         dice = {row["arm"]: float(row["dice"]) for row in wanted if row["case"] == case}
         name = f"{arguments.cohort}/{case}"
         examples.append(
-            read_example(name, f"{letter}: {case}", dice, arguments.preprocess, arguments.segment, arguments.arms)
+            read_example(
+                name,
+                f"{chr(ord(FIRST_LETTER) + number)}: {case}",
+                dice,
+                arguments.preprocess,
+                arguments.segment,
+                arguments.arms,
+            )
         )
     draw(
         arguments.out,

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
@@ -38,7 +39,7 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
                 continue
             top.sharey(grid[0, 0])
             bottom.sharey(grid[1, 0])
-            for colour, rows in zip(COLOURS, curves[arms[index]].values(), strict=False):
+            for colour, rows in zip(cycle(COLOURS), curves[arms[index]].values(), strict=False):
                 epochs = column(rows, "epoch")
                 top.plot(epochs, column(rows, "train_loss"), color=colour, alpha=0.55, lw=1)
                 top.plot(epochs, column(rows, "validation_loss"), color=colour, ls="--")
@@ -50,7 +51,7 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
                 top.set_ylabel("loss")
                 bottom.set_ylabel("pseudo-Dice")
         seeds = list(next(iter(curves.values())))
-        entries = [(name, {"color": colour}) for name, colour in zip(seeds, COLOURS, strict=False)]
+        entries = [(name, {"color": colour}) for name, colour in zip(seeds, cycle(COLOURS), strict=False)]
         entries += [
             ("loss: training", {"color": MUTED, "alpha": 0.55}),
             ("loss: validation", {"color": MUTED, "ls": "--"}),

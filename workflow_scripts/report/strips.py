@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def make_strips(images: Images) -> list[Strip]:
     marked = [("reference", lesion, REFERENCE)] if lesion is not None else []
     marked += [
         (arm, volume.data > 0.5, colour)
-        for (arm, volume), colour in zip(images.segmentations.items(), OVERLAYS, strict=False)
+        for (arm, volume), colour in zip(images.segmentations.items(), cycle(OVERLAYS), strict=False)
     ]
     if marked:
         outlines = [(mask, colour) for _, mask, colour in marked]
