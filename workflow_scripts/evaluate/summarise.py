@@ -97,7 +97,7 @@ def _summary_note(row: dict[str, Any], agreed: statistics.Agreement) -> str:
     left_out = row["cases"] - row["n"]
     notes = [
         f"{left_out} of {row['cases']} cases left out, no component of the reference is large enough" * (left_out > 0),
-        f"HD95 undefined in {row['hd95_undefined']} cases" * (row["hd95_undefined"] > 0),
+        f"HD95 undefined in {row['hd95_undefined']} of {row['n']} cases" * (row["hd95_undefined"] > 0),
         "n < 2: no standard deviation" * (row["n"] < 2),
         agreed.note,
     ]
