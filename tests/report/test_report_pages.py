@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.preprocess import qc
 from workflow_scripts.report import (
     case_page,
     content,
@@ -170,9 +171,9 @@ def test_the_page_of_an_unlabelled_case_has_no_lesion(study, tmp_path):
 
 
 def test_every_flag_of_the_preprocessing_has_a_meaning():
-    source = (ROOT / "workflow_scripts/preprocess/qc.py").read_text(encoding="utf-8")
-    used = source[source.index("def flags(") : source.index("def digest(")]
-    assert set(re.findall(r'^        "([a-z ]+)":', used, flags=re.MULTILINE)) == set(quality.FLAGS)
+    worst = {"cross_check_dice": 0, "hull_excess": 9, "brain_ml": 0, "lesion_outside_brain_fraction": 1}
+    worst |= {"registration": {"doubts": ["stretch"]}, "contralateral": {"doubts": ["stretch"]}}
+    assert set(qc.flags(worst, qc.Limits(0.9, 0.2, (800, 2200), 0.1))) == set(quality.FLAGS)
 
 
 def test_every_figure_and_table_has_a_caption():
