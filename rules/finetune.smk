@@ -1,42 +1,3 @@
-from workflow_scripts.common.options import options
-
-
-def _arm(wildcards):
-    arms = config["arms"]
-    if wildcards.arm not in arms:
-        raise WorkflowError(f"{wildcards.arm!r} is no entry of arms; there are {', '.join(arms)}.")
-    return arms[wildcards.arm]
-
-
-def _arm_settings(wildcards):
-    arm = _arm(wildcards)
-    return options({key.replace("_", "-"): value for key, value in {**arm, **config["finetune"]}.items()})
-
-
-def _arm_base(wildcards):
-    """Folder of the pretraining dataset that lends the arm plans and statistics, or None."""
-    arm = _arm(wildcards)
-    base = arm["pretraining"] or arm["statistics_from"]
-    return f"{OUT}/pretrain/datasets/{STUDY.images(base)}" if base else None
-
-
-def _finetune_dataset_inputs(wildcards):
-    arm = _arm(wildcards)
-    base = _arm_base(wildcards)
-    images = [
-        path
-        for image in (*arm["channels"], "lesion")
-        for path in per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/{image}.nii.gz", STUDY.labelled(arm["train"]))
-    ]
-    lent = {"fingerprint": f"{base}/fingerprint.json", "plans": f"{base}/plans.json"} if base else {}
-    return {"splits": f"{OUT}/split/splits.tsv", "images": images, **lent}
-
-
-def _encoder(wildcards):
-    pretraining = _arm(wildcards)["pretraining"]
-    return {"encoder": f"{OUT}/pretrain/{pretraining}/encoder.pt"} if pretraining else {}
-
-
 rule finetune_settings:
     output:
         f"{OUT}/finetune/{{arm}}/settings.yaml",
@@ -75,7 +36,7 @@ rule finetune_dataset:
         base=lambda wildcards, input: options(
             {"base-fingerprint": input.get("fingerprint"), "base-plans": input.get("plans")}
         ),
-        out=f"{OUT}/finetune/{{arm}}/nnunet",
+        out=subpath(output.plans, parent=True),
     log:
         f"{OUT}/logs/finetune/finetune_dataset/{{arm}}.log",
     benchmark:
@@ -103,7 +64,7 @@ rule finetune:
         checkpoint=f"{OUT}/finetune/{{arm}}/seed-{{seed}}/checkpoint.pth",
         curves=f"{OUT}/finetune/{{arm}}/seed-{{seed}}/curves.tsv",
     params:
-        dataset=f"{OUT}/finetune/{{arm}}/nnunet",
+        dataset=subpath(input.plans, parent=True),
         seed=lambda wildcards: config["seed"] + int(wildcards.seed),
         encoder=lambda wildcards, input: options({"encoder": input.get("encoder")}),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.

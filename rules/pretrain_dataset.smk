@@ -1,38 +1,4 @@
-from workflow_scripts.common.options import options
-
-# The same for the datasets of pretraining and finetuning, or an encoder would not fit its arm.
-DATASET_OPTIONS = options(
-    {
-        "spacing": config["preprocess"]["spacing_mm"],
-        "gpu-memory": config["nnunet"]["gpu_memory_gb"],
-        "patch-size": config["nnunet"]["patch_size"],
-        "batch-size": config["nnunet"]["batch_size"],
-        "features": config["nnunet"]["features"],
-    }
-)
-
-
-def _image_set(wildcards):
-    """The image set of a dataset's folder: its name, with -D for two channels."""
-    sets = config["image_sets"]
-    name = wildcards.images if wildcards.images in sets else wildcards.images.removesuffix("-D")
-    if name not in sets:
-        raise WorkflowError(f"{wildcards.images!r} is no entry of image_sets; there are {', '.join(sets)}.")
-    return name
-
-
-def _image_set_channels(wildcards):
-    return ["ncct"] if wildcards.images in config["image_sets"] else ["ncct", "difference"]
-
-
-def _image_set_images(wildcards):
-    return [
-        path
-        for image in (*_image_set_channels(wildcards), "mirrored", "brain")
-        for path in per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/{image}.nii.gz", STUDY.image_set_cases(_image_set(wildcards))
-        )
-    ]
+include: "nnunet.smk"
 
 
 rule pretrain_dataset:
@@ -53,7 +19,7 @@ rule pretrain_dataset:
         channels=_image_set_channels,
         seen=config["pretrain"]["splits"],
         options=DATASET_OPTIONS,
-        out=f"{OUT}/pretrain/datasets/{{images}}",
+        out=subpath(output.plans, parent=True),
     log:
         f"{OUT}/logs/pretrain/pretrain_dataset/{{images}}.log",
     benchmark:

@@ -1,29 +1,9 @@
+from pathlib import Path
+
 _SEGMENTED = f"{OUT}/segment/{{arm}}"
 _VOTE = config["segment"]["vote"]
 # What an ensemble joins: masks, or for the mean probability the probabilities that are then written too.
 _MEMBER_SUFFIXES = [".nii.gz"] if _VOTE == "majority" else [".nii.gz", ".probability.nii.gz"]
-
-
-def _segment_inputs(cohort):
-    """Input function of a cohort's rule: the model and the images of the arm's channels."""
-
-    def inputs(wildcards):
-        return {
-            "checkpoint": f"{OUT}/finetune/{{arm}}/seed-{{seed}}/checkpoint.pth",
-            "images": [
-                path
-                for channel in _arm(wildcards)["channels"]
-                for path in per_case(
-                    f"{OUT}/preprocess/{{cohort}}/{{case}}/{channel}.nii.gz", STUDY.in_cohorts([cohort])
-                )
-            ],
-        }
-
-    return inputs
-
-
-def _segmentations(member, cohort, suffix):
-    return per_case(f"{_SEGMENTED}/{member}/{{cohort}}/{{case}}{suffix}", STUDY.in_cohorts([cohort]))
 
 
 for cohort in config["run"]["segment"]:
@@ -88,23 +68,30 @@ for cohort in config["run"]["segment"]:
             "python -m workflow_scripts.segment.ensemble --members {params.members:q} --vote {params.vote}"
             " --cohort {params.cohort} --cases {params.cases} --out {params.out:q} > {log:q} 2>&1"
 
-
-rule original:
-    input:
-        mask=f"{_SEGMENTED}/ensemble/{{cohort}}/{{case}}.nii.gz",
-        conversion=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
-    output:
-        f"{_SEGMENTED}/original/{{cohort}}/{{case}}.nii.gz",
-    log:
-        f"{OUT}/logs/segment/original/{{arm}}/{{cohort}}/{{case}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/segment/original/{{arm}}/{{cohort}}/{{case}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=10,
-    conda:
-        "../envs/deeplearning.yaml"
-    shell:
-        "python -m workflow_scripts.segment.original --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --mask {input.mask:q} --conversion {input.conversion:q} --out {output:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"original_{cohort}"
+        input:
+            masks=_segmentations("ensemble", cohort, ".nii.gz"),
+            conversions=per_case(f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json", STUDY.in_cohorts([cohort])),
+        output:
+            _segmentations("original", cohort, ".nii.gz"),
+        params:
+            cohort=cohort,
+            cases=[case.case for case in STUDY.in_cohorts([cohort])],
+            masks=lambda wildcards, input: Path(input.masks[0]).parent,
+            ingest=lambda wildcards, input: Path(input.conversions[0]).parents[2],
+            out=f"{_SEGMENTED}/original/{cohort}",
+        log:
+            f"{OUT}/logs/segment/original/{{arm}}/{cohort}.log",
+        benchmark:
+            f"{OUT}/benchmarks/segment/original/{{arm}}/{cohort}.tsv"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt * 2000,
+            runtime=60,
+        conda:
+            "../envs/deeplearning.yaml"
+        shell:
+            "python -m workflow_scripts.segment.original --cohort {params.cohort} --cases {params.cases}"
+            " --masks {params.masks:q} --ingest {params.ingest:q} --out {params.out:q} > {log:q} 2>&1"

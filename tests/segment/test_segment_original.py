@@ -59,14 +59,13 @@ def test_mask_survives_the_way_there_and_back():
 
 
 def test_nothing_outside_the_segmented_image_is_lesion(tmp_path):
-    save_volume(tmp_path / "mask.nii.gz", Volume(np.ones((4, 4, 4), np.uint8), FINAL), np.uint8)
+    save_volume(tmp_path / "masks" / "I01.nii.gz", Volume(np.ones((4, 4, 4), np.uint8), FINAL), np.uint8)
     affine = np.eye(4)
     affine[:3, 3] = -3
-    write_json(tmp_path / "ncct.json", {"acquired_shape": [10, 10, 10], "acquired_affine": affine.tolist()})
-    arguments = {"cohort": "a", "case": "b", "mask": "mask.nii.gz", "conversion": "ncct.json", "out": "out.nii.gz"}
-    for name in ("mask", "conversion", "out"):
-        arguments[name] = str(tmp_path / arguments[name])
-    original.main([word for name, value in arguments.items() for word in (f"--{name}", value)])
-    acquired = load_volume(tmp_path / "out.nii.gz", np.uint8).data
+    conversion = {"acquired_shape": [10, 10, 10], "acquired_affine": affine.tolist()}
+    write_json(tmp_path / "ingest" / "icoAIS" / "I01" / "ncct.json", conversion)
+    folders = [word for name in ("masks", "ingest", "out") for word in (f"--{name}", str(tmp_path / name))]
+    original.main(["--cohort", "icoAIS", "--cases", "I01", *folders])
+    acquired = load_volume(tmp_path / "out" / "I01.nii.gz", np.uint8).data
     assert acquired.sum() == 64
     assert acquired[3:7, 3:7, 3:7].all()

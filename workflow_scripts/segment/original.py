@@ -1,4 +1,4 @@
-"""Put the ensemble's mask of a case back on the grid of the acquired scan."""
+"""Put the ensemble's masks of a cohort back on the grids of the acquired scans."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 
@@ -31,18 +31,20 @@ def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the mask and the record of the conversion, resample, write."""
+    """Read each case's mask and the record of its conversion, resample, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_case(parser)
-    parser.add_argument("--mask", type=Path, required=True, help="mask on the grid of the final images")
-    parser.add_argument("--conversion", type=Path, required=True, help="ncct.json of stage ingest")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cohort", required=True)
+    parser.add_argument("--cases", nargs="+", required=True)
+    parser.add_argument("--masks", type=Path, required=True, help="folder of the masks on the final grids")
+    parser.add_argument("--ingest", type=Path, required=True, help="folder of stage ingest, cohort/case/ncct.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the masks on the acquired grids")
     arguments = parser.parse_args(argv)
-    mask = load_volume(arguments.mask, np.uint8)
-    acquired = to_acquired(mask, read_json(arguments.conversion))
-    save_volume(arguments.out, acquired, np.uint8)
-    volumes = [volume.data.sum() * volume.voxel_ml for volume in (mask, acquired)]
-    log.info("%.2f mL on the final grid, %.2f mL on the acquired one", *volumes)
+    for case in arguments.cases:
+        mask = load_volume(arguments.masks / f"{case}.nii.gz", np.uint8)
+        acquired = to_acquired(mask, read_json(arguments.ingest / arguments.cohort / case / "ncct.json"))
+        save_volume(arguments.out / f"{case}.nii.gz", acquired, np.uint8)
+        volumes = [volume.data.sum() * volume.voxel_ml for volume in (mask, acquired)]
+        log.info("%s/%s: %.2f mL on the final grid, %.2f mL on the acquired one", arguments.cohort, case, *volumes)
 
 
 if __name__ == "__main__":
