@@ -13,6 +13,8 @@ import numpy as np
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 
+_REMAKE = "delete the dataset folder and run rule pretrain_dataset again."
+
 
 class Sliceable(Protocol):
     """An array of shape (C, z, y, x) that is read by slicing."""
@@ -133,9 +135,6 @@ def describe_scan(
     )
     area = inside.sum((1, 2))[slice(*box[0])]
     return Scan(name, split, image, mirrored, box, area, background)
-
-
-_REMAKE = "delete the dataset folder and run rule pretrain_dataset again."
 
 
 def _extent(inside: np.ndarray, axis: int) -> tuple[int, int]:

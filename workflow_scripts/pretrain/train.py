@@ -81,6 +81,7 @@ def train_epoch(learner: Distillation, scans: Sequence[Scan], epoch: int, thread
     source = batches(scans, settings, Purpose.TRAINING, epoch, settings.samples_per_epoch, threads)
     for step, batch in enumerate(source, start=first):
         values = values_at(settings, step)
+        # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
         loss, entropy = learner.step(batch.augmented(learner.device), values, frozen)
         losses.append(loss)
