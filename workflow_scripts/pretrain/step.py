@@ -133,4 +133,4 @@ def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
     """Return the 16-bit type to compute in: None for float32, which is also what `auto` means on a CPU."""
     if precision == "float32" or device.type == "cpu":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -46,7 +46,7 @@ def pretrain(
     """Train from the state left by an earlier run, or from fresh weights.
 
     Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
-    loss, empty where there are none.
+    loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
 
     Raises `InputError` when no scan is in the splits, a patch is too small for the strides, or the loss is no number.
     """
@@ -128,7 +128,7 @@ def _resume(learner: Distillation, state: StateFile) -> tuple[list[Row], list[Ro
     if left is None:
         return [], [], 0
     learner.load_state_dict(left["learner"])
-    log.info("continuing after epoch %d", left["curves"][-1]["epoch"])
+    log.info("continuing after epoch %d", len(left["curves"]))
     return left["curves"], left["rankme"], len(left["curves"])
 
 
