@@ -49,6 +49,7 @@ class Series:
     refused: str
 
 
+@pydicom.config.disable_value_validation()  # pydicom's warnings quote the fields that they complain of
 def find_series(folder: Path, modality: str, min_slices: int) -> list[Series]:
     """Group the DICOM images below ``folder`` into series, sorted by number, each judged.
 
@@ -130,15 +131,14 @@ def _judge(members: list[tuple[Path, pydicom.Dataset]], modality: str, min_slice
         refused = f"not {modality}"
     elif _is_scout(first):
         refused = "localizer"
-    elif any(int(header.get("NumberOfFrames") or 1) > 1 for _, header in unique):
+    elif any((_number(header, "NumberOfFrames") or 1) > 1 for _, header in unique):
         refused = "multi-frame object; export it as single frames or convert it to NIfTI"
     elif len(unique) < min_slices:
         refused = f"{len(unique)} slices, fewer than {min_slices}"
     else:
         unique, stack, refused = _geometry(unique)
-    number = first.get("SeriesNumber")
     return Series(
-        number=None if number is None else int(number),
+        number=_number(first, "SeriesNumber"),
         modality=_code(first),
         files=tuple(path for path, _ in unique),
         size=(int(first.Columns), int(first.Rows)),
@@ -182,12 +182,16 @@ def _geometry(
 
 def _numbers(header: pydicom.Dataset, keyword: str, count: int) -> np.ndarray | None:
     """Return a numeric field, or None where it is missing or malformed."""
-    value = header.get(keyword)
     try:
-        numbers = np.array([float(part) for part in value], float) if value is not None else np.empty(0)
+        numbers = np.atleast_1d(np.array(header.get(keyword), float))
     except (TypeError, ValueError):
         return None
     return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
+
+
+def _number(header: pydicom.Dataset, keyword: str) -> int | None:
+    numbers = _numbers(header, keyword, 1)
+    return None if numbers is None else int(numbers[0])
 
 
 def _code(header: pydicom.Dataset) -> str:

@@ -68,7 +68,7 @@ def largest_remainder(count: int, weights: np.ndarray) -> np.ndarray:
     """Apportion ``count`` seats by ``weights``; ties go to the earlier entry."""
     quota = count * weights / weights.sum()
     seats = np.floor(quota + 1e-9).astype(int)
-    order = np.argsort(-(quota - seats), kind="stable")
+    order = np.argsort(-(quota - seats).round(9), kind="stable")
     seats[order[: count - seats.sum()]] += 1
     return seats
 

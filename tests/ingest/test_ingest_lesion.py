@@ -1,0 +1,163 @@
+"""Lesion masks follow their scan: onto the upright NCCT by nearest voxel, or unchanged beside their MRI."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.ingest.dicom_series import LPS, Scan, write_series
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
+from workflow_scripts.ingest.ingest_ncct import main as ingest_ncct
+
+UNEVEN = (3.0,) * 12 + (6.0,) * 12
+CASE = ["--cohort", "A", "--case", "a-1"]
+
+
+def lesion(points: np.ndarray) -> np.ndarray:
+    """An ellipsoid off the middle in every direction, about 75 mL."""
+    return (((points - [24, -20, 66]) / [22, 30, 27]) ** 2).sum(axis=-1) < 1
+
+
+def save(path: Path, data: np.ndarray, affine: np.ndarray) -> Path:
+    nib.save(nib.Nifti1Image(data.astype(np.float32), affine), path)
+    return path
+
+
+def ingest(scan: Scan, folder: Path) -> Path:
+    source = write_series(scan, folder / "dicom")
+    fixed = ["--hu-floor", "-1024", "--min-slices", "10", "--input", str(source)]
+    ingest_ncct([*CASE, *fixed, "--image", str(folder / "ncct.nii.gz"), "--record", str(folder / "ncct.json")])
+    return folder / "ncct.nii.gz"
+
+
+def follow(mask: Path, ncct: Path, record: bool = True) -> nib.Nifti1Image:
+    target = ncct.parent / "lesion.nii.gz"
+    extra = ["--record", str(ncct.parent / "ncct.json")] if record else []
+    ingest_lesion([*CASE, "--lesion", str(mask), "--reference", str(ncct), *extra, "--output", str(target)])
+    return nib.load(target)
+
+
+def dice_to_truth(result: nib.Nifti1Image, ncct: Path) -> float:
+    image = nib.load(ncct)
+    assert result.shape == image.shape
+    np.testing.assert_allclose(result.affine, image.affine, atol=1e-3)
+    index = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), axis=-1)
+    truth = lesion(nib.affines.apply_affine(image.affine, index))
+    data = result.get_fdata() > 0
+    return 2 * (data & truth).sum() / (data.sum() + truth.sum())
+
+
+@pytest.mark.parametrize("gaps", [(5.0,) * 23, UNEVEN])
+@pytest.mark.parametrize("tilt", [-25.0, -12.0, 0.0, 12.0, 25.0])
+def test_a_mask_on_the_acquired_slices_follows_the_untilting(tilt, gaps, tmp_path):
+    scan = Scan(tilt=tilt, gaps=gaps)
+    ncct = ingest(scan, tmp_path)
+    result = follow(save(tmp_path / "mask.nii.gz", scan.drawn(lesion), scan.affine), ncct)
+    assert result.get_data_dtype() == np.uint8
+    assert set(np.unique(result.get_fdata())) == {0, 1}
+    assert dice_to_truth(result, ncct) >= 0.95
+
+
+@pytest.mark.parametrize("tilt", [-15.0, 0.0, 15.0])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_mask_whose_file_format_knows_no_shear_stays_on_its_slices(tilt, flip, tmp_path):
+    scan = Scan(tilt=tilt)
+    ncct = ingest(scan, tmp_path)
+    array = scan.drawn(lesion).astype(np.uint8)
+    along_row, along_column = scan.directions
+    normal, first = np.cross(along_row, along_column), 0
+    if flip:
+        array, normal, first = array[:, :, ::-1], -normal, -1
+    image = sitk.GetImageFromArray(array.transpose(2, 1, 0))
+    image.SetSpacing((2.0, 2.5, 5.0))
+    image.SetOrigin(scan.origins[first].tolist())
+    image.SetDirection(np.stack([along_row, along_column, normal], axis=1).ravel().tolist())
+    sitk.WriteImage(image, str(tmp_path / "mask.nii.gz"))
+    assert dice_to_truth(follow(tmp_path / "mask.nii.gz", ncct), ncct) >= 0.95
+
+
+def test_flipped_arrays_with_the_same_world_give_the_same_mask(tmp_path):
+    scan = Scan(tilt=15.0)
+    ncct = ingest(scan, tmp_path)
+    plain = nib.Nifti1Image(scan.drawn(lesion).astype(np.float32), scan.affine)
+    turned = plain.as_reoriented([[1, -1], [0, 1], [2, -1]])
+    results = []
+    for name, image in (("plain", plain), ("turned", turned)):
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+        results.append(follow(tmp_path / f"{name}.nii.gz", ncct).get_fdata())
+    assert np.array_equal(*results)
+
+
+def test_a_mask_on_the_upright_grid_is_taken_as_it_is(tmp_path):
+    ncct = ingest(Scan(tilt=15.0), tmp_path)
+    image = nib.load(ncct)
+    index = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), axis=-1)
+    mask = lesion(nib.affines.apply_affine(image.affine, index))
+    assert np.array_equal(follow(save(tmp_path / "mask.nii.gz", 255 * mask, image.affine), ncct).get_fdata(), mask)
+
+
+def test_a_mask_on_its_mri_stays_on_the_mris_grid(tmp_path):
+    affine = np.array([[-1.8, 0.2, 0, 60], [0.2, 1.8, 0.3, -70], [0, -0.3, 4, -5], [0, 0, 0, 1]])
+    data = np.zeros((60, 70, 20))
+    data[20:30, 30:45, 8:12] = 1
+    mri = save(tmp_path / "dwi.nii.gz", np.random.default_rng(1).random(data.shape), affine)
+    canonical = nib.as_closest_canonical(nib.load(mri))
+    nib.save(canonical, tmp_path / "canonical.nii.gz")
+    result = follow(save(tmp_path / "mask.nii.gz", data, affine), tmp_path / "canonical.nii.gz", record=False)
+    np.testing.assert_allclose(result.affine, canonical.affine, atol=1e-4)
+    assert result.get_fdata().sum() == data.sum()
+
+
+def test_a_mask_beside_another_grid_than_its_mri_is_refused(tmp_path):
+    mri = save(tmp_path / "dwi.nii.gz", np.ones((30, 30, 12)), np.diag([2.0, 2, 4, 1]))
+    mask = np.zeros((30, 30, 12))
+    mask[10:20, 10:20, 4:8] = 1
+    with pytest.raises(InputError, match=r"not on the grid of the MRI.*lesion_space"):
+        follow(save(tmp_path / "mask.nii.gz", mask, np.diag([2.0, 2, 4.1, 1])), mri, record=False)
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scan, Path]:
+    scan = Scan(tilt=15.0)
+    return scan, ingest(scan, tmp_path_factory.mktemp("ingested"))
+
+
+SHIFT = np.array([[1, 0, 0, 6], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "world", "message"),
+    [
+        (lambda data: data[:, :, 1:], np.eye(4), "not on the grid of the NCCT as acquired"),
+        (lambda data: data, SHIFT, "position within the planes"),
+        (lambda data: data, np.diag([-1.0, 1, 1, 1]), "not on the grid"),
+        (lambda data: data + (np.indices(data.shape)[0] > 20) * (data > 0), np.eye(4), "2 values beside 0"),
+        (lambda data: np.where(data > 0, np.nan, 0), np.eye(4), "NaN"),
+        (lambda data: -data, np.eye(4), "negative label"),
+        (np.ones_like, np.eye(4), "covers the whole image"),
+        (lambda data: np.stack([data, data], axis=-1), np.eye(4), "4 dimensions"),
+    ],
+)
+def test_a_mask_that_cannot_be_trusted_is_refused(change, world, message, ingested, tmp_path):
+    scan, ncct = ingested
+    mask = save(tmp_path / "mask.nii.gz", change(scan.drawn(lesion).astype(np.float32)), world @ scan.affine)
+    with pytest.raises(InputError, match=message):
+        follow(mask, ncct)
+    assert not (ncct.parent / "lesion.nii.gz").exists()
+
+
+def test_an_empty_mask_is_a_statement(ingested, tmp_path):
+    scan, ncct = ingested
+    result = follow(save(tmp_path / "mask.nii.gz", np.zeros((64, 80, 24)), scan.affine), ncct)
+    assert not result.get_fdata().any()
+    (ncct.parent / "lesion.nii.gz").unlink()
+
+
+def test_the_world_of_the_test_scans_is_that_of_dicom():
+    scan = Scan(tilt=20.0)
+    pixel = np.array([5, 7, 3, 1])
+    np.testing.assert_allclose((scan.affine @ pixel)[:3], scan.points(3)[7, 5], atol=1e-9)
+    assert LPS[0, 0] == -1

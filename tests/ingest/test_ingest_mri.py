@@ -1,0 +1,86 @@
+"""MRI: the grid and the values of a DWI or ADC map survive; anything else is named."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.ingest.dicom_series import Scan, inside_head, write_series
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.volume import Volume
+from workflow_scripts.ingest.conversion import Output
+from workflow_scripts.ingest.ingest_mri import main, single_volume
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def ingest(source: Path, target: Path) -> nib.Nifti1Image:
+    fixed = ["--cohort", "A", "--case", "a-1", "--modality", "dwi", "--min-slices", "10"]
+    main([*fixed, "--input", str(source), "--image", str(target)])
+    return nib.load(target)
+
+
+def test_an_mr_series_has_its_values_at_their_places(tmp_path):
+    def signal(points: np.ndarray) -> np.ndarray:
+        return np.where(inside_head(points), 500 + points @ [2, 3, 1], 0)
+
+    fields = {"RescaleIntercept": -1024}
+    scan = Scan(modality="MR", tag=False, values=signal, fields=fields)
+    image = ingest(write_series(scan, tmp_path / "dicom"), tmp_path / "dwi.nii.gz")
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    index = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), axis=-1)
+    points = nib.affines.apply_affine(image.affine, index)
+    inner = inside_head(points, margin_mm=5)
+    assert np.abs(image.get_fdata() - signal(points))[inner].max() <= 0.51
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data, with the real scans, is absent")
+def test_a_real_nifti_keeps_world_and_values(tmp_path):
+    path = DATA / "mri_stroke_case" / "sub-strokecase0009_ses-0001_dwi.nii.gz"
+    canonical = nib.as_closest_canonical(nib.load(path))
+    image = ingest(path, tmp_path / "dwi.nii.gz")
+    np.testing.assert_allclose(image.affine, canonical.affine, atol=1e-4)
+    np.testing.assert_allclose(image.get_fdata(), canonical.get_fdata(), rtol=1e-6)
+
+
+def test_of_several_b_values_the_highest_is_taken():
+    data = np.stack([np.full((4, 4, 12), value, np.float32) for value in (900, 100, 120, 110)], axis=-1)
+    output = Output(False, False, Volume(data, np.eye(4)), b_values=(0, 1000, 1000, 1000))
+    assert np.allclose(single_volume(output).data, 110)
+
+
+def test_repeated_volumes_without_b_values_are_refused():
+    output = Output(False, False, Volume(np.zeros((4, 4, 12, 3)), np.eye(4)), b_values=())
+    with pytest.raises(InputError, match="not one volume"):
+        single_volume(output)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("absent", "does not exist.*column mri"),
+        ("empty", "holds no DICOM image"),
+        ("ct", "holds CT images, no MR"),
+        ("few", "4 images, fewer than 10"),
+        ("nan", "NaN"),
+        ("flat", "one value everywhere"),
+        ("4-D", "4 dimensions"),
+        ("not an image", "cannot be read as NIfTI"),
+    ],
+)
+def test_a_bad_mri_is_refused_with_a_remedy(kind, message, tmp_path):
+    source = tmp_path / ("dicom" if kind in ("absent", "empty", "ct", "few") else "dwi-given.nii.gz")
+    if kind == "empty":
+        source.mkdir()
+    elif kind in ("ct", "few"):
+        write_series(Scan(modality="CT" if kind == "ct" else "MR", gaps=(5.0,) * (23 if kind == "ct" else 3)), source)
+    elif kind == "not an image":
+        source.write_text("nothing")
+    elif kind != "absent":
+        data = np.zeros((8, 8, 12, 2) if kind == "4-D" else (8, 8, 12), np.float32)
+        data[0, 0, 0] = np.nan if kind == "nan" else 0
+        nib.save(nib.Nifti1Image(data, np.eye(4)), source)
+    with pytest.raises(InputError, match=message):
+        ingest(source, tmp_path / "dwi.nii.gz")
+    assert not (tmp_path / "dwi.nii.gz").exists()

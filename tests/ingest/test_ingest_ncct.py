@@ -1,0 +1,329 @@
+"""NCCT: tilted, uneven and foreign scans end upright in HU where the scanner saw them, and tell no names."""
+
+import gzip
+import json
+import logging
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from tests.ingest.dicom_series import Scan, head_hu, inside_head, write_series
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.ingest.ingest_ncct import main
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+UNEVEN = (3.0,) * 12 + (6.0,) * 12
+
+
+def ingest(source: Path, target: Path, *extra: str) -> tuple[nib.Nifti1Image, dict]:
+    image, record = target / "ncct.nii.gz", target / "ncct.json"
+    fixed = ["--cohort", "A", "--case", "a-1", "--hu-floor", "-1024", "--min-slices", "10"]
+    main([*fixed, "--input", str(source), "--image", str(image), "--record", str(record), *extra])
+    return nib.load(image), json.loads(record.read_text())
+
+
+def points_of(image: nib.Nifti1Image) -> np.ndarray:
+    index = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), axis=-1)
+    return nib.affines.apply_affine(image.affine, index)
+
+
+@pytest.mark.parametrize("tag", [True, False])
+@pytest.mark.parametrize("gaps", [(5.0,) * 23, UNEVEN, (5.0,) * 12 + (10.0,) + (5.0,) * 8])
+@pytest.mark.parametrize("tilt", [-25.0, -15.0, 0.0, 12.0, 25.0])
+def test_every_voxel_of_an_upright_image_has_the_value_of_its_place(tilt, gaps, tag, tmp_path):
+    image, record = ingest(write_series(Scan(tilt=tilt, gaps=gaps, tag=tag), tmp_path / "dicom"), tmp_path)
+    points = points_of(image)
+    inner = inside_head(points, margin_mm=14)
+    error = np.abs(image.get_fdata() - head_hu(points))[inner]
+    assert inner.sum() > 15_000
+    # Pixels and result are whole HU; a shift by one acquired voxel changes the values by 0.6 to 1 HU everywhere.
+    assert error.max() <= 1.5
+    assert error.mean() < 0.5
+    assert abs(record["tilt_degrees"]) == pytest.approx(abs(tilt), abs=0.01)
+
+
+@pytest.mark.parametrize("tilt", [-18.0, 18.0])
+def test_a_head_that_lies_on_its_side_in_the_tilted_gantry_is_straightened_too(tilt, tmp_path):
+    image, record = ingest(write_series(Scan(tilt=tilt, sideways=True, tag=False), tmp_path / "dicom"), tmp_path)
+    points = points_of(image)
+    assert np.abs(image.get_fdata() - head_hu(points))[inside_head(points, margin_mm=14)].max() <= 1.5
+    assert abs(record["tilt_degrees"]) == pytest.approx(18.0, abs=0.01)
+
+
+@pytest.mark.parametrize("tilt", [-15.0, 0.0, 15.0])
+def test_axes_run_right_anterior_superior_and_stay_orthogonal(tilt, tmp_path):
+    image, _ = ingest(write_series(Scan(tilt=tilt), tmp_path / "dicom"), tmp_path)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    axes = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-4)
+    assert image.get_data_dtype() == np.int16
+
+
+def test_no_acquired_pixel_is_pushed_out_of_view(tmp_path):
+    scan = Scan(tilt=20.0)
+    image, _ = ingest(write_series(scan, tmp_path / "dicom"), tmp_path)
+    corners = np.concatenate([scan.points(index)[::79, ::63].reshape(-1, 3) for index in (0, 23)])
+    index = nib.affines.apply_affine(np.linalg.inv(image.affine), corners)
+    assert (index > -0.6).all()
+    assert (index < np.array(image.shape) - 0.4).all()
+
+
+@pytest.mark.parametrize("tilt", [-15.0, 0.0, 15.0])
+def test_the_acquired_geometry_is_that_of_the_headers(tilt, tmp_path):
+    scan = Scan(tilt=tilt)
+    _, record = ingest(write_series(scan, tmp_path / "dicom"), tmp_path)
+    assert record["acquired_shape"] == [64, 80, 24]
+    np.testing.assert_allclose(record["acquired_affine"], scan.affine, atol=1e-5)
+    assert record["acquired_origins"] is None
+
+
+def test_unequal_gaps_keep_the_place_of_every_slice(tmp_path):
+    scan = Scan(tilt=-10.0, gaps=UNEVEN)
+    _, record = ingest(write_series(scan, tmp_path / "dicom"), tmp_path)
+    assert not record["equal_gaps"]
+    np.testing.assert_allclose(record["acquired_origins"], scan.origins * [-1, -1, 1], atol=1e-5)
+
+
+def test_the_longest_series_wins_and_every_candidate_is_recorded(tmp_path):
+    folder = tmp_path / "dicom"
+    write_series(Scan(number=1, gaps=(5.0,) * 11, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")), folder)
+    write_series(Scan(number=2, gaps=(5.0,) * 3), folder / "more")
+    write_series(Scan(number=4, gaps=(9.0,) * 13), folder / "more")
+    write_series(Scan(number=6), folder / "more" / "deeper")
+    (folder / "readme.txt").write_text("not an image")
+    image, record = ingest(folder, tmp_path)
+    decisions = {one["number"]: one["decision"] for one in record["series"]}
+    assert decisions[1] == "localizer"
+    assert decisions[2] == "4 slices, fewer than 10"
+    assert decisions[4] == "fewer slices"
+    assert decisions[6].startswith("chosen")
+    assert record["chosen"] == {"series": 6, "output": "plain"}
+    assert image.shape[2] == 24
+
+
+def test_the_outputs_of_dcm2niix_are_all_recorded_and_the_corrected_one_is_chosen(tmp_path):
+    _, record = ingest(write_series(Scan(tilt=-15.0, gaps=UNEVEN), tmp_path / "dicom"), tmp_path)
+    decisions = {one["output"]: one["decision"] for one in record["outputs"]}
+    assert set(decisions) == {"plain", "Tilt_Eq"}
+    assert decisions["Tilt_Eq"].startswith("chosen")
+    assert record["placement"]["method"] == "dcm2niix"
+
+
+def test_a_wrong_origin_of_dcm2niix_is_found_and_corrected(tmp_path):
+    _, record = ingest(write_series(Scan(tilt=15.0), tmp_path / "dicom"), tmp_path)
+    assert record["placement"]["method"] == "dcm2niix, origin corrected"
+    assert record["placement"]["difference_hu"] < 0.5
+
+
+def test_padding_below_the_floor_is_lifted_to_it(tmp_path):
+    def padded(points: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(points[..., 0]) > 55, -3024, head_hu(points))
+
+    scan = Scan(values=padded, fields={"PixelRepresentation": 1})
+    folder = write_series(scan, tmp_path / "dicom")
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        stored = np.rint(padded(scan.points(image.InstanceNumber - 1))).astype("<i2")
+        image.RescaleIntercept, image.PixelData = 0, stored.tobytes()
+        image.save_as(path)
+    image, _ = ingest(folder, tmp_path)
+    assert image.get_fdata().min() == -1024
+
+
+def test_no_text_of_a_header_leaves(tmp_path, caplog):
+    planted = "Zxqwv"
+    fields = {
+        keyword: f"{planted}^{keyword}"[:16]
+        for keyword in (
+            *("PatientName", "PatientID", "AccessionNumber", "StudyID", "StationName", "StudyDescription"),
+            *("SeriesDescription", "ProtocolName", "InstitutionName", "ReferringPhysicianName", "ImageComments"),
+            *("ConvolutionKernel", "ContrastBolusAgent", "ManufacturerModelName", "SequenceName", "DeviceSerialNumber"),
+            *("PatientComments", "OperatorsName", "BodyPartExamined", "FrameOfReferenceUID", "StudyInstanceUID"),
+        )
+    }
+    fields |= {"StudyDate": "19770707", "PatientBirthDate": "19770707", "Manufacturer": planted}
+    with pydicom.config.disable_value_validation():
+        folder = write_series(Scan(tilt=-15.0, gaps=UNEVEN, fields=fields), tmp_path / "dicom")
+    with caplog.at_level(logging.DEBUG):
+        ingest(folder, tmp_path / "out")
+    written = caplog.text.encode()
+    for path in (tmp_path / "out").iterdir():
+        written += gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    assert planted.encode() not in written
+    assert b"19770707" not in written
+
+
+def test_the_digest_follows_the_pixels(tmp_path):
+    first = ingest(write_series(Scan(), tmp_path / "a"), tmp_path / "1")[1]
+    again = ingest(write_series(Scan(number=9), tmp_path / "b"), tmp_path / "2")[1]
+    other = ingest(write_series(Scan(values=lambda p: head_hu(p) + 1), tmp_path / "c"), tmp_path / "3")[1]
+    assert first["pixel_digest"] == again["pixel_digest"] != other["pixel_digest"]
+
+
+def test_a_second_run_writes_the_same_bytes(tmp_path):
+    folder = write_series(Scan(tilt=15.0), tmp_path / "dicom")
+    ingest(folder, tmp_path / "1")
+    ingest(folder, tmp_path / "2")
+    for name in ("ncct.nii.gz", "ncct.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def nifti_head(path: Path, affine: np.ndarray, shape: tuple[int, int, int], stripped: bool = False) -> Path:
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    points = nib.affines.apply_affine(affine, index)
+    background = 0 if stripped else -1000
+    save_volume(path, Volume(np.where(inside_head(points), head_hu(points), background).astype(np.float32), affine))
+    return path
+
+
+def test_a_nifti_keeps_its_values_and_gets_canonical_axes(tmp_path):
+    affine = np.diag([-2.0, -2.5, 5.0, 1.0])
+    affine[:3, 3] = [66, 95, 2]
+    path = nifti_head(tmp_path / "ncct.nii.gz", affine, (64, 80, 24))
+    image, record = ingest(path, tmp_path / "out")
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    assert np.array_equal(np.sort(image.get_fdata().ravel()), np.sort(nib.load(path).get_fdata().ravel()))
+    np.testing.assert_allclose(record["acquired_affine"], affine, atol=1e-5)
+
+
+def test_a_nifti_with_a_sheared_affine_is_straightened(tmp_path):
+    affine = Scan(tilt=15.0).affine
+    image, record = ingest(nifti_head(tmp_path / "ncct.nii.gz", affine, (64, 80, 24)), tmp_path / "out")
+    points = points_of(image)
+    error = np.abs(image.get_fdata() - head_hu(points))[inside_head(points, margin_mm=14)]
+    assert error.max() < 0.1
+    assert record["placement"]["method"] == "shifted here"
+    np.testing.assert_allclose(record["acquired_affine"], affine, atol=1e-5)
+
+
+def test_a_stripped_image_needs_no_air_but_has_to_be_declared(tmp_path):
+    affine = np.array([[2.0, 0, 0, -62], [0, 2.5, 0, -104], [0, 0, 5, 2], [0, 0, 0, 1]])
+    path = nifti_head(tmp_path / "ncct.nii.gz", affine, (64, 80, 24), stripped=True)
+    ingest(path, tmp_path / "out", "--stripped")
+    with pytest.raises(InputError, match=r"no air.*column stripped"):
+        ingest(path, tmp_path / "other")
+
+
+def broken(kind: str, folder: Path) -> Path:
+    if kind == "empty":
+        folder.mkdir()
+    elif kind == "litter":
+        folder.mkdir()
+        (folder / "notes.txt").write_text("x" * 500)
+    elif kind == "mr":
+        write_series(Scan(modality="MR"), folder)
+    elif kind == "few":
+        write_series(Scan(gaps=(5.0,) * 4), folder)
+    elif kind == "twice":
+        write_series(Scan(), folder)
+        write_series(Scan(number=4), folder)
+    elif kind == "same place":
+        write_series(Scan(gaps=(5.0,) * 11 + (0.0,) + (5.0,) * 11), folder)
+    elif kind == "no position":
+        for path in write_series(Scan(), folder).iterdir():
+            image = pydicom.dcmread(path)
+            del image.ImagePositionPatient
+            image.save_as(path)
+    elif kind == "not hu":
+        write_series(Scan(values=lambda points: np.where(inside_head(points), 1900, 1000)), folder)
+    elif kind == "flat":
+        write_series(Scan(values=lambda points: np.zeros(points.shape[:-1])), folder)
+    return folder
+
+
+def test_text_in_a_numeric_field_is_not_repeated(tmp_path, caplog):
+    folder = write_series(Scan(), tmp_path / "dicom")
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        with pydicom.config.disable_value_validation():
+            for keyword in ("SeriesNumber", "NumberOfFrames", "PixelSpacing"):
+                image[keyword] = pydicom.DataElement(keyword, "LO", "Zxqwv")
+            image.save_as(path)
+    with pytest.raises(InputError, match="pixel spacing is missing") as refused:
+        ingest(folder, tmp_path / "out")
+    assert "Zxqwv" not in caplog.text + str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("empty", "holds no DICOM image.*Remedy: give the folder"),
+        ("litter", "holds no DICOM image"),
+        ("mr", "holds MR images, no CT.*case sheet"),
+        ("few", "5 slices, fewer than 10"),
+        ("twice", "Series 3 and 4 .*equally good.*folder of its own"),
+        ("same place", "several images lie at one position"),
+        ("no position", "position, orientation or pixel spacing is missing"),
+        ("not hu", "no air"),
+        ("flat", "one value everywhere"),
+        ("absent", "does not exist.*column ncct"),
+    ],
+)
+def test_a_bad_dicom_folder_is_refused_with_a_remedy(kind, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        ingest(broken(kind, tmp_path / "dicom"), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_truncated_pixels_are_refused(tmp_path):
+    folder = write_series(Scan(), tmp_path / "dicom")
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(InputError, match="dcm2niix"):
+        ingest(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: np.where(data > 0, np.nan, data), "NaN"),
+        (lambda data: np.stack([data, data], axis=-1), "4 dimensions"),
+        (lambda data: data[..., :6], "6 slices, fewer than 10"),
+        (lambda data: np.clip(data, 0, 80), "no air"),
+    ],
+)
+def test_a_bad_nifti_is_refused_with_its_fault(change, message, tmp_path):
+    affine = np.array([[2.0, 0, 0, -62], [0, 2.5, 0, -104], [0, 0, 5, 2], [0, 0, 0, 1]])
+    good = nib.load(nifti_head(tmp_path / "ncct.nii.gz", affine, (64, 80, 24)))
+    path = tmp_path / "bad.nii.gz"
+    nib.save(nib.Nifti1Image(change(good.get_fdata()).astype(np.float32), affine), path)
+    with pytest.raises(InputError, match=message):
+        ingest(path, tmp_path / "out")
+
+
+def test_the_command_line_names_the_case_and_fails(tmp_path, caplog):
+    arguments = ["--cohort", "A", "--case", "a-1", "--hu-floor", "-1024", "--min-slices", "10"]
+    arguments += ["--input", str(broken("empty", tmp_path / "dicom")), "--image", "x.nii.gz", "--record", "x.json"]
+    with pytest.raises(SystemExit) as ended:
+        run(main, arguments)
+    assert ended.value.code == 1
+    assert "Case A/a-1: The DICOM folder holds no DICOM image." in caplog.text
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data, with the real scans, is absent")
+def test_a_real_tilted_series_agrees_with_its_headers(tmp_path):
+    folder = DATA / "ct_phantom_tilt_philips"
+    image, record = ingest(folder, tmp_path)
+    assert record["tilt_degrees"] == pytest.approx(-18.5, abs=0.01)
+    slices = [pydicom.dcmread(path) for path in folder.iterdir() if path.name != "LICENSE"]
+    one = sorted(slices, key=lambda header: header.ImagePositionPatient[2])[30]
+    hu = one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept)
+    position, orientation = np.array(one.ImagePositionPatient, float), np.array(one.ImageOrientationPatient, float)
+    rows, columns = np.mgrid[100:400:7, 100:400:7]
+    points = position + (
+        columns[..., None] * orientation[:3] * float(one.PixelSpacing[1])
+        + rows[..., None] * orientation[3:] * float(one.PixelSpacing[0])
+    )
+    index = nib.affines.apply_affine(np.linalg.inv(image.affine), points * [-1, -1, 1])
+    data = image.get_fdata()
+    low = np.floor(index[..., 1]).astype(int)
+    weight = index[..., 1] - low
+    column, height = np.rint(index[..., 0]).astype(int), np.rint(index[..., 2]).astype(int)
+    found = data[column, low, height] * (1 - weight) + data[column, low + 1, height] * weight
+    np.testing.assert_allclose(index[..., [0, 2]], np.rint(index[..., [0, 2]]), atol=0.01)
+    assert np.corrcoef(found.ravel(), hu[100:400:7, 100:400:7].ravel())[0, 1] > 0.99
