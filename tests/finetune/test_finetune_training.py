@@ -35,6 +35,7 @@ def dataset(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("training")
     cases = write_study(root, ("train", "train", "validation"))
     finetune_dataset.main([*dataset_options(root, root / "arm"), "--cases", *(f"icoAIS/{case}" for case in cases)])
+    (root / "arm" / "arrays" / ".snakemake_timestamp").touch()  # as Snakemake does in folders that are outputs
     return root / "arm"
 
 

@@ -103,16 +103,19 @@ def prepare_state(state: Path, sources: Sequence[Path], seed: int) -> None:
 
 
 def _link_dataset(dataset: Path, plans: Mapping[str, Any], preprocessed: Path) -> None:
-    """Show the dataset under the names that nnU-Net looks for."""
+    """Show the dataset under the names that nnU-Net looks for.
+
+    The arrays are linked one by one: nnU-Net tells their format by all that lies in their folder, and Snakemake
+    leaves a time stamp there.
+    """
     folder = preprocessed / plans["dataset_name"]
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {
-        "dataset_fingerprint.json": "fingerprint.json",
-        plans["configurations"][CONFIGURATION]["data_identifier"]: "arrays",
-    }
-    for link, target in names.items():
-        (folder / link).unlink(missing_ok=True)
-        (folder / link).symlink_to((dataset / target).absolute())
+    shutil.rmtree(folder, ignore_errors=True)
+    arrays = folder / plans["configurations"][CONFIGURATION]["data_identifier"]
+    arrays.mkdir(parents=True)
+    (folder / "dataset_fingerprint.json").symlink_to((dataset / "fingerprint.json").absolute())
+    for suffix in (".b2nd", ".pkl"):
+        for file in (dataset / "arrays").glob(f"*{suffix}"):
+            (arrays / file.name).symlink_to(file.absolute())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
