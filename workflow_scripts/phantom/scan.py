@@ -1,0 +1,169 @@
+"""All images of one case, from its plan: the patient, the scans that the cohort has, and the truth about them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from workflow_scripts.common.volume import Volume
+from workflow_scripts.phantom import images
+from workflow_scripts.phantom.acquisition import Grid, ct_grid, mri_grid, upright_grid
+from workflow_scripts.phantom.anatomy import Anatomy
+from workflow_scripts.phantom.defects import add_head_rest, add_motion, bad_stripping, pad_outside_circle, rician
+from workflow_scripts.phantom.images import Patient, render
+from workflow_scripts.phantom.lesions import build_lesions
+from workflow_scripts.phantom.plan import CasePlan
+from workflow_scripts.phantom.subject import Head, draw_pose, draw_shape, rigid
+
+PADDING_HU = -3024
+MOTION = {  # standard deviation of angles (degrees) and shifts (mm) between CT and MRI
+    "AISD": (6.0, 10.0),
+    "APIS": (1.5, 2.0),
+    "icoAIS": (4.0, 8.0),
+}
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Images of a case: ``ncct`` in HU on the acquired grid, MRI by modality, ``lesion`` on the grid it is drawn on."""
+
+    ncct: Volume
+    mri: dict[str, Volume]
+    lesion: Volume | None
+    mri_to_ncct: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known about a case, on an upright grid in the world of the NCCT (RAS, mm)."""
+
+    untilted: Volume
+    brain_mask: Volume
+    lesion_ncct: Volume
+    midsagittal: dict[str, list[float]]
+    parameters: dict[str, object]
+
+
+def build_patient(anatomy: Anatomy, plan: CasePlan) -> Patient:
+    """Draw head and lesions of a case; both are the same in every scan of a patient, the pose is not."""
+    shape = draw_shape(plan.patient_rng("head"))
+    pose, parameters = draw_pose(plan.case_rng("pose"), plan.tilt_degrees)
+    head = Head(anatomy, shape, pose, parameters)
+    volume = float(np.prod(shape.scale))
+    return Patient(head, build_lesions(anatomy, plan.lesions, volume, plan.patient_rng("sites")))
+
+
+def scan(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> Scans:
+    """Acquire what the cohort of ``plan`` has; spacings are nominal, each scan departs a little from them."""
+    ncct, grid = _scan_ct(patient, plan, voxel_mm, slice_mm)
+    if plan.cohort == "CENTER-TBI":
+        return Scans(ncct, {}, None, None)
+    rng = plan.case_rng("motion")
+    angle, shift = MOTION[plan.cohort]
+    motion = rigid(tuple(np.clip(rng.normal(0, angle, 3), -2 * angle, 2 * angle)), rng.normal(0, shift, 3))
+    mri_plane = mri_grid(patient, motion, voxel_mm, slice_mm, rigid(tuple(rng.normal(0, 2.0, 3)), np.zeros(3)))
+    modalities = {"AISD": ("dwi",), "APIS": ("adc",), "icoAIS": ("dwi", "adc")}[plan.cohort]
+    mri = {name: _scan_mri(patient, plan, name, mri_plane, motion) for name in modalities}
+    lesion = _draw_lesion(patient, plan, grid if plan.cohort == "AISD" else mri_plane, motion)
+    return Scans(ncct, mri, lesion, np.linalg.inv(motion))
+
+
+def find_truth(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> Truth:
+    """Sample the truth of a case on an upright grid."""
+    grid = upright_grid(patient, voxel_mm, slice_mm)
+    brain = render(patient, images.surface_distance(patient), grid.shape, grid.affine)
+    lesion = render(patient, images.lesion_share(patient), grid.shape, grid.affine)
+    untilted = render(patient, images.ct(patient), grid.shape, grid.affine)
+    mask = brain.data > 0
+    return Truth(
+        untilted=untilted.with_data(np.rint(untilted.data)),
+        brain_mask=brain.with_data(mask),
+        lesion_ncct=lesion.with_data(lesion.data >= 0.5),
+        midsagittal=_midsagittal(patient, mask, grid),
+        parameters=_parameters(patient, plan),
+    )
+
+
+def _scan_ct(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> tuple[Volume, Grid]:
+    rng = plan.case_rng("ncct")
+    pixel = round(voxel_mm * float(rng.uniform(0.95, 1.05)), 4)
+    field = float(rng.uniform(238, 250)) if plan.tilt_degrees else float(rng.uniform(226, 244))
+    grid = ct_grid(patient, pixel, slice_mm, plan.tilt_degrees, field)
+    volume = render(patient, images.ct(patient), grid.shape, grid.affine)
+    hu = volume.data
+    if plan.stripped:
+        keep = render(patient, bad_stripping(patient, plan.case_rng("stripping")), grid.shape, grid.affine).data > 0
+        hu = np.where(keep, hu + images.ct_noise(grid.shape, grid.spacing, rng), 0)
+        return volume.with_data(np.rint(hu)), grid
+    hu = add_head_rest(volume, patient.head)
+    if plan.exclude:
+        hu = add_motion(hu, rng)
+    hu = np.clip(hu + images.ct_noise(grid.shape, grid.spacing, rng), -1024, 3071)
+    if has_padding(plan):
+        hu = pad_outside_circle(hu, PADDING_HU)
+    return volume.with_data(np.rint(hu)), grid
+
+
+def has_padding(plan: CasePlan) -> bool:
+    """Say whether the scanner fills the corners of its round field of view with −3024, as some do."""
+    return plan.cohort in ("AISD", "icoAIS") and plan.number % 3 == 1
+
+
+def _scan_mri(patient: Patient, plan: CasePlan, name: str, grid: Grid, motion: np.ndarray) -> Volume:
+    measure = {"dwi": images.dwi, "adc": images.adc}[name](patient)
+    volume = _render_moved(patient, measure, grid, motion)
+    rng = plan.case_rng(name)
+    data = rician(volume.data, {"dwi": 14.0, "adc": 45.0}[name], rng)
+    if plan.cohort == "APIS":
+        data = np.where(_render_moved(patient, bad_stripping(patient, rng), grid, motion).data > 0, data, 0)
+    elif plan.cohort == "icoAIS":
+        data = np.where(_render_moved(patient, images.surface_distance(patient), grid, motion).data > -0.5, data, 0)
+    return volume.with_data(np.rint(data))
+
+
+def _draw_lesion(patient: Patient, plan: CasePlan, grid: Grid, motion: np.ndarray) -> Volume:
+    """Mask as an annotator left it: on the grid of the NCCT or of the MRI; silver labels are a little too generous."""
+    shift = 0.8 if plan.label_standard == "silver" else 0.0
+    measure = images.lesion_share(patient, shift)
+    if plan.cohort == "AISD":
+        volume = render(patient, measure, grid.shape, grid.affine)
+    else:
+        volume = _render_moved(patient, measure, grid, motion)
+    return volume.with_data(volume.data >= 0.5)
+
+
+def _render_moved(
+    patient: Patient, measure: Callable[[np.ndarray], np.ndarray], grid: Grid, motion: np.ndarray
+) -> Volume:
+    """Render on a grid of the MRI's world; ``motion`` maps the NCCT's world to it."""
+    moved = replace(patient, head=replace(patient.head, pose=patient.head.pose @ np.linalg.inv(motion)))
+    return render(moved, measure, grid.shape, grid.affine)
+
+
+def _midsagittal(patient: Patient, brain: np.ndarray, grid: Grid) -> dict[str, list[float]]:
+    """Plane through the voxels of the brain whose MNI x is near 0, by least squares; the normal points to the right."""
+    index = np.argwhere(brain).T.astype(np.float32)
+    x = patient.head.to_mni(grid.affine, index)[0]
+    world = (grid.affine[:3, :3] @ index[:, np.abs(x) < 2.0] + grid.affine[:3, 3:]).T
+    centre = world.mean(axis=0)
+    normal = np.linalg.svd(world - centre, full_matrices=False)[2][2]
+    normal *= np.sign(normal[0])
+    return {"point_mm": [float(value) for value in centre], "normal": [float(value) for value in normal]}
+
+
+def _parameters(patient: Patient, plan: CasePlan) -> dict[str, object]:
+    shape = patient.head.shape
+    return {
+        "cohort": plan.cohort,
+        "patient": plan.patient,
+        "case": plan.case,
+        "seed": plan.seed,
+        "tilt_degrees": plan.tilt_degrees,
+        "side": plan.side,
+        "lesions": [vars(lesion) for lesion in plan.lesions],
+        "pose": patient.head.parameters,
+        "scale": [float(value) for value in shape.scale],
+        "ventricles": shape.ventricles,
+        "hu": {"grey": shape.grey_hu, "white": shape.white_hu, "csf": shape.csf_hu},
+        "world_to_mni_without_warp": patient.head.affine.tolist(),
+    }
