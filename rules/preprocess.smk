@@ -27,6 +27,10 @@ def _case_with_mri(wildcards):
     return case
 
 
+def _stripped_flag(wildcards):
+    return "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
+
+
 def _mri_method(wildcards):
     """An image that came stripped is left as it is."""
     case = STUDY.case(wildcards.cohort, wildcards.case)
@@ -101,6 +105,7 @@ rule resample_ncct:
     params:
         resampling=_RESAMPLING,
         background=config["ingest"]["hu_floor"],
+        stripped=_stripped_flag,
     log:
         f"{OUT}/logs/preprocess/resample_ncct/{{cohort}}/{{case}}.log",
     benchmark:
@@ -113,7 +118,8 @@ rule resample_ncct:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.preprocess.resample_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --ncct {input:q} {params.resampling:q} --background {params.background} --out {output:q}"
+        " --ncct {input:q} {params.resampling:q} {params.stripped}"
+        " --background {params.background} --out {output:q}"
         " > {log:q} 2>&1"
 
 
@@ -130,9 +136,7 @@ rule brain_mask:
         cross_check=_STRIPPING["cross_check"],
         deepbet_grid=_STRIPPING["deepbet_grid"],
         background=_BACKGROUND_HU,
-        stripped=lambda wildcards: (
-            "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
-        ),
+        stripped=_stripped_flag,
     log:
         f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
     benchmark:

@@ -15,7 +15,12 @@ def snakemake(directory: Path, *arguments: str, check: bool = True) -> subproces
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(directory)]
     result = subprocess.run(
-        [*command, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False
+        [*command, *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        check=False,
     )
     if check and result.returncode:
         raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{result.stdout[-6000:]}")
@@ -24,7 +29,15 @@ def snakemake(directory: Path, *arguments: str, check: bool = True) -> subproces
 
 def demo_arguments(*config: str) -> list[str]:
     """Arguments that choose the demo's study, wherever the working directory is."""
-    return ["--configfile", str(DEMO / "study.yaml"), "--config", f"cases={DEMO / 'cases.tsv'}", *config, "--cores", "2"]
+    return [
+        "--configfile",
+        str(DEMO / "study.yaml"),
+        "--config",
+        f"cases={DEMO / 'cases.tsv'}",
+        *config,
+        "--cores",
+        "2",
+    ]
 
 
 def job_counts(output: str) -> dict[str, int]:

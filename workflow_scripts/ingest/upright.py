@@ -69,7 +69,7 @@ def _with_true_origin(stack: Stack, image: Volume) -> Volume:
     """
     padding = image.data.shape[1] - stack.rows
     affine = np.array(image.affine)
-    affine[:3, 3] = stack.origins[0] + (stack.drift[-1, 1] - padding) * stack.row_step
+    affine[:3, 3] = stack.origins[0] + (stack.drift[:, 1].max() - padding) * stack.row_step
     return Volume(image.data, affine)
 
 

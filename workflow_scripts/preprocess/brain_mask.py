@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the resampled NCCT; write pseudo-T1, brain mask, stripped NCCT and what is known about the mask."""
     arguments = _parse(argv)
     ncct = load_volume(arguments.ncct)
-    padded = tissue.padding(ncct.data)
+    padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
     brain = ncct_brain(arguments.method, ncct, padded, arguments.deepbet_grid, arguments.threads)
     facts = {
         "method": arguments.method,

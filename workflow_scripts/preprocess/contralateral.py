@@ -72,14 +72,15 @@ def find_mirror(
     to_counterpart = flip @ correction
 
     template_facts = affine_facts(to_template) | {
-        "mutual_information": information_gain(fixed, template_brain, head, to_ncct, settings.metric_bins)
+        "mutual_information": information_gain(fixed, around_template, head, to_ncct, settings.metric_bins)
     }
     correction_facts = affine_facts(correction) | {
-        "mutual_information": information_gain(head, brain, flipped, correction, settings.metric_bins)
+        "mutual_information": information_gain(head, around_brain, flipped, correction, settings.metric_bins)
     }
     facts = {
         "template": template_facts,
         "correction": correction_facts,
+        "ncct_to_counterpart_ras_mm": to_counterpart.tolist(),
         "return_mm": return_distance(to_counterpart, brain, ncct.affine),
         "doubts": [f"template {name}" for name in doubts(template_facts, TEMPLATE_STRETCH, TEMPLATE_ROTATION_DEGREES)]
         + [f"correction {name}" for name in doubts(correction_facts, CORRECTION_STRETCH, CORRECTION_ROTATION_DEGREES)],

@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import itk
 import numpy as np
-from itk import elxParameterObjectPython, itkElastixRegistrationMethodPython
+from itk.support import helpers
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.transform import RAS_LPS
@@ -23,7 +24,8 @@ def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, setti
 
     Raises `InputError` when elastix gives up.
     """
-    method = itkElastixRegistrationMethodPython.itkElastixRegistrationMethodIF3IF3_New()
+    elastix, parameter_objects = _modules()
+    method = elastix.itkElastixRegistrationMethodIF3IF3_New()
     images = [
         _itk_image(fixed, np.float32),
         _itk_image(moving, np.float32),
@@ -32,7 +34,7 @@ def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, setti
     method.SetFixedImage(images[0])
     method.SetMovingImage(images[1])
     method.SetFixedMask(images[2])
-    method.SetParameterObject(_parameter_object(settings))
+    method.SetParameterObject(_parameter_object(settings, parameter_objects))
     method.SetNumberOfThreads(1)
     method.LogToConsoleOff()
     try:
@@ -45,12 +47,21 @@ def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, setti
     return _matrix(method.GetTransformParameterObject().GetParameterMap(0))
 
 
-def _parameter_object(settings: Settings):
+def _modules() -> tuple[ModuleType, ModuleType]:
+    """Load the two wrapped modules by name: the first touch of ``itk.ElastixRegistrationMethod`` loads 2400 others."""
+    # ITK imports torch and xarray, where they are installed, to accept their arrays; none are given to it here.
+    helpers._HAVE_TORCH = helpers._HAVE_XARRAY = False
+    from itk import elxParameterObjectPython, itkElastixRegistrationMethodPython
+
+    return itkElastixRegistrationMethodPython, elxParameterObjectPython
+
+
+def _parameter_object(settings: Settings, module: ModuleType):
     text = PARAMETERS.read_text(encoding="utf-8")
     for name, value in vars(settings).items():
         text = text.replace(f"<{name}>", str(value))
-    parameters = elxParameterObjectPython.elastixParameterObject_New()
-    values = elxParameterObjectPython.mapstringvectorstring()
+    parameters = module.elastixParameterObject_New()
+    values = module.mapstringvectorstring()
     for name, value in re.findall(r'^\((\w+) "?([^")]+)"?\)$', text, re.MULTILINE):
         values[name] = (value,)
     parameters.AddParameterMap(values)

@@ -34,7 +34,9 @@ def isotropic_grid(volume: Volume, spacing_mm: float) -> tuple[tuple[int, int, i
     return shape, affine
 
 
-def resample_isotropic(volume: Volume, spacing_mm: float, *, antialias: bool, background: float) -> Volume:
+def resample_isotropic(
+    volume: Volume, spacing_mm: float, *, antialias: bool, background: float, measured: np.ndarray | None = None
+) -> Volume:
     """Sample an image linearly on its isotropic grid.
 
     Parameters
@@ -44,19 +46,31 @@ def resample_isotropic(volume: Volume, spacing_mm: float, *, antialias: bool, ba
         (the authors' code)
     background
         value of voxels whose centre lies outside the image
+    measured
+        boolean, shape of the image: voxels that hold a measurement. The others then mix into no value, and a voxel
+        that is less than half measured becomes ``background``. All of them by default.
     """
-    shape, affine = isotropic_grid(volume, spacing_mm)
-    data = volume.data.astype(np.float32)
-    if antialias:
-        ratio = spacing_mm / volume.spacing
-        data = ndimage.gaussian_filter(data, np.where(ratio > 1 + SMALLEST_SHARE, 0.25 * ratio, 0), mode="nearest")
-    return resample(_with_rim(Volume(data, volume.affine)), shape, affine, order=1, background=background)
+    if measured is None:
+        return _linear(volume, spacing_mm, antialias=antialias, background=background)
+    total = _linear(volume.with_data(np.where(measured, volume.data, 0)), spacing_mm, antialias=antialias, background=0)
+    share = _linear(volume.with_data(measured), spacing_mm, antialias=antialias, background=0).data
+    kept = share >= 0.5
+    return total.with_data(np.where(kept, total.data / np.where(kept, share, 1), np.float32(background)))
 
 
 def resample_mask(mask: Volume, spacing_mm: float) -> Volume:
     """Sample a mask on its isotropic grid with nearest neighbour; outside is 0."""
     shape, affine = isotropic_grid(mask, spacing_mm)
     return resample(_with_rim(mask), shape, affine, order=0, background=0)
+
+
+def _linear(volume: Volume, spacing_mm: float, *, antialias: bool, background: float) -> Volume:
+    shape, affine = isotropic_grid(volume, spacing_mm)
+    data = volume.data.astype(np.float32)
+    if antialias:
+        ratio = spacing_mm / volume.spacing
+        data = ndimage.gaussian_filter(data, np.where(ratio > 1 + SMALLEST_SHARE, 0.25 * ratio, 0), mode="nearest")
+    return resample(_with_rim(Volume(data, volume.affine)), shape, affine, order=1, background=background)
 
 
 def _with_rim(volume: Volume) -> Volume:

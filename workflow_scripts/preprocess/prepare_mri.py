@@ -9,6 +9,7 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.volume import load_volume, save_volume
 from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.preprocess.skull_stripping import MRI_METHODS, mri_brain
+from workflow_scripts.preprocess.tissue import padding
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,7 +27,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     mri = load_volume(arguments.mri)
-    resampled = resample_isotropic(mri, arguments.spacing, antialias=arguments.antialias, background=0)
+    resampled = resample_isotropic(
+        mri,
+        arguments.spacing,
+        antialias=arguments.antialias,
+        background=0,
+        measured=~padding(mri.data) if arguments.method == "none" else None,
+    )
     brain = mri_brain(arguments.method, resampled, arguments.deepbet_grid, arguments.threads)
     save_volume(arguments.out_resampled, resampled)
     save_volume(arguments.out_stripped, resampled.with_data(np.where(brain, resampled.data, np.float32(0))))

@@ -53,17 +53,16 @@ def register_mri(
     """
     fixed = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
     moving = mri_for_registration(mri)
+    around_brain = registration_mask(brain, ncct.spacing, settings.mask_margin_mm)
     to_mri = np.eye(4)
     if not aligned:
         # Loading elastix takes longer than all else here, and aligned images do without it.
         from workflow_scripts.preprocess.elastix import register_affine
 
-        to_mri = register_affine(
-            fixed, registration_mask(brain, ncct.spacing, settings.mask_margin_mm), moving, settings
-        )
+        to_mri = register_affine(fixed, around_brain, moving, settings)
     facts = affine_facts(to_mri) | {
         "method": "identity, stated in the case sheet" if aligned else "elastix",
-        "mutual_information": information_gain(fixed, brain, moving, to_mri, settings.metric_bins),
+        "mutual_information": information_gain(fixed, around_brain, moving, to_mri, settings.metric_bins),
     }
     return np.linalg.inv(to_mri), facts | {"doubts": doubts(facts, STRETCH_LIMITS, MAX_ROTATION_DEGREES)}
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.volume import load_volume, save_volume
 from workflow_scripts.preprocess.grids import resample_isotropic
+from workflow_scripts.preprocess.tissue import padding
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,13 +16,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ncct", required=True, help="NCCT in HU")
     parser.add_argument("--spacing", type=float, required=True, help="wanted spacing, mm")
     parser.add_argument("--antialias", action=argparse.BooleanOptionalAction, required=True)
+    parser.add_argument("--stripped", action="store_true", help="the NCCT came skull-stripped: leave its padding out")
     parser.add_argument("--background", type=float, required=True, help="HU outside the image")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args(argv)
 
     ncct = load_volume(arguments.ncct)
+    measured = ~padding(ncct.data) if arguments.stripped else None
     resampled = resample_isotropic(
-        ncct, arguments.spacing, antialias=arguments.antialias, background=arguments.background
+        ncct, arguments.spacing, antialias=arguments.antialias, background=arguments.background, measured=measured
     )
     save_volume(arguments.out, resampled)
 

@@ -1,0 +1,55 @@
+"""A reduced demo, run once: every rule, few cases, few steps, in a folder whose path has a space."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.workflow import DEMO, job_counts, snakemake
+
+CASES = {
+    "AISD": ["A01", "A02"],
+    "APIS": ["P01"],
+    "icoAIS": ["I01", "I02", "I03", "I04", "I05", "I06"],
+    "CENTER-TBI": ["C01"],
+}
+OVERRIDES = """
+cases: cases.tsv
+run: {arms: [FS-STKp, ALL-STKi-SA, ALL-STKi-D], seeds: [0]}
+arms: {FS-STKp: {epochs: 1}, ALL-STKi-SA: {epochs: 1}, ALL-STKi-D: {epochs: 1}}
+pretrain: {epochs: 1, samples_per_epoch: 8, batch_size: 4, validation_samples: 4, rankme_samples: 8}
+finetune: {iterations_per_epoch: 2, validation_iterations: 1}
+evaluate: {bootstrap: 100, comparisons: [[FS-STKp, ALL-STKi-SA]]}
+report: {best_arms: [FS-STKp, ALL-STKi-SA], gradient_steps: 2}
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished run: its working directory, its files, what snakemake printed and how many jobs each rule had."""
+
+    directory: Path
+    output: str
+    jobs: dict[str, int]
+
+    @property
+    def results(self) -> Path:
+        return self.directory / "results" / "demo"
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        return snakemake(self.directory, *study_arguments(), *arguments, check=check).stdout
+
+
+def study_arguments() -> list[str]:
+    return ["--configfile", str(DEMO / "study.yaml"), "reduced.yaml", "--cores", "2"]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    directory = tmp_path_factory.mktemp("demo run")
+    (directory / "reduced.yaml").write_text(OVERRIDES)
+    header, *rows = (DEMO / "cases.tsv").read_text().splitlines()
+    chosen = [row for row in rows if row.split("\t")[2] in CASES.get(row.split("\t")[0], [])]
+    (directory / "cases.tsv").write_text("\n".join([header, *chosen]) + "\n")
+    output = snakemake(directory, *study_arguments(), "--show-failed-logs").stdout
+    return Demo(directory, output, job_counts(output))

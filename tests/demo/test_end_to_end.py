@@ -1,0 +1,132 @@
+"""The whole workflow, run for real: every rule, and what a user may rely on afterwards."""
+
+import csv
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workflow import job_counts
+from workflow_scripts.common.files import read_json, read_tsv
+from workflow_scripts.common.volume import load_volume, same_grid
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def cases(demo) -> list[dict[str, str]]:
+    with (demo.directory / "cases.tsv").open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def test_every_rule_runs(demo):
+    listed = demo.snakemake("--list-rules").split()
+    rules = {name for name in listed if re.fullmatch(r"[a-z][A-Za-z0-9_-]+", name) and not name.startswith("all")}
+    assert rules
+    assert rules - set(demo.jobs) == set()
+
+
+def test_a_second_run_has_nothing_to_do(demo):
+    assert "Nothing to be done" in demo.snakemake()
+
+
+def test_final_images_of_a_case_share_one_grid(demo):
+    for case in cases(demo):
+        folder = demo.results / "preprocess" / case["cohort"] / case["case"]
+        names = ["mirrored", "difference", "brain", *(["lesion"] if case["lesion"] else [])]
+        reference = load_volume(folder / "ncct.nii.gz")
+        assert all(same_grid(reference, load_volume(folder / f"{name}.nii.gz")) for name in names)
+        np.testing.assert_allclose(reference.spacing, 6.0, atol=1e-6)
+
+
+def test_lesions_reach_the_final_grid(demo):
+    for case in cases(demo):
+        truth = demo.results / "truth" / case["cohort"] / case["case"] / "lesion_ncct.nii.gz"
+        if not case["lesion"] or not truth.is_file():
+            continue
+        expected = load_volume(truth)
+        found = load_volume(demo.results / "preprocess" / case["cohort"] / case["case"] / "lesion.nii.gz")
+        expected_ml = expected.data.sum() * expected.voxel_ml
+        assert abs(found.data.sum() * found.voxel_ml - expected_ml) < max(0.3 * expected_ml, 2.0), case["case"]
+
+
+def test_no_patient_stands_on_two_sides(demo):
+    sides: dict[tuple[str, str], set[str]] = {}
+    for row in read_tsv(demo.results / "split" / "splits.tsv"):
+        sides.setdefault((row["cohort"], row["patient"]), set()).add(row["split"])
+    assert all(len(found) == 1 for found in sides.values())
+    assert {split for found in sides.values() for split in found} == {"train", "validation", "test"}
+
+
+def test_scores_have_a_row_for_each_arm_member_case_and_criterion(demo):
+    rows = read_tsv(demo.results / "evaluate" / "scores.tsv")
+    assert {row["arm"] for row in rows} == {"FS-STKp", "ALL-STKi-SA", "ALL-STKi-D"}
+    assert {row["member"] for row in rows} == {"seed-0", "ensemble"}
+    complete = [row for row in rows if row["criterion"] == "all"]
+    assert len(complete) == 3 * 2 * 6
+    assert all(0 <= float(row["dice"]) <= 1 for row in rows)
+
+
+def test_a_mask_comes_back_on_the_grid_of_the_acquired_scan(demo):
+    for case in ("I01", "I04"):
+        record = read_json(demo.results / "ingest" / "icoAIS" / case / "ncct.json")
+        mask = load_volume(demo.results / "segment" / "FS-STKp" / "original" / "icoAIS" / f"{case}.nii.gz")
+        assert list(mask.data.shape) == record["acquired_shape"]
+        np.testing.assert_allclose(mask.affine, record["acquired_affine"], atol=1e-3)
+
+
+def test_the_page_is_self_contained_and_carries_the_notice(demo):
+    page = (demo.results / "report" / "index.html").read_text()
+    assert "artificial phantom" in page
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
+    for target in re.findall(r'href="([^"#:]+)"', page):
+        assert (demo.results / "report" / target).is_file(), target
+
+
+def test_no_identifier_of_a_header_reaches_an_output(demo):
+    planted = re.compile(rb"PHANTOM\^|DO.NOT.COPY", re.IGNORECASE)
+    dicom = next((demo.results / "phantom" / "icoAIS" / "I01" / "ncct").iterdir())
+    assert planted.search(dicom.read_bytes()), "the phantom plants no identifier, so this test cannot fail"
+    for path in demo.results.rglob("*"):
+        if path.is_file() and "phantom" not in path.relative_to(demo.results).parts[:1]:
+            assert not planted.search(path.read_bytes()), path
+
+
+def test_touching_one_scan_reruns_its_chain_and_what_depends_on_it(demo):
+    scan = demo.results / "phantom" / "icoAIS" / "I02" / "ncct"
+    before = scan.stat()
+    try:
+        os.utime(scan)
+        counts = job_counts(demo.snakemake("-n"))
+    finally:
+        os.utime(scan, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert counts["ingest_ncct"] == counts["brain_mask"] == counts["finalise"] == counts["qc"] == 1
+    assert not any(rule.startswith("phantom") for rule in counts)
+    assert {"split", "finetune", "index"} <= set(counts)
+
+
+def test_preprocessing_gives_the_same_bytes_again(demo):
+    folder = demo.results / "preprocess" / "icoAIS" / "I01"
+    images = sorted(path.name for path in folder.glob("*.nii.gz"))
+    before = {name: (folder / name).read_bytes() for name in images}
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept, copy_function=shutil.copy2)
+    try:
+        for name in images:
+            (folder / name).unlink()
+        wanted = [f"results/demo/preprocess/icoAIS/I01/{name}" for name in images]
+        demo.snakemake(*wanted)
+        assert {name: (folder / name).read_bytes() for name in images} == before
+    finally:
+        shutil.rmtree(folder)
+        kept.rename(folder)
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_half_written_is_left(demo):
+    assert not [name for name in files_below(demo.results) if ".partial" in name]
