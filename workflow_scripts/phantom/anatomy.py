@@ -22,7 +22,6 @@ from workflow_scripts.phantom import face
 LOWER_MM = np.array([-104.0, -144.0, -140.0])
 UPPER_MM = np.array([104.0, 124.0, 104.0])
 SURFACE_STEP_MM = 2.0
-CLOSING_MM = 9.0
 SUBARACHNOID_MM = 2.0
 STEM_BOTTOM_MM = -72.0
 
@@ -103,24 +102,25 @@ def _place(data: np.ndarray, step: int) -> np.ndarray:
 def _surfaces(mask: np.ndarray) -> dict[str, np.ndarray]:
     points = grid_points()
     outside = _distance(~mask)
-    dilated = outside <= CLOSING_MM + SUBARACHNOID_MM
-    inwards = _distance(dilated)
-    cranium = np.where(dilated, inwards, CLOSING_MM + SUBARACHNOID_MM - outside) - CLOSING_MM
+    # A skull follows the brain at its base and spans every cleft of it further up.
+    vault = np.clip((points[2] + 22) / 16, 0, 1)
+    cranium = (1 - vault) * _closed(outside, 9.0, SUBARACHNOID_MM) + vault * _closed(outside, 20.0, SUBARACHNOID_MM)
     # The petrous ridges stand between temporal lobes and cerebellum, where closing the surface left CSF.
     cranium = np.maximum(np.minimum(cranium, -face.petrous(points)), 1.5 - outside).astype(np.float32)
     thickness = face.skull_thickness(points)
     skin = face.skin(points, cranium + thickness)
-    brain = np.minimum(_closed(mask, outside), points[2] - STEM_BOTTOM_MM).astype(np.float32)
+    brain = np.minimum(_closed(outside, 4.0, 0.0), points[2] - STEM_BOTTOM_MM).astype(np.float32)
     deep = face.deep_tissue(points, -cranium - thickness)
     return {"brain": brain, "cranium": cranium, "thickness": thickness, "skin": skin, "deep": deep}
 
 
-def _closed(mask: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Signed distance to the brain with sulci and ventricles closed over 4 mm."""
-    dilated = outside <= 4.0
-    closed = (_distance(dilated) > 4.0) | mask
-    inside = _distance(closed)
-    return np.where(closed, inside - SURFACE_STEP_MM / 2, SURFACE_STEP_MM / 2 - outside)
+def _closed(outside: np.ndarray, radius_mm: float, added_mm: float) -> np.ndarray:
+    """Signed distance to a surface after closing it with a ball and moving it outwards.
+
+    ``outside`` is the distance to the original surface in mm, 0 inside it.
+    """
+    dilated = outside <= radius_mm + added_mm
+    return np.where(dilated, _distance(dilated), radius_mm + added_mm - outside) - np.float32(radius_mm)
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.phantom.face import AIR
-from workflow_scripts.phantom.images import Measure, Patient
+from workflow_scripts.phantom.images import FAR_MM, Measure
 from workflow_scripts.phantom.subject import Head, lattice, smooth_noise
 
 FOAM_HU, SHELL_HU = -930.0, -120.0
@@ -42,16 +42,10 @@ def pad_outside_circle(hu: np.ndarray, padding_hu: float) -> np.ndarray:
     return np.where(outside[:, :, None], padding_hu, hu)
 
 
-def bad_stripping(patient: Patient, rng: np.random.Generator) -> Measure:
-    """Signed distance (mm) to a careless brain mask: here 7 mm of skull are left, there 4 mm of the brain are gone."""
+def bad_stripping(rng: np.random.Generator) -> Measure:
+    """Signed distance (mm) to a careless brain mask: here 9 mm of skull are left, there 4 mm of the brain are gone."""
     error = lattice({"error": 1.5 + 3.5 * smooth_noise(rng, 22.0)})
-    surfaces = patient.head.anatomy.surfaces
-
-    def measure(points: np.ndarray) -> np.ndarray:
-        margin = np.clip(error.sample("error", points), -4, 9)
-        return surfaces.sample("brain", points) + margin
-
-    return measure
+    return Measure(lambda place: place["brain"] + np.clip(error.sample("error", place.points), -4, 9), FAR_MM)
 
 
 def rician(signal: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:

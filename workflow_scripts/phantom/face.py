@@ -5,6 +5,7 @@ shape (3, ...). Left and right are alike here; a head's deformation makes them d
 """
 
 import numpy as np
+from scipy import ndimage
 
 AIR, FAT, MUSCLE, VITREOUS, TRABECULAR, CORTICAL = -1000.0, -80.0, 50.0, 12.0, 350.0, 1100.0
 SCALP_MM = 6.0
@@ -57,6 +58,8 @@ def skin(points: np.ndarray, skull: np.ndarray) -> np.ndarray:
     nose = capsule(points, (0, 80, -32), (0, 104, -64), 8.0)
     ears = ellipsoid(points, (84, -26, -42), (7, 16, 28), paired=True)
     body = skull + SCALP_MM
+    # Muscle and fat fill the hollows of the skull, at the temples above all.
+    body = np.maximum(body, ndimage.gaussian_filter(body, 4.0, mode="nearest"))
     for solid, blend in ((visage, 6.0), (cheek, 6.0), (neck, 6.0), (nose, 4.0), (ears, 1.5)):
         body = _union(body, solid, blend)
     return body.astype(np.float32)

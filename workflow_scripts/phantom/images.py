@@ -1,7 +1,7 @@
 """What a scanner measures of a head: HU, diffusion-weighted signal, diffusion coefficient and masks, on any grid."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
@@ -14,10 +14,9 @@ from workflow_scripts.phantom.subject import Head
 # Corners of a tetrahedron: the mean over four points stands for the voxel, slice thickness included.
 SUBSAMPLES = 0.25 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)
 COARSE_MM = 1.5
+FAR_MM = -50.0
 DIPLOE_HU, TABLE_HU = 500.0, 1350.0
-CHUNK_VOXELS = 2_000_000
-
-Measure = Callable[[np.ndarray], np.ndarray]
+CHUNK_VOXELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -28,56 +27,127 @@ class Patient:
     lesions: Field | None
 
 
-def render(patient: Patient, measure: Measure, shape: tuple[int, int, int], affine: np.ndarray) -> Volume:
-    """Evaluate ``measure`` (MNI points (3, n) to values (n,)) on a grid; coarse voxels are means of four points."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    offsets = SUBSAMPLES if spacing.max() > COARSE_MM else np.zeros((1, 3), np.float32)
-    rows = max(1, CHUNK_VOXELS // (shape[1] * shape[2]))
-    parts = []
-    for start in range(0, shape[0], rows):
-        block = (min(rows, shape[0] - start), shape[1], shape[2])
-        index = np.indices(block, np.float32).reshape(3, -1)
-        index[0] += start
-        values = [measure(patient.head.to_mni(affine, index + offset[:, None])) for offset in offsets]
-        parts.append(np.mean(values, axis=0, dtype=np.float32).reshape(block))
-    return Volume(np.concatenate(parts), np.asarray(affine, float))
+@dataclass
+class Place:
+    """MNI ``points`` (3, n) in a patient; fields of the anatomy are sampled there when first asked for."""
+
+    patient: Patient
+    points: np.ndarray
+    known: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Values (n,) of a field: of the anatomy, ``csf`` (1 − grey − white), or ``level``, ``drop`` of the lesions."""
+        if name not in self.known:
+            self.known[name] = self._sample(name)
+        return self.known[name]
+
+    def _sample(self, name: str) -> np.ndarray:
+        anatomy, lesions = self.patient.head.anatomy, self.patient.lesions
+        if name == "csf":
+            return np.clip(1 - self["grey"] - self["white"], 0, 1)
+        if name in ("level", "drop"):
+            outside = FAR_MM if name == "level" else 0.0
+            if lesions is None:
+                return np.full(self.points.shape[1], outside, np.float32)
+            return lesions.sample(name, self.points, outside)
+        return (anatomy.tissue if name in anatomy.tissue.values else anatomy.surfaces).sample(name, self.points)
 
 
-def ct(patient: Patient) -> Measure:
+@dataclass(frozen=True)
+class Measure:
+    """What is measured inside the skin, a function from a `Place` to values (n,), and its value in the air."""
+
+    inside: Callable[[Place], np.ndarray]
+    air: float
+
+
+def render(
+    patient: Patient, measures: Mapping[str, Measure], shape: tuple[int, int, int], affine: np.ndarray
+) -> dict[str, Volume]:
+    """Measure on a grid with ``affine`` (voxel to world, RAS, mm); coarse voxels are means over four points."""
+    slabs = max(1, CHUNK_VOXELS // (shape[1] * shape[2]))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in measures}
+    for start in range(0, shape[0], slabs):
+        block = (min(slabs, shape[0] - start), shape[1], shape[2])
+        for name, values in _render_block(patient, measures, block, start, affine).items():
+            parts[name].append(values.reshape(block))
+    return {name: Volume(np.concatenate(values), np.asarray(affine, float)) for name, values in parts.items()}
+
+
+def _render_block(
+    patient: Patient, measures: Mapping[str, Measure], block: tuple[int, int, int], start: int, affine: np.ndarray
+) -> dict[str, np.ndarray]:
+    index = np.indices(block, np.float32).reshape(3, -1)
+    index[0] += start
+    centres = patient.head.to_mni(affine, index)
+    reach = float(np.linalg.norm(affine[:3, :3], axis=0).max())
+    skin = patient.head.anatomy.surfaces.sample("skin", centres) + np.float32(patient.head.shape.scalp_mm)
+    near = skin > -reach - 2
+    centres = centres[:, near]
+    # Within a voxel the warp is as good as constant, so the points around its centre share it.
+    offsets = SUBSAMPLES if reach > COARSE_MM else np.zeros((1, 3), np.float32)
+    steps = (patient.head.affine @ affine)[:3, :3].astype(np.float32)
+    values = {name: np.zeros(centres.shape[1], np.float32) for name in measures}
+    for offset in offsets:
+        place = Place(patient, centres + (steps @ offset)[:, None])
+        for name, measure in measures.items():
+            values[name] += measure.inside(place) / np.float32(len(offsets))
+    whole = {name: np.full(index.shape[1], measure.air, np.float32) for name, measure in measures.items()}
+    for name in measures:
+        whole[name][near] = values[name]
+    return whole
+
+
+def ct() -> Measure:
     """HU without noise and without anything but the patient."""
-    head, shape = patient.head, patient.head.shape
-    surfaces = head.anatomy.surfaces
-
-    def measure(points: np.ndarray) -> np.ndarray:
-        skin = surfaces.sample("skin", points) + np.float32(shape.scalp_mm)
-        hu = np.full(skin.shape, AIR, np.float32)
-        inside = skin > -1.0
-        points, skin = points[:, inside], skin[inside]
-        cranium = surfaces.sample("cranium", points)
-        thickness = surfaces.sample("thickness", points) * np.float32(shape.skull)
-        value = np.where(skin < 2, 30, np.where(skin < 4.5, FAT, surfaces.sample("deep", points)))
-        value = _mix(value, _bone(-cranium, thickness), _step(cranium + thickness))
-        value[cranium > -0.5] = _mix(
-            value[cranium > -0.5],
-            _soft_hu(patient, points[:, cranium > -0.5], cranium[cranium > -0.5]),
-            _step(cranium[cranium > -0.5]),
-        )
-        hu[inside] = _mix(np.float32(AIR), value, _step(skin))
-        return hu
-
-    return measure
+    return Measure(_hu, AIR)
 
 
-def _soft_hu(patient: Patient, points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    shape = patient.head.shape
-    grey, white, csf = fractions(patient, points)
-    value = shape.grey_hu * grey + shape.white_hu * white + shape.csf_hu * csf
+def dwi() -> Measure:
+    """Diffusion-weighted signal (b = 1000), about 300 in the brain, with a faint scalp."""
+    return Measure(lambda place: _mri(place, grey=330.0, white=280.0, csf=60.0, infarct=720.0, scalp=45.0), 0.0)
+
+
+def adc() -> Measure:
+    """Apparent diffusion coefficient in 1e-6 mm²/s; meaningless outside the brain."""
+    return Measure(lambda place: _mri(place, grey=840.0, white=740.0, csf=2900.0, infarct=430.0, scalp=150.0), 0.0)
+
+
+def infarct(shift_mm: float = 0.0) -> Measure:
+    """1 in infarcted parenchyma, else 0; the infarct's surface is moved outwards by ``shift_mm``."""
+    shift = np.float32(shift_mm)
+    return Measure(lambda place: ((place["level"] + shift > 0) & (place["csf"] < 0.5)).astype(np.float32), 0.0)
+
+
+def brain() -> Measure:
+    """Signed distance in mm to the surface of the brain, positive inside."""
+    return Measure(lambda place: place["brain"], FAR_MM)
+
+
+def ct_noise(shape: tuple[int, int, int], spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise in HU: about 4 in a voxel of 3×3×5 mm, more in smaller ones, a little correlated in the slice."""
+    sigma = min(4.2 * (45.0 / float(np.prod(spacing))) ** 0.35, 9.0)
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), (0.5, 0.5, 0.0))
+    return noise * np.float32(sigma / noise.std())
+
+
+def _hu(place: Place) -> np.ndarray:
+    shape = place.patient.head.shape
+    cranium, thickness = place["cranium"], place["thickness"] * np.float32(shape.skull)
+    skin = place["skin"] + np.float32(shape.scalp_mm)
+    hu = np.where(skin < 2, np.float32(30), np.where(skin < 4.5, np.float32(FAT), place["deep"]))
+    hu = _mix(hu, _bone(-cranium, thickness), _step(cranium + thickness))
+    hu = _mix(hu, _soft_hu(place), _step(cranium))
+    return _mix(np.float32(AIR), hu, _step(skin))
+
+
+def _soft_hu(place: Place) -> np.ndarray:
+    shape = place.patient.head.shape
+    hu = shape.grey_hu * place["grey"] + shape.white_hu * place["white"] + shape.csf_hu * place["csf"]
     # Falx: dura between the hemispheres; and a trace of beam hardening below the bone.
-    falx = np.exp(-((points[0] / 1.2) ** 2)) * csf * (points[2] > 18)
-    value += 35 * falx + 2.5 * np.exp(-np.maximum(depth, 0) / 6)
-    if patient.lesions is not None:
-        value -= patient.lesions.sample("drop", points, 0.0) * (grey + white)
-    return value
+    hu += 35 * place["csf"] * np.exp(-((place.points[0] / 1.2) ** 2)) * (place.points[2] > 18)
+    hu += 2.5 * np.exp(-np.maximum(place["cranium"], 0) / 6)
+    return hu - place["drop"] * (1 - place["csf"])
 
 
 def _bone(depth: np.ndarray, thickness: np.ndarray) -> np.ndarray:
@@ -86,63 +156,12 @@ def _bone(depth: np.ndarray, thickness: np.ndarray) -> np.ndarray:
     return TABLE_HU + (DIPLOE_HU - TABLE_HU) * _step(rim - 1.8) * _step(thickness - 4.5)
 
 
-def fractions(patient: Patient, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of grey matter, white matter and CSF at MNI points; they add up to 1."""
-    tissue = patient.head.anatomy.tissue
-    grey, white = tissue.sample("grey", points), tissue.sample("white", points)
-    return grey, white, np.clip(1 - grey - white, 0, 1)
-
-
-def dwi(patient: Patient) -> Measure:
-    """Diffusion-weighted signal (b = 1000), about 300 in the brain, with faint scalp and eyes."""
-    return _mri(patient, grey=330.0, white=280.0, csf=60.0, infarct=720.0, scalp=45.0)
-
-
-def adc(patient: Patient) -> Measure:
-    """Apparent diffusion coefficient in 1e-6 mm²/s; meaningless outside the brain."""
-    return _mri(patient, grey=840.0, white=740.0, csf=2900.0, infarct=430.0, scalp=150.0)
-
-
-def _mri(patient: Patient, grey: float, white: float, csf: float, infarct: float, scalp: float) -> Measure:
-    surfaces = patient.head.anatomy.surfaces
-    bone = patient.head.shape.skull
-
-    def measure(points: np.ndarray) -> np.ndarray:
-        shares = fractions(patient, points)
-        value = grey * shares[0] + white * shares[1] + csf * shares[2]
-        if patient.lesions is not None:
-            inside = _step(patient.lesions.sample("level", points, -50.0)) * (shares[0] + shares[1])
-            value = _mix(value, np.float32(infarct), inside)
-        cranium, skin = surfaces.sample("cranium", points), surfaces.sample("skin", points)
-        shell = _step(-cranium - surfaces.sample("thickness", points) * np.float32(bone)) * _step(skin)
-        return value * _step(cranium) + scalp * shell
-
-    return measure
-
-
-def lesion_share(patient: Patient, shift_mm: float = 0.0) -> Measure:
-    """1 in infarcted parenchyma, else 0; the infarct's surface is moved outwards by ``shift_mm``."""
-
-    def measure(points: np.ndarray) -> np.ndarray:
-        if patient.lesions is None:
-            return np.zeros(points.shape[1], np.float32)
-        grey, white, _ = fractions(patient, points)
-        level = patient.lesions.sample("level", points, -50.0) + np.float32(shift_mm)
-        return ((level > 0) & (grey + white > 0.5)).astype(np.float32)
-
-    return measure
-
-
-def surface_distance(patient: Patient, name: str = "brain") -> Measure:
-    """Signed distance in mm to a surface of the anatomy, positive inside."""
-    return lambda points: patient.head.anatomy.surfaces.sample(name, points)
-
-
-def ct_noise(shape: tuple[int, int, int], spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise in HU: about 4 in a voxel of 3×3×5 mm, more in smaller ones, a little correlated in the slice."""
-    sigma = min(4.2 * (45.0 / float(np.prod(spacing))) ** 0.35, 9.0)
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), (0.5, 0.5, 0.0))
-    return noise * np.float32(sigma / noise.std())
+def _mri(place: Place, grey: float, white: float, csf: float, infarct: float, scalp: float) -> np.ndarray:
+    signal = grey * place["grey"] + white * place["white"] + csf * place["csf"]
+    signal = _mix(signal, np.float32(infarct), _step(place["level"]) * (1 - place["csf"]))
+    thickness = place["thickness"] * np.float32(place.patient.head.shape.skull)
+    outer = _step(-place["cranium"] - thickness) * _step(place["skin"])
+    return signal * _step(place["cranium"]) + scalp * outer
 
 
 def _step(distance: np.ndarray) -> np.ndarray:

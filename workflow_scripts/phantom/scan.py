@@ -1,6 +1,5 @@
 """All images of one case, from its plan: the patient, the scans that the cohort has, and the truth about them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from workflow_scripts.phantom.acquisition import Grid, ct_grid, mri_grid, uprigh
 from workflow_scripts.phantom.anatomy import Anatomy
 from workflow_scripts.phantom.defects import add_head_rest, add_motion, bad_stripping, pad_outside_circle, rician
 from workflow_scripts.phantom.images import Patient, render
+from workflow_scripts.phantom.layouts import layout
 from workflow_scripts.phantom.lesions import build_lesions
 from workflow_scripts.phantom.plan import CasePlan
 from workflow_scripts.phantom.subject import Head, draw_pose, draw_shape, rigid
@@ -54,54 +54,34 @@ def build_patient(anatomy: Anatomy, plan: CasePlan) -> Patient:
 
 
 def scan(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> Scans:
-    """Acquire what the cohort of ``plan`` has; spacings are nominal, each scan departs a little from them."""
-    ncct, grid = _scan_ct(patient, plan, voxel_mm, slice_mm)
+    """Acquire what the cohort of ``plan`` has; spacings are nominal, the in-plane one of each CT departs a little."""
+    on_ct = plan.cohort == "AISD"
+    ncct, lesion = _scan_ct(patient, plan, voxel_mm, slice_mm)
     if plan.cohort == "CENTER-TBI":
         return Scans(ncct, {}, None, None)
     rng = plan.case_rng("motion")
     angle, shift = MOTION[plan.cohort]
-    motion = rigid(tuple(np.clip(rng.normal(0, angle, 3), -2 * angle, 2 * angle)), rng.normal(0, shift, 3))
-    mri_plane = mri_grid(patient, motion, voxel_mm, slice_mm, rigid(tuple(rng.normal(0, 2.0, 3)), np.zeros(3)))
-    modalities = {"AISD": ("dwi",), "APIS": ("adc",), "icoAIS": ("dwi", "adc")}[plan.cohort]
-    mri = {name: _scan_mri(patient, plan, name, mri_plane, motion) for name in modalities}
-    lesion = _draw_lesion(patient, plan, grid if plan.cohort == "AISD" else mri_plane, motion)
-    return Scans(ncct, mri, lesion, np.linalg.inv(motion))
+    angles = np.clip(rng.normal(0, angle, 3), -2 * angle, 2 * angle)
+    motion = rigid((angles[0], angles[1], angles[2]), rng.normal(0, shift, 3))
+    turn = rng.normal(0, 2.0, 3)
+    grid = mri_grid(patient, motion, voxel_mm, slice_mm, rigid((turn[0], turn[1], turn[2]), np.zeros(3)))
+    mri, drawn_on_mri = _scan_mri(patient, plan, grid, motion)
+    return Scans(ncct, mri, lesion if on_ct else drawn_on_mri, np.linalg.inv(motion))
 
 
 def find_truth(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> Truth:
     """Sample the truth of a case on an upright grid."""
     grid = upright_grid(patient, voxel_mm, slice_mm)
-    brain = render(patient, images.surface_distance(patient), grid.shape, grid.affine)
-    lesion = render(patient, images.lesion_share(patient), grid.shape, grid.affine)
-    untilted = render(patient, images.ct(patient), grid.shape, grid.affine)
-    mask = brain.data > 0
+    measures = {"hu": images.ct(), "brain": images.brain(), "lesion": images.infarct()}
+    found = render(patient, measures, grid.shape, grid.affine)
+    mask = found["brain"].data > 0
     return Truth(
-        untilted=untilted.with_data(np.rint(untilted.data)),
-        brain_mask=brain.with_data(mask),
-        lesion_ncct=lesion.with_data(lesion.data >= 0.5),
+        untilted=found["hu"].with_data(np.rint(found["hu"].data)),
+        brain_mask=found["brain"].with_data(mask),
+        lesion_ncct=found["lesion"].with_data(found["lesion"].data >= 0.5),
         midsagittal=_midsagittal(patient, mask, grid),
         parameters=_parameters(patient, plan),
     )
-
-
-def _scan_ct(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> tuple[Volume, Grid]:
-    rng = plan.case_rng("ncct")
-    pixel = round(voxel_mm * float(rng.uniform(0.95, 1.05)), 4)
-    field = float(rng.uniform(238, 250)) if plan.tilt_degrees else float(rng.uniform(226, 244))
-    grid = ct_grid(patient, pixel, slice_mm, plan.tilt_degrees, field)
-    volume = render(patient, images.ct(patient), grid.shape, grid.affine)
-    hu = volume.data
-    if plan.stripped:
-        keep = render(patient, bad_stripping(patient, plan.case_rng("stripping")), grid.shape, grid.affine).data > 0
-        hu = np.where(keep, hu + images.ct_noise(grid.shape, grid.spacing, rng), 0)
-        return volume.with_data(np.rint(hu)), grid
-    hu = add_head_rest(volume, patient.head)
-    if plan.exclude:
-        hu = add_motion(hu, rng)
-    hu = np.clip(hu + images.ct_noise(grid.shape, grid.spacing, rng), -1024, 3071)
-    if has_padding(plan):
-        hu = pad_outside_circle(hu, PADDING_HU)
-    return volume.with_data(np.rint(hu)), grid
 
 
 def has_padding(plan: CasePlan) -> bool:
@@ -109,35 +89,41 @@ def has_padding(plan: CasePlan) -> bool:
     return plan.cohort in ("AISD", "icoAIS") and plan.number % 3 == 1
 
 
-def _scan_mri(patient: Patient, plan: CasePlan, name: str, grid: Grid, motion: np.ndarray) -> Volume:
-    measure = {"dwi": images.dwi, "adc": images.adc}[name](patient)
-    volume = _render_moved(patient, measure, grid, motion)
-    rng = plan.case_rng(name)
-    data = rician(volume.data, {"dwi": 14.0, "adc": 45.0}[name], rng)
-    if plan.cohort == "APIS":
-        data = np.where(_render_moved(patient, bad_stripping(patient, rng), grid, motion).data > 0, data, 0)
-    elif plan.cohort == "icoAIS":
-        data = np.where(_render_moved(patient, images.surface_distance(patient), grid, motion).data > -0.5, data, 0)
-    return volume.with_data(np.rint(data))
-
-
-def _draw_lesion(patient: Patient, plan: CasePlan, grid: Grid, motion: np.ndarray) -> Volume:
-    """Mask as an annotator left it: on the grid of the NCCT or of the MRI; silver labels are a little too generous."""
-    shift = 0.8 if plan.label_standard == "silver" else 0.0
-    measure = images.lesion_share(patient, shift)
-    if plan.cohort == "AISD":
-        volume = render(patient, measure, grid.shape, grid.affine)
+def _scan_ct(patient: Patient, plan: CasePlan, voxel_mm: float, slice_mm: float) -> tuple[Volume, Volume]:
+    """NCCT in HU and the infarct drawn on its grid."""
+    rng = plan.case_rng("ncct")
+    pixel = round(voxel_mm * float(rng.uniform(0.95, 1.05)), 4)
+    field = float(rng.uniform(238, 250)) if plan.tilt_degrees else float(rng.uniform(226, 244))
+    grid = ct_grid(patient, pixel, slice_mm, plan.tilt_degrees, field)
+    measures = {"hu": images.ct(), "lesion": images.infarct(), "keep": bad_stripping(plan.case_rng("stripping"))}
+    found = render(patient, measures, grid.shape, grid.affine)
+    noise = images.ct_noise(grid.shape, grid.spacing, rng)
+    if plan.stripped:
+        hu = np.where(found["keep"].data > 0, found["hu"].data + noise, 0)
     else:
-        volume = _render_moved(patient, measure, grid, motion)
-    return volume.with_data(volume.data >= 0.5)
+        hu = add_head_rest(found["hu"], patient.head)
+        hu = np.clip((add_motion(hu, rng) if plan.exclude else hu) + noise, -1024, 3071)
+        hu = pad_outside_circle(hu, PADDING_HU) if has_padding(plan) else hu
+    return found["hu"].with_data(np.rint(hu)), found["lesion"].with_data(found["lesion"].data >= 0.5)
 
 
-def _render_moved(
-    patient: Patient, measure: Callable[[np.ndarray], np.ndarray], grid: Grid, motion: np.ndarray
-) -> Volume:
-    """Render on a grid of the MRI's world; ``motion`` maps the NCCT's world to it."""
+def _scan_mri(patient: Patient, plan: CasePlan, grid: Grid, motion: np.ndarray) -> tuple[dict[str, Volume], Volume]:
+    """MRI by modality and the infarct drawn on their grid; ``motion`` maps the NCCT's world to the MRI's.
+
+    Silver labels are a little too generous.
+    """
     moved = replace(patient, head=replace(patient.head, pose=patient.head.pose @ np.linalg.inv(motion)))
-    return render(moved, measure, grid.shape, grid.affine)
+    rng = plan.case_rng("mri")
+    brain = bad_stripping(rng) if plan.cohort == "APIS" else images.brain()
+    lesion = images.infarct(0.8 if plan.label_standard == "silver" else 0.0)
+    signals = {name: {"dwi": images.dwi, "adc": images.adc}[name]() for name in layout(plan.cohort).mri}
+    found = render(moved, {**signals, "brain": brain, "lesion": lesion}, grid.shape, grid.affine)
+    keep = found["brain"].data > (-0.5 if plan.cohort != "AISD" else -np.inf)
+    mri = {}
+    for name in signals:
+        data = rician(found[name].data, {"dwi": 14.0, "adc": 45.0}[name], rng)
+        mri[name] = found[name].with_data(np.rint(np.where(keep, data, 0)))
+    return mri, found["lesion"].with_data(found["lesion"].data >= 0.5)
 
 
 def _midsagittal(patient: Patient, brain: np.ndarray, grid: Grid) -> dict[str, list[float]]:
