@@ -16,57 +16,6 @@ _REGISTRATION = options(
 _QC = options({key.replace("_", "-"): value for key, value in _PREPROCESS["qc"].items()})
 
 
-def _preprocess_mem_mb(wildcards, attempt):
-    return attempt * config["resources"]["preprocess"]["mem_mb"]
-
-
-def _case_with_mri(wildcards):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    if not case.mri:
-        raise WorkflowError(f"Case {case.cohort}/{case.case} has no MRI in the case sheet.")
-    return case
-
-
-def _stripped_flag(wildcards):
-    return "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
-
-
-def _mri_method(wildcards):
-    """An image that came stripped is left as it is."""
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    return "none" if wildcards.modality in case.stripped else _STRIPPING["mri"]
-
-
-def _final_lesion_inputs(wildcards):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    inputs = {"lesion": f"{_INGESTED}/lesion.nii.gz", "ncct": f"{_PREPROCESSED}/ncct.nii.gz"}
-    if case.lesion_space == "mri":
-        inputs["affine"] = f"{_PREPROCESSED}/mri_to_ncct.txt"
-    return inputs
-
-
-def _qc_inputs(wildcards):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    inputs = {
-        "ncct": f"{_PREPROCESSED}/ncct.nii.gz",
-        "brain": f"{_PREPROCESSED}/brain.nii.gz",
-        "to_template": f"{_PREPROCESSED}/ncct_to_template.txt",
-        "ingest_json": f"{_INGESTED}/ncct.json",
-        "brain_json": f"{_PREPROCESSED}/brain_mask.json",
-        "contralateral_json": f"{_PREPROCESSED}/contralateral.json",
-    }
-    if case.lesion:
-        inputs["lesion"] = f"{_PREPROCESSED}/lesion.nii.gz"
-    if case.mri:
-        inputs["registration_json"] = f"{_PREPROCESSED}/mri_to_ncct.json"
-    return inputs
-
-
-def _as_options(wildcards, input):
-    """One option for every named input, so that a script gets the optional ones when they are there."""
-    return options({key.replace("_", "-"): path for key, path in input.items()})
-
-
 rule template:
     input:
         **{

@@ -6,7 +6,6 @@ import numpy as np
 
 from workflow_scripts.common.volume import Volume, resample
 
-
 INFORMATION_KEPT = 0.9
 
 
