@@ -7,6 +7,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 
 
 rule all:

@@ -15,8 +15,8 @@ rule score:
         f"{OUT}/evaluate/{{arm}}/scores.tsv",
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
-        references=f"{OUT}/preprocess",
-        segmentations=f"{OUT}/segment/{{arm}}",
+        references=lambda wildcards: f"{OUT}/preprocess",
+        segmentations=lambda wildcards: f"{OUT}/segment/{wildcards.arm}",
         cases=[f"{case.cohort}/{case.case}" for case in EVALUATED],
         members=MEMBERS,
         min_component_ml=config["evaluate"]["min_component_ml"],

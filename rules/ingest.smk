@@ -1,22 +1,3 @@
-def _mri_path(wildcards):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    paths = dict(zip(case.mri_modality, case.mri))
-    if wildcards.modality not in paths:
-        raise WorkflowError(f"Case {case.cohort}/{case.case} has no {wildcards.modality} in the case sheet.")
-    return paths[wildcards.modality]
-
-
-def _lesion_inputs(wildcards):
-    """The mask, and the image whose grid it is drawn on; a mask on the NCCT follows its untilting."""
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    if not case.lesion:
-        raise WorkflowError(f"Case {case.cohort}/{case.case} has no lesion mask in the case sheet.")
-    folder = f"{OUT}/ingest/{case.cohort}/{case.case}"
-    if case.lesion_space == "mri":
-        return {"lesion": case.lesion, "reference": f"{folder}/{case.mri_modality[0]}.nii.gz"}
-    return {"lesion": case.lesion, "reference": f"{folder}/ncct.nii.gz", "record": f"{folder}/ncct.json"}
-
-
 rule ingest_ncct:
     input:
         lambda wildcards: STUDY.case(wildcards.cohort, wildcards.case).ncct,

@@ -1,18 +1,6 @@
 import json
 
 
-def _pretraining_entry(wildcards):
-    entries = config["pretrainings"]
-    if wildcards.pretraining not in entries:
-        raise WorkflowError(f"{wildcards.pretraining!r} is no entry of pretrainings; there are {', '.join(entries)}.")
-    return entries[wildcards.pretraining]
-
-
-def _pretraining_images(wildcards):
-    _pretraining_entry(wildcards)
-    return f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}"
-
-
 rule pretrain_settings:
     output:
         f"{OUT}/pretrain/{{pretraining}}/settings.yaml",

@@ -33,44 +33,6 @@ FIGURE_FILES = [
 ]
 
 
-def report_settings(wildcards):
-    sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "finetune")
-    sections += ("segment", "evaluate", "report")
-    return json.dumps(
-        {
-            **{name: config[name] for name in sections},
-            "arms": {name: STUDY.arm(name) for name in STUDY.arms},
-            "pretrainings": {name: config["pretrainings"][name] for name in STUDY.pretrainings},
-            "excluded": [{"cohort": c.cohort, "case": c.case, "reason": c.exclude} for c in STUDY.excluded],
-        }
-    )
-
-
-def case_page_input(wildcards):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    folder = f"{OUT}/preprocess/{case.cohort}/{case.case}"
-    arms = BEST_ARMS if case.cohort in config["run"]["segment"] else []
-    return {
-        "qc": f"{folder}/qc.json",
-        "unstripped": f"{folder}/resampled_ncct.nii.gz",
-        "brain_mask": f"{folder}/brain_mask.nii.gz",
-        **{name: f"{folder}/{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
-        "mri": [f"{folder}/registered_{modality}.nii.gz" for modality in case.mri_modality],
-        "lesion": [f"{folder}/lesion.nii.gz"] if case.lesion else [],
-        "segmentations": [f"{OUT}/segment/{arm}/ensemble/{case.cohort}/{case.case}.nii.gz" for arm in arms],
-    }
-
-
-def case_page_options(wildcards, input):
-    case = STUDY.case(wildcards.cohort, wildcards.case)
-    words = options({"title": config["title"], "notice": config["notice"], "lesion": input.lesion or None})
-    for modality, path in zip(case.mri_modality, input.mri):
-        words += ["--mri", modality, path]
-    for arm, path in zip(BEST_ARMS, input.segmentations):
-        words += ["--segmentation", arm, path]
-    return words
-
-
 rule report_settings:
     output:
         f"{REPORT}/settings.yaml",
@@ -164,7 +126,7 @@ rule figure_examples:
     output:
         report(f"{REPORT}/figures/examples-{{cohort}}.png", caption="captions/examples.rst", category="Examples"),
     params:
-        preprocess=f"{OUT}/preprocess",
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
         segment=f"{OUT}/segment",
         arms=BEST_ARMS,
         examples=config["report"]["example_cases"],
@@ -190,7 +152,7 @@ rule figure_finetune:
     output:
         report(f"{REPORT}/figures/finetune.svg", caption="captions/finetune.rst", category="Training"),
     params:
-        finetune=f"{OUT}/finetune",
+        finetune=lambda wildcards: f"{OUT}/finetune",
         arms=STUDY.arms,
         seeds=STUDY.seeds,
     log:
@@ -214,7 +176,7 @@ rule figure_pretraining:
     output:
         report(f"{REPORT}/figures/pretraining.svg", caption="captions/pretraining.rst", category="Training"),
     params:
-        pretrain=f"{OUT}/pretrain",
+        pretrain=lambda wildcards: f"{OUT}/pretrain",
         pretrainings=STUDY.pretrainings,
     log:
         f"{OUT}/logs/report/figure_pretraining.log",
@@ -318,7 +280,7 @@ rule figure_quality:
     output:
         report(f"{REPORT}/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
     params:
-        preprocess=f"{OUT}/preprocess",
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
     log:
         f"{OUT}/logs/report/figure_quality.log",
     benchmark:
@@ -370,9 +332,9 @@ rule index:
     output:
         report(f"{REPORT}/index.html", caption="captions/index.rst", category="Whole report"),
     params:
-        split=f"{OUT}/split",
-        preprocess=f"{OUT}/preprocess",
-        evaluate=f"{OUT}/evaluate",
+        split=lambda wildcards: f"{OUT}/split",
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
+        evaluate=lambda wildcards: f"{OUT}/evaluate",
         captions=f"{workflow.basedir}/rules/captions",
         requirements=f"{workflow.basedir}/requirements.txt",
     log:

@@ -8,7 +8,7 @@ rule split:
         leakage=f"{OUT}/split/leakage.json",
     params:
         # A folder, not the files: the paths of a large cohort are longer than a command line may be.
-        preprocess=f"{OUT}/preprocess",
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
         ratios=[config["split"]["ratios"][name] for name in ("train", "validation", "test")],
         size_strata=config["split"]["size_strata"],
         seed=config["seed"],
