@@ -35,8 +35,9 @@ def write_sheet(path: Path, *rows: dict[str, str]) -> Path:
 def study_of(tmp_path: Path, change: dict | None = None, rows: list[dict[str, str]] | None = None):
     """Load a study of icoAIS alone, with some keys changed; the changes stand in a second file."""
     config = copy.deepcopy(CONFIG)
+    healthy = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
     base = {
-        "cases": str(write_sheet(tmp_path / "cases.tsv", *(rows or [ROW]))),
+        "cases": str(write_sheet(tmp_path / "cases.tsv", *(rows or [ROW, healthy]))),
         "run": {"arms": ["FS-STKi"]},
         "report": {"best_arms": ["FS-STKi"], "interpreted": None},
     }
@@ -128,6 +129,10 @@ def test_unknown_and_missing_columns_are_named(tmp_path):
         ({"run": {"arms": ["ALL-STKi"]}}, ["config.yaml", "image_sets.ALL", "'AISD'", "icoAIS"]),
         ({"arms": {"FS-STKi": {"train": ["AISD"]}}}, ["arms.FS-STKi.train", "'AISD'"]),
         ({"arms": {"FS-STKi": {"pretraining": "ALL-D"}}}, ["arms.FS-STKi.pretraining", "other channels"]),
+        (
+            {"run": {"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}},
+            ["run.evaluate", "no case with a lesion"],
+        ),
         ({"split": {"ratios": {"train": 0.9}}}, ["split.ratios", "add up to 1"]),
         ({"preprocess": {"clip_hu": [400, -100]}}, ["preprocess.clip_hu", "below"]),
         ({"preprocess": {"template": {"image": "nowhere.nii.gz"}}}, ["template.image", "'nowhere.nii.gz'"]),

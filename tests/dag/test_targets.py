@@ -1,0 +1,108 @@
+"""Dry runs: every target and configuration builds its DAG, and asks for what it should and nothing else."""
+
+import pytest
+import yaml
+
+from tests.workflow import ROOT, demo_arguments, job_counts, snakemake
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+MRI = {"AISD": "dwi", "APIS": "adc", "icoAIS": "dwi;adc", "CENTER-TBI": ""}
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    """A folder with three cases of each cohort of the paper, as empty files."""
+    folder = tmp_path_factory.mktemp("paper study")
+    rows = []
+    for cohort, modalities in MRI.items():
+        for case in ("P1", "P2", "P3"):
+            images = [image for image in modalities.split(";") if image]
+            place = folder / cohort / case
+            place.mkdir(parents=True)
+            names = ["ncct", *images, *(["lesion"] if images else [])]
+            paths = {name: f"{cohort}/{case}/{name}.nii.gz" for name in names}
+            for path in paths.values():
+                (folder / path).touch()
+            space = "" if not images else "ncct" if cohort == "AISD" else "mri"
+            mri = ";".join(paths[image] for image in images)
+            cells = [cohort, case, case, paths["ncct"], mri, modalities, paths.get("lesion", ""), space]
+            rows.append("\t".join([*cells, "", "", "", "", "", ""]))
+    header = (ROOT / "cases.tsv").read_text().strip()
+    (folder / "cases.tsv").write_text("\n".join([header, *rows]) + "\n")
+    return folder
+
+
+def dry_run(folder, *arguments):
+    return job_counts(snakemake(folder, "-n", "--quiet", "rules", *arguments).stdout)
+
+
+def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
+    jobs = dry_run(paper)
+    assert jobs["finetune"] == len(CONFIG["run"]["arms"]) * len(CONFIG["run"]["seeds"]) == 39
+    assert jobs["pretrain"] == len(CONFIG["pretrainings"]) == 9
+    assert jobs["ingest_ncct"] == jobs["qc"] == 12
+    assert not any(rule.startswith("phantom") for rule in jobs)
+
+
+@pytest.mark.parametrize(
+    ("target", "last", "absent"),
+    [
+        ("all_ingest", "ingest_ncct", "resample_ncct"),
+        ("all_preprocess", "qc", "split"),
+        ("all_split", "split", "pretrain_dataset"),
+        ("all_pretrain", "pretrain", "finetune"),
+        ("all_finetune", "finetune", "segment_icoAIS"),
+        ("all_segment", "original_icoAIS", "score"),
+        ("all_evaluate", "summarise", "index"),
+        ("all_report", "index", None),
+    ],
+)
+def test_a_stage_target_runs_up_to_its_stage(tmp_path, target, last, absent):
+    jobs = dry_run(tmp_path, *demo_arguments(), target)
+    assert last in jobs
+    assert absent not in jobs
+
+
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("results/demo/preprocess/CENTER-TBI/C01/brain_mask.nii.gz", {"ingest_ncct": 1, "brain_mask": 1}),
+        ("results/demo/finetune/FS-STKi/seed-1/checkpoint.pth", {"finetune": 1, "finetune_dataset": 1}),
+        ("results/demo/pretrain/ALL-SA/encoder.pt", {"pretrain": 1, "pretrain_dataset": 1}),
+        ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment_icoAIS": 3}),
+        ("results/demo/evaluate/ALL-STKi/scores.tsv", {"pretrain": 1, "finetune": 3, "score": 1}),
+    ],
+)
+def test_any_file_is_a_target(tmp_path, file, jobs):
+    assert dry_run(tmp_path, *demo_arguments(), file).items() >= jobs.items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preprocess": {"skull_stripping": {"ncct": "hu", "mri": "none", "cross_check": "none"}}},
+        {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}},
+        {"run": {"arms": ["FS-STKi-N"]}, "report": {"best_arms": ["FS-STKi-N"], "interpreted": None}},
+        {"run": {"seeds": [0, 1, 2, 3, 4], "segment": ["icoAIS", "CENTER-TBI"]}},
+        {"run": {"segment": ["icoAIS", "AISD"], "evaluate": ["icoAIS", "AISD"]}},
+        {"pretrain": {"splits": ["train", "validation"]}, "nnunet": {"patch_size": [96, 160, 160]}},
+    ],
+    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values"],
+)
+def test_other_configurations_build_their_dag(paper, tmp_path, change):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(change))
+    assert dry_run(paper, "--configfile", str(tmp_path / "mine.yaml"))["index"] == 1
+
+
+def test_a_fresh_clone_parses_with_the_slurm_profile(tmp_path):
+    (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text())
+    result = snakemake(tmp_path, "-n", "--profile", str(ROOT / "slurm"))
+    assert job_counts(result.stdout) == {"all": 1, "total": 1}
+
+
+def test_a_wrong_value_stops_before_anything_runs(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"preprocess": {"spacing_mm": 0}}))
+    result = snakemake(tmp_path, "-n", "--configfile", str(tmp_path / "mine.yaml"), check=False)
+    assert result.returncode != 0
+    assert "mine.yaml, key preprocess.spacing_mm: 0 is not allowed" in result.stdout
+    assert "Traceback" not in result.stdout
