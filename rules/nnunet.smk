@@ -90,4 +90,4 @@ def _segment_inputs(cohort):
 
 
 def _segmentations(member, cohort, suffix):
-    return per_case(f"{_SEGMENTED}/{member}/{{cohort}}/{{case}}{suffix}", STUDY.in_cohorts([cohort]))
+    return per_case(f"{OUT}/segment/{{arm}}/{member}/{{cohort}}/{{case}}{suffix}", STUDY.in_cohorts([cohort]))
