@@ -33,6 +33,7 @@ class Scan:
     gaps: tuple[float, ...] = (5.0,) * 23
     tag: bool = True
     sideways: bool = False
+    downwards: bool = False
     rows: int = 80
     columns: int = 64
     pixel: tuple[float, float] = (2.5, 2.0)  # between rows, between columns
@@ -92,7 +93,8 @@ def _dataset(scan: Scan, index: int, series_uid: str) -> Dataset:
     image.Modality, image.Manufacturer, image.ImageType = scan.modality, "SIEMENS", list(scan.image_type)
     image.StudyInstanceUID = image.FrameOfReferenceUID = "1.2.3.4"
     image.SeriesInstanceUID = series_uid
-    image.SeriesNumber, image.InstanceNumber, image.AcquisitionNumber = scan.number, index + 1, 1
+    instance = len(scan.origins) - index if scan.downwards else index + 1
+    image.SeriesNumber, image.InstanceNumber, image.AcquisitionNumber = scan.number, instance, 1
     image.StudyDate, image.AcquisitionTime, image.PatientPosition = "20200101", "101010", "HFS"
     along_row, along_column = scan.directions
     image.ImageOrientationPatient = [f"{value:.10f}" for value in (*along_row, *along_column)]

@@ -44,6 +44,18 @@ def test_a_real_nifti_keeps_world_and_values(tmp_path):
     np.testing.assert_allclose(image.get_fdata(), canonical.get_fdata(), rtol=1e-6)
 
 
+def test_a_folder_with_one_nifti_stands_for_the_file(tmp_path):
+    folder = tmp_path / "dwi"
+    folder.mkdir()
+    data = np.random.default_rng(0).random((8, 8, 12), np.float32)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), folder / "dwi.nii.gz")
+    (folder / "dwi.json").write_text("{}")
+    assert np.array_equal(ingest(folder, tmp_path / "dwi.nii.gz").get_fdata(), data)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), folder / "b0.nii.gz")
+    with pytest.raises(InputError, match="2 NIfTI files"):
+        ingest(folder, tmp_path / "again.nii.gz")
+
+
 def test_of_several_b_values_the_highest_is_taken():
     data = np.stack([np.full((4, 4, 12), value, np.float32) for value in (900, 100, 120, 110)], axis=-1)
     output = Output(False, False, Volume(data, np.eye(4)), b_values=(0, 1000, 1000, 1000))

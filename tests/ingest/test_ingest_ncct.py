@@ -32,11 +32,12 @@ def points_of(image: nib.Nifti1Image) -> np.ndarray:
     return nib.affines.apply_affine(image.affine, index)
 
 
-@pytest.mark.parametrize("tag", [True, False])
+@pytest.mark.parametrize(("tag", "downwards"), [(True, False), (False, True)])
 @pytest.mark.parametrize("gaps", [(5.0,) * 23, UNEVEN, (5.0,) * 12 + (10.0,) + (5.0,) * 8])
 @pytest.mark.parametrize("tilt", [-25.0, -15.0, 0.0, 12.0, 25.0])
-def test_every_voxel_of_an_upright_image_has_the_value_of_its_place(tilt, gaps, tag, tmp_path):
-    image, record = ingest(write_series(Scan(tilt=tilt, gaps=gaps, tag=tag), tmp_path / "dicom"), tmp_path)
+def test_every_voxel_of_an_upright_image_has_the_value_of_its_place(tilt, gaps, tag, downwards, tmp_path):
+    scan = Scan(tilt=tilt, gaps=gaps, tag=tag, downwards=downwards)
+    image, record = ingest(write_series(scan, tmp_path / "dicom"), tmp_path)
     points = points_of(image)
     inner = inside_head(points, margin_mm=14)
     error = np.abs(image.get_fdata() - head_hu(points))[inner]
@@ -44,7 +45,7 @@ def test_every_voxel_of_an_upright_image_has_the_value_of_its_place(tilt, gaps, 
     # Pixels and result are whole HU; a shift by one acquired voxel changes the values by 0.6 to 1 HU everywhere.
     assert error.max() <= 1.5
     assert error.mean() < 0.5
-    assert abs(record["tilt_degrees"]) == pytest.approx(abs(tilt), abs=0.01)
+    assert record["tilt_degrees"] == pytest.approx(tilt, abs=0.01)
 
 
 @pytest.mark.parametrize("tilt", [-18.0, 18.0])
@@ -114,10 +115,16 @@ def test_the_outputs_of_dcm2niix_are_all_recorded_and_the_corrected_one_is_chose
     assert record["placement"]["method"] == "dcm2niix"
 
 
-def test_a_wrong_origin_of_dcm2niix_is_found_and_corrected(tmp_path):
-    _, record = ingest(write_series(Scan(tilt=15.0), tmp_path / "dicom"), tmp_path)
+@pytest.mark.parametrize(("tilt", "downwards"), [(15.0, False), (-15.0, True)])
+def test_a_wrong_origin_of_dcm2niix_is_found_and_corrected(tilt, downwards, tmp_path):
+    _, record = ingest(write_series(Scan(tilt=tilt, downwards=downwards), tmp_path / "dicom"), tmp_path)
     assert record["placement"]["method"] == "dcm2niix, origin corrected"
     assert record["placement"]["difference_hu"] < 0.5
+
+
+def test_a_tilt_that_dcm2niix_leaves_is_taken_out_here(tmp_path):
+    folder = write_series(Scan(tilt=25.0, tag=False, downwards=True), tmp_path / "dicom")
+    assert ingest(folder, tmp_path)[1]["placement"]["method"] == "shifted here"
 
 
 def test_padding_below_the_floor_is_lifted_to_it(tmp_path):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume, to_ras
 from workflow_scripts.ingest.acquired import binary, follow, stack_of
+from workflow_scripts.ingest.source import locate
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -22,10 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--record", type=Path, help="ncct.json, for a mask drawn on the NCCT")
     parser.add_argument("--output", type=Path, required=True, help="mask to write, 0 and 1")
     arguments = parser.parse_args(argv)
-    if not arguments.lesion.exists():
-        path = str(arguments.lesion)
-        raise InputError(f"The lesion mask {path!r} does not exist.", "correct column lesion of the case sheet.")
-    mask = binary(load_volume(arguments.lesion))
+    mask = binary(load_volume(locate(arguments.lesion, "lesion mask", "lesion")))
     reference = load_volume(arguments.reference)
     if arguments.record:
         result = follow(mask, stack_of(read_json(arguments.record)), reference)

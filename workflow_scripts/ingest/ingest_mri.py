@@ -12,6 +12,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
 from workflow_scripts.ingest.conversion import Output, convert
 from workflow_scripts.ingest.series import find_series
+from workflow_scripts.ingest.source import locate
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
     arguments = parser.parse_args(argv)
     name = arguments.modality.upper()
-    if not arguments.input.exists():
-        raise InputError(
-            f"The {name} {str(arguments.input)!r} does not exist.", "correct column mri of the case sheet."
-        )
-    from_folder = arguments.input.is_dir()
-    image = to_ras(from_dicom(arguments.input, arguments.min_slices) if from_folder else load_volume(arguments.input))
+    source = locate(arguments.input, name, "mri")
+    image = to_ras(from_dicom(source, arguments.min_slices) if source.is_dir() else load_volume(source))
     if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
         raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
     save_volume(arguments.image, image, np.float32)

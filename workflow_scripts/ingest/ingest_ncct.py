@@ -17,6 +17,7 @@ from workflow_scripts.ingest.acquired import describe
 from workflow_scripts.ingest.conversion import choose_output, convert, plain_output
 from workflow_scripts.ingest.plausible import require_head_ct
 from workflow_scripts.ingest.series import Series, choose_series, find_series
+from workflow_scripts.ingest.source import locate
 from workflow_scripts.ingest.stack import Stack
 from workflow_scripts.ingest.upright import place, straighten
 
@@ -91,10 +92,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
     parser.add_argument("--record", type=Path, required=True, help="JSON to write")
     arguments = parser.parse_args(argv)
-    if not arguments.input.exists():
-        raise InputError(f"The NCCT {str(arguments.input)!r} does not exist.", "correct column ncct of the case sheet.")
-    read = from_dicom if arguments.input.is_dir() else from_nifti
-    image, record = read(arguments.input, arguments.hu_floor, arguments.min_slices)
+    source = locate(arguments.input, "NCCT", "ncct")
+    read = from_dicom if source.is_dir() else from_nifti
+    image, record = read(source, arguments.hu_floor, arguments.min_slices)
     image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     require_head_ct(image, arguments.stripped)
     whole = bool((image.data == np.rint(image.data)).all())

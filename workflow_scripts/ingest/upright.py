@@ -62,10 +62,9 @@ def straighten(volume: Volume, background: float) -> Volume:
 
 
 def _with_true_origin(stack: Stack, image: Volume) -> Volume:
-    """Place an upright image, in the order of the stack, so that its last row is the last acquired slice's.
+    """Place an upright image, in the order of the stack, where its pixels say that it lies.
 
-    That is what dcm2niix's pixels show where slices drift along the rows: the padding before the first slice is
-    rounded up to whole rows.
+    dcm2niix pads with whole rows and leaves the slice that lies farthest along the rows at their end.
     """
     padding = image.data.shape[1] - stack.rows
     affine = np.array(image.affine)
