@@ -44,7 +44,7 @@ def upright_grid(patient: Patient, voxel_mm: float, slice_mm: float) -> Grid:
 
 
 def mri_grid(patient: Patient, motion: np.ndarray, voxel_mm: float, slice_mm: float, oblique: np.ndarray) -> Grid:
-    """MRI of the head after ``motion`` (4×4, world of the CT to world of the MRI), slices turned by ``oblique`` (4×4)."""
+    """MRI of the head after ``motion`` (4×4, CT world to MRI world), slices turned by ``oblique`` (4×4)."""
     axes = oblique @ LPS_RAS @ np.diag([voxel_mm, voxel_mm, slice_mm, 1.0])
     grid = _cover(np.linalg.inv(motion) @ axes, patient, (220.0, 230.0), (2.0, 8.0))
     return Grid(grid.shape, motion @ grid.affine)

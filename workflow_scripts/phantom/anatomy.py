@@ -35,7 +35,7 @@ class Field:
     origin: np.ndarray
 
     def sample(self, name: str, points: np.ndarray, background: float | None = None) -> np.ndarray:
-        """Interpolate a field linearly at MNI ``points`` (3, n); outside the box the nearest value, or ``background``."""
+        """Interpolate a field at MNI ``points`` (3, n); outside the box the nearest value, or ``background``."""
         index = (points - self.origin[:, None].astype(np.float32)) * np.float32(1 / self.step)
         mode, value = ("nearest", 0.0) if background is None else ("constant", background)
         return ndimage.map_coordinates(self.values[name], index, order=1, mode=mode, cval=value, prefilter=False)
@@ -46,8 +46,8 @@ class Anatomy:
     """The undeformed head.
 
     ``tissue`` holds ``grey`` and ``white`` (fractions, 0 to 1). ``surfaces`` holds signed distances in mm, positive
-    inside: ``brain`` (with ventricles and sulci), ``cranium`` (inner table of the skull), ``skin``; the ``thickness`` of
-    the skull in mm; and ``deep``, the HU of what lies between skull and skin.
+    inside: ``brain`` (with ventricles and sulci), ``cranium`` (inner table of the skull), ``skin``; the ``thickness``
+    of the skull in mm; and ``deep``, the HU of what lies between skull and skin.
     """
 
     tissue: Field
@@ -60,7 +60,11 @@ def build_anatomy(tissue_step_mm: float) -> Anatomy:
     step = 1 if tissue_step_mm < SURFACE_STEP_MM else 2
     tissue = {"grey": _place(grey / np.float32(255), step), "white": _place(white / np.float32(255), step)}
     mask = _place((brain > 0).astype(np.float32), 2) >= 0.5
-    return Anatomy(Field(tissue, float(step), LOWER_MM), Field(_surfaces(mask), SURFACE_STEP_MM, LOWER_MM))
+    # The symmetric MNI152 brain is alike on both sides, distances to it too: one half is enough.
+    middle = mask.shape[0] // 2
+    right = _surfaces(mask[middle:], grid_points()[:, middle:])
+    surfaces = {name: np.concatenate([values[:0:-1], values]) for name, values in right.items()}
+    return Anatomy(Field(tissue, float(step), LOWER_MM), Field(surfaces, SURFACE_STEP_MM, LOWER_MM))
 
 
 def grid_points(step: float = SURFACE_STEP_MM) -> np.ndarray:
@@ -99,8 +103,8 @@ def _place(data: np.ndarray, step: int) -> np.ndarray:
     return box
 
 
-def _surfaces(mask: np.ndarray) -> dict[str, np.ndarray]:
-    points = grid_points()
+def _surfaces(mask: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Fields of the right half, from x = 0 on."""
     outside = _distance(~mask)
     # A skull follows the brain at its base and spans every cleft of it further up.
     vault = np.clip((points[2] + 22) / 16, 0, 1)

@@ -53,7 +53,7 @@ def write_series(folder: Path, volume: Volume, series: Series) -> None:
     lps = LPS_RAS @ volume.affine
     base = _base(series, volume)
     stored = np.rint(volume.data) - (INTERCEPT_HU if series.modality == "CT" else 0)
-    stored = stored.astype(np.int16) if series.signed else np.clip(stored, 0, None).astype(np.uint16)
+    stored = stored.astype(np.int16) if series.signed else np.clip(stored, 0, 4095).astype(np.uint16)
     count = stored.shape[2]
     for index in range(count):
         number = count - index if series.downwards else index + 1
@@ -74,7 +74,7 @@ def write_localizer(folder: Path, volume: Volume, series: Series) -> None:
     base.PixelSpacing = [_decimal(volume.spacing[2]), _decimal(volume.spacing[1])]
     base.ImagePositionPatient = [_decimal(value) for value in lps[:3, :3] @ [0, 0, view.shape[1] - 1] + lps[:3, 3]]
     base.InstanceNumber = 1
-    pixels = np.clip(view[:, ::-1].T, 0, None).astype(np.uint16)
+    pixels = np.clip(view[:, ::-1].T, 0, 4095).astype(np.uint16)
     _save(base, pixels, folder / f"{series.number:02d}-0001.dcm", f"{series.key} 1")
 
 
@@ -114,7 +114,9 @@ def _describe_image(data: Dataset, series: Series, volume: Volume) -> None:
         data.ScanningSequence, data.SequenceVariant, data.MRAcquisitionType = "EP", "SK", "2D"
         data.RepetitionTime, data.EchoTime, data.MagneticFieldStrength = "6000", "90", "1.5"
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+    # Unsigned pixels have 12 bits, as on most scanners; padding below -1024 HU needs a sign.
+    bits = 16 if series.signed else 12
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, bits, bits - 1
     data.PixelRepresentation = int(series.signed)
 
 

@@ -1,7 +1,7 @@
 """What lies outside the brain's surface: skull, scalp, face and neck as simple solids in MNI coordinates.
 
 Every solid is a function that is positive inside and grows by about 1 a mm. ``points`` are MNI coordinates in mm,
-shape (3, ...). Left and right are alike here; a head's deformation makes them differ.
+shape (3, ...), of the right half. Left and right are alike here; a head's deformation makes them differ.
 """
 
 import numpy as np
@@ -11,21 +11,16 @@ AIR, FAT, MUSCLE, VITREOUS, TRABECULAR, CORTICAL = -1000.0, -80.0, 50.0, 12.0, 3
 SCALP_MM = 6.0
 
 
-def ellipsoid(
-    points: np.ndarray, centre: tuple[float, ...], axes: tuple[float, ...], paired: bool = False
-) -> np.ndarray:
-    """Solid ellipsoid; ``paired`` adds its mirror image in x."""
-    x = np.abs(points[0]) if paired else points[0]
-    scaled = np.stack([(c - o) / a for c, o, a in zip((x, points[1], points[2]), centre, axes, strict=True)])
-    radius = np.sqrt((scaled**2).sum(axis=0))
-    return (1 - radius) * np.float32(min(axes))
+def ellipsoid(points: np.ndarray, centre: tuple[float, ...], axes: tuple[float, ...]) -> np.ndarray:
+    """Solid ellipsoid."""
+    x = points[0]
+    squared = sum(((c - o) / a) ** 2 for c, o, a in zip((x, points[1], points[2]), centre, axes, strict=True))
+    return (1 - np.sqrt(squared)) * np.float32(min(axes))
 
 
-def capsule(
-    points: np.ndarray, start: tuple[float, ...], end: tuple[float, ...], radius: float, paired: bool = False
-) -> np.ndarray:
-    """All points within ``radius`` of a line segment; ``paired`` adds its mirror image in x."""
-    x = np.abs(points[0]) if paired else points[0]
+def capsule(points: np.ndarray, start: tuple[float, ...], end: tuple[float, ...], radius: float) -> np.ndarray:
+    """All points within ``radius`` of a line segment."""
+    x = points[0]
     a, b = np.array(start, np.float32), np.array(end, np.float32)
     relative = [c - o for c, o in zip((x, points[1], points[2]), a, strict=True)]
     direction = b - a
@@ -37,15 +32,15 @@ def capsule(
 
 def petrous(points: np.ndarray) -> np.ndarray:
     """The dense ridges of the temporal bones."""
-    return capsule(points, (20, -20, -40), (62, -36, -40), 8.0, paired=True)
+    return capsule(points, (20, -20, -40), (62, -36, -40), 8.0)
 
 
 def skull_thickness(points: np.ndarray) -> np.ndarray:
     """Thickness in mm: thick at forehead and occiput, thin at the temples and over the orbits."""
     x, y, z = points
     thick = 6.5 + 1.8 * np.exp(-(((y - 75) / 25) ** 2)) + 2.2 * np.exp(-(((y + 105) / 25) ** 2 + ((z + 10) / 35) ** 2))
-    temple = np.exp(-(((np.abs(x) - 70) / 15) ** 2 + ((y - 5) / 35) ** 2 + ((z + 15) / 25) ** 2))
-    base = 1 / (1 + np.exp((z + 25) / 5)) * (np.abs(x) < 60) * (y > -60)
+    temple = np.exp(-(((x - 70) / 15) ** 2 + ((y - 5) / 35) ** 2 + ((z + 15) / 25) ** 2))
+    base = 1 / (1 + np.exp((z + 25) / 5)) * (x < 60) * (y > -60)
     return (thick - 2.6 * temple - 2.0 * base).astype(np.float32)
 
 
@@ -56,10 +51,10 @@ def skin(points: np.ndarray, skull: np.ndarray) -> np.ndarray:
     cheek = ellipsoid(points, (0, 22, -105), (56, 62, 60))
     neck = np.minimum((1 - np.sqrt((x / 58) ** 2 + ((y + 26) / 62) ** 2)) * 58, -50 - z)
     nose = capsule(points, (0, 80, -32), (0, 104, -64), 8.0)
-    ears = ellipsoid(points, (84, -26, -42), (7, 16, 28), paired=True)
+    ears = ellipsoid(points, (84, -26, -42), (7, 16, 28))
     body = skull + SCALP_MM
     # Muscle and fat fill the hollows of the skull, at the temples above all.
-    body = np.maximum(body, ndimage.gaussian_filter(body, 4.0, mode="nearest"))
+    body = np.maximum(body, ndimage.gaussian_filter(body, 4.0, mode=("mirror", "nearest", "nearest")))
     for solid, blend in ((visage, 6.0), (cheek, 6.0), (neck, 6.0), (nose, 4.0), (ears, 1.5)):
         body = _union(body, solid, blend)
     return body.astype(np.float32)
@@ -72,19 +67,19 @@ def deep_tissue(points: np.ndarray, outside_skull: np.ndarray) -> np.ndarray:
     """
     x, y, z = points
     hu = MUSCLE + 18 * np.sin(x / 5.1) * np.sin(y / 6.3 + 0.7) * np.sin(z / 7.7)
-    fat = 12 * (np.sin(np.abs(x) / 9 + 1) * np.cos(y / 11) + np.sin(z / 13)) - 7
+    fat = 12 * (np.sin(x / 9 + 1) * np.cos(y / 11) + np.sin(z / 13)) - 7
     hu = _paint(hu, fat, FAT, 3.0)
-    eye = ellipsoid(points, (32, 58, -36), (12.5, 12.5, 12.5), paired=True)
-    orbit = capsule(points, (32, 60, -36), (18, 22, -36), 15.0, paired=True) - np.maximum(0, 40 - y) * 0.25
-    maxillary = ellipsoid(points, (29, 44, -68), (14, 17, 16), paired=True)
+    eye = ellipsoid(points, (32, 58, -36), (12.5, 12.5, 12.5))
+    orbit = capsule(points, (32, 60, -36), (18, 22, -36), 15.0) - np.maximum(0, 40 - y) * 0.25
+    maxillary = ellipsoid(points, (29, 44, -68), (14, 17, 16))
     nasal = ellipsoid(points, (0, 50, -60), (13, 32, 20))
     ethmoid = ellipsoid(points, (0, 44, -36), (12, 24, 10))
     sphenoid = ellipsoid(points, (0, 14, -42), (13, 11, 10))
-    mastoid = ellipsoid(points, (60, -42, -52), (11, 15, 17), paired=True)
-    zygoma = capsule(points, (60, 34, -50), (70, -8, -52), 5.0, paired=True)
-    cheekbone = capsule(points, (60, 34, -50), (42, 54, -52), 6.0, paired=True)
-    jaw = capsule(points, (52, 2, -60), (46, 4, -110), 6.5, paired=True)
-    body_of_jaw = capsule(points, (46, 4, -110), (12, 68, -118), 7.0, paired=True)
+    mastoid = ellipsoid(points, (60, -42, -52), (11, 15, 17))
+    zygoma = capsule(points, (60, 34, -50), (70, -8, -52), 5.0)
+    cheekbone = capsule(points, (60, 34, -50), (42, 54, -52), 6.0)
+    jaw = capsule(points, (52, 2, -60), (46, 4, -110), 6.5)
+    body_of_jaw = capsule(points, (46, 4, -110), (12, 68, -118), 7.0)
     palate = np.minimum(ellipsoid(points, (0, 46, -84), (30, 38, 40)), 4 - np.abs(z + 84))
     teeth = np.minimum(np.abs(ellipsoid(points, (0, 46, -96), (30, 38, 60))) * -1 + 5, 11 - np.abs(z + 97))
     teeth = np.minimum(teeth, y - 22)
@@ -96,9 +91,9 @@ def deep_tissue(points: np.ndarray, outside_skull: np.ndarray) -> np.ndarray:
         hu = _paint(_paint(hu, solid, CORTICAL), solid - 3.0, TRABECULAR)
     hu = _paint(hu, teeth, 1600.0)
     hu = _paint(hu, orbit, FAT + 10)
-    hu = _paint(hu, capsule(points, (30, 48, -36), (16, 20, -36), 2.5, paired=True), 35.0)
+    hu = _paint(hu, capsule(points, (30, 48, -36), (16, 20, -36), 2.5), 35.0)
     hu = _paint(_paint(hu, eye, 45.0), eye - 1.2, VITREOUS)
-    hu = _paint(hu, ellipsoid(points, (32, 67, -36), (4.5, 2.5, 4.5), paired=True), 80.0)
+    hu = _paint(hu, ellipsoid(points, (32, 67, -36), (4.5, 2.5, 4.5)), 80.0)
     hu = _paint(hu, maxillary, AIR)
     hu = _paint(hu, nasal, -350 + 450 * np.sin(x / 1.9) * np.cos(z / 5))
     hu = _paint(hu, np.minimum(ethmoid, 8 * np.abs(np.sin(y / 3.2)) - 2), -850.0)

@@ -47,8 +47,10 @@ def make_case(anatomy: Anatomy, plan: CasePlan, voxel_mm: float, slice_mm: float
     patient = build_patient(anatomy, plan)
     scans = scan(patient, plan, voxel_mm, slice_mm)
     write_scans(scans, plan, out)
-    write_truth(find_truth(patient, plan, voxel_mm, slice_mm), scans.mri_to_ncct, truth)
-    log.info("%s/%s: NCCT %s, lesions %s", plan.cohort, plan.case, scans.ncct.data.shape, plan.lesions)
+    found = find_truth(patient, plan, voxel_mm, slice_mm)
+    write_truth(found, scans.mri_to_ncct, truth)
+    lesion_ml = float(found.lesion_ncct.data.sum()) * found.lesion_ncct.voxel_ml
+    log.info("%s/%s: NCCT %s, %s, %.1f mL", plan.cohort, plan.case, scans.ncct.data.shape, plan.side, lesion_ml)
 
 
 def write_scans(scans: Scans, plan: CasePlan, out: Path) -> None:
