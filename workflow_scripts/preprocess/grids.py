@@ -58,12 +58,6 @@ def resample_isotropic(
     return total.with_data(np.where(kept, total.data / np.where(kept, share, 1), np.float32(background)))
 
 
-def resample_mask(mask: Volume, spacing_mm: float) -> Volume:
-    """Sample a mask on its isotropic grid with nearest neighbour; outside is 0."""
-    shape, affine = isotropic_grid(mask, spacing_mm)
-    return resample(_with_rim(mask), shape, affine, order=0, background=0)
-
-
 def _linear(volume: Volume, spacing_mm: float, *, antialias: bool, background: float) -> Volume:
     shape, affine = isotropic_grid(volume, spacing_mm)
     data = volume.data.astype(np.float32)

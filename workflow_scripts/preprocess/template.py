@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume, to_ras
-from workflow_scripts.preprocess.grids import resample_isotropic, resample_mask
+from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, resample, save_volume, to_ras
+from workflow_scripts.preprocess.grids import isotropic_grid
 from workflow_scripts.preprocess.morphology import dilate, erode, largest_component
 from workflow_scripts.preprocess.tissue import padding
 
@@ -56,18 +56,24 @@ def built_template(grey: Volume, white: Volume, spacing_mm: float) -> tuple[Volu
     """Paint grey matter, white matter and CSF with their HU and make both halves equal.
 
     ``grey`` and ``white`` are shares 0..1 on one grid that is symmetric about x = 0. CSF is what the closed brain
-    holds besides. Returns the template (HU, 0 outside the brain) and its mask, both with ``spacing_mm``.
+    holds besides. Returns the template (HU, 0 outside the brain) and its mask on a grid of ``spacing_mm`` that is
+    symmetric about x = 0, too.
     """
     grey_share, white_share = ((tissue + np.flip(tissue, 0)) / 2 for tissue in (grey.data, white.data))
     matter = largest_component(grey_share + white_share > TISSUE_SHARE)
     closed = erode(dilate(matter, grey.spacing, CLOSING_MM), grey.spacing, CLOSING_MM)
     brain = ndimage.binary_fill_holes(closed | matter)
     hu = CSF_HU + (GREY_HU - CSF_HU) * grey_share + (WHITE_HU - CSF_HU) * white_share
-    template = grey.with_data(np.where(brain, hu, 0).astype(np.float32))
-    return (
-        resample_isotropic(template, spacing_mm, antialias=True, background=0),
-        resample_mask(grey.with_data(brain.astype(np.uint8)), spacing_mm),
+    shape, affine = isotropic_grid(grey, spacing_mm)
+    affine[0, 3] = -spacing_mm * (shape[0] - 1) / 2
+    smooth = 0.25 * np.maximum(spacing_mm / grey.spacing, 1)
+    total, share = (
+        resample(grey.with_data(ndimage.gaussian_filter(data, smooth)), shape, affine, order=1, background=0)
+        for data in (np.where(brain, hu, 0).astype(np.float32), brain.astype(np.float32))
     )
+    inside = share.data >= 0.5
+    template = total.with_data(np.where(inside, total.data / np.where(inside, share.data, 1), np.float32(0)))
+    return template, share.with_data(inside.astype(np.uint8))
 
 
 def given_template(image: Volume, mask: Volume | None) -> tuple[Volume, Volume]:

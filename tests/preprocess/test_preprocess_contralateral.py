@@ -1,0 +1,88 @@
+"""The contralateral image: homologous places meet, in one interpolation, without a second step."""
+
+import json
+
+import numpy as np
+import pytest
+
+from workflow_scripts.common.transform import read_affine
+from workflow_scripts.common.volume import load_volume, save_volume
+from workflow_scripts.preprocess import contralateral
+from workflow_scripts.preprocess.contralateral import FLIP, find_mirror, mirrored_brain, return_distance
+
+from .conftest import REGISTRATION_OPTIONS, SPACING_MM
+
+
+@pytest.fixture(scope="module")
+def mirror(head, stripped, template, settings):
+    image, brain = template
+    return find_mirror(stripped, head.brain, image, brain, settings)
+
+
+@pytest.fixture(scope="module")
+def true_mirror(head) -> np.ndarray:
+    return np.linalg.inv(head.to_template) @ FLIP @ head.to_template
+
+
+def brain_points(head) -> np.ndarray:
+    return head.ct.affine @ np.column_stack([np.argwhere(head.brain), np.ones(head.brain.sum())]).T
+
+
+def test_every_point_of_the_brain_meets_its_counterpart_within_a_voxel(head, mirror, true_mirror):
+    points = brain_points(head)
+    error = np.linalg.norm(((mirror.ncct_to_counterpart - true_mirror) @ points)[:3], axis=0)
+    assert error.mean() < SPACING_MM / 2
+    assert error.max() < SPACING_MM
+    assert mirror.facts["doubts"] == []
+
+
+def test_the_template_sees_the_brain_within_a_voxel(head, mirror):
+    error = np.linalg.norm(((mirror.ncct_to_template - head.to_template) @ brain_points(head))[:3], axis=0)
+    assert error.mean() < SPACING_MM
+
+
+def test_a_marker_on_the_left_appears_at_the_homologous_place_on_the_right(head, stripped, mirror):
+    to_head = np.linalg.inv(head.to_template)
+    left, right = (to_head @ [x, -20, 20, 1] for x in (-38.0, 38.0))
+    positions = np.moveaxis(np.indices(stripped.data.shape), 0, -1) @ head.ct.affine[:3, :3].T + head.ct.affine[:3, 3]
+    marker = np.linalg.norm(positions - left[:3], axis=-1) < 9
+    marked = stripped.with_data(np.where(marker, np.float32(300), stripped.data))
+    image = mirrored_brain(marked, head.brain, mirror.ncct_to_counterpart, -100)
+    bright = np.argwhere(image.data > 150)
+    centre = (head.ct.affine @ [*bright.mean(axis=0), 1])[:3]
+    assert np.linalg.norm(centre - right[:3]) < SPACING_MM
+
+
+def test_mirroring_keeps_to_the_brain_and_mixes_in_nothing_from_outside(head, mirror):
+    constant = head.ct.with_data(np.where(head.brain, np.float32(30), np.float32(2000)))
+    image = mirrored_brain(constant, head.brain, mirror.ncct_to_counterpart, -100).data
+    assert (image[~head.brain] == -100).all()
+    assert np.allclose(image[image != -100], 30, atol=1e-3)
+    assert (image[head.brain] != -100).mean() > 0.93
+
+
+def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirror):
+    shifted = true_mirror.copy()
+    shifted[1, 3] += 5
+    assert return_distance(true_mirror, head.brain, head.ct.affine) == pytest.approx(0, abs=1e-6)
+    assert return_distance(shifted, head.brain, head.ct.affine) > 5
+
+
+def test_the_command_writes_the_same_bytes_twice(head, stripped, template, tmp_path):
+    save_volume(tmp_path / "ncct.nii.gz", stripped)
+    save_volume(tmp_path / "brain.nii.gz", head.ct.with_data(head.brain), np.uint8)
+    save_volume(tmp_path / "template.nii.gz", template[0])
+    save_volume(tmp_path / "template_mask.nii.gz", template[0].with_data(template[1]), np.uint8)
+    inputs = {"ncct": "ncct", "brain": "brain", "template": "template", "template-mask": "template_mask"}
+    options = [word for key, name in inputs.items() for word in (f"--{key}", str(tmp_path / f"{name}.nii.gz"))]
+    outputs = {"affine": "affine.txt", "image": "image.nii.gz", "json": "facts.json"}
+    written = []
+    for turn in ("first", "second"):
+        named = [word for key, name in outputs.items() for word in (f"--out-{key}", str(tmp_path / turn / name))]
+        fixed = ["--cohort", "c", "--case", "k", "--background", "-100", *REGISTRATION_OPTIONS]
+        contralateral.main([*fixed, *options, *named])
+        written.append([(tmp_path / turn / name).read_bytes() for name in outputs.values()])
+    assert written[0] == written[1]
+    assert load_volume(tmp_path / "first" / "image.nii.gz").data.shape == stripped.data.shape
+    assert read_affine(tmp_path / "first" / "affine.txt").shape == (4, 4)
+    assert json.loads((tmp_path / "first" / "facts.json").read_text())["return_mm"] < SPACING_MM

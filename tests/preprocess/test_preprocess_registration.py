@@ -1,0 +1,140 @@
+"""Registration recovers what is known, repeats itself to the byte, and says when it cannot be right."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from sklearn.metrics import mutual_info_score
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.transform import read_affine
+from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
+from workflow_scripts.preprocess import apply_registration, register_mri
+from workflow_scripts.preprocess.elastix import register_affine
+from workflow_scripts.preprocess.intensities import ct_for_registration, registration_mask
+from workflow_scripts.preprocess.plausibility import affine_facts, doubts, mutual_information
+
+from .conftest import REGISTRATION_OPTIONS, SPACING_MM
+
+
+@pytest.fixture(scope="module")
+def mri_to_ncct() -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", [-9, 5, 12], degrees=True).as_matrix()
+    matrix[:3, 3] = [12, -8, 15]
+    return matrix
+
+
+@pytest.fixture(scope="module")
+def mri(head, stripped, mri_to_ncct) -> Volume:
+    """The brain of the head with the contrast of an MRI, on a grid of its own: inverted, other spacing and pose."""
+    contrast = head.ct.with_data(np.where(head.brain, 900 - 15 * np.clip(stripped.data, 0, 50), 0).astype(np.float32))
+    affine = np.diag([3.5, 3.5, 5.0, 1.0])
+    affine[:3, :3] = Rotation.from_euler("x", -10, degrees=True).as_matrix() @ affine[:3, :3]
+    affine[:3, 3] = [-110, -125, -120]
+    return resample(contrast, (64, 70, 52), affine, order=1, background=0, to_source=mri_to_ncct)
+
+
+@pytest.fixture
+def files(head, stripped, mri, tmp_path):
+    """Write the images of a case; return the options that name them."""
+    save_volume(tmp_path / "ncct.nii.gz", stripped)
+    save_volume(tmp_path / "brain.nii.gz", head.ct.with_data(head.brain), np.uint8)
+    save_volume(tmp_path / "mri.nii.gz", mri)
+    return ["--cohort", "c", "--case", "k"] + [
+        word for name in ("ncct", "brain", "mri") for word in (f"--{name}", str(tmp_path / f"{name}.nii.gz"))
+    ]
+
+
+def target_error(head, found: np.ndarray, true: np.ndarray) -> float:
+    """Largest distance in mm, over the brain, between where two transforms put a point of the MRI."""
+    points = head.ct.affine @ np.column_stack([np.argwhere(head.brain), np.ones(head.brain.sum())]).T
+    in_mri = np.linalg.inv(true) @ points
+    return float(np.linalg.norm((found @ in_mri - points)[:3], axis=0).max())
+
+
+def run_registration(files, folder, *more: str) -> tuple[bytes, bytes]:
+    outputs = folder / "mri_to_ncct.txt", folder / "mri_to_ncct.json"
+    options = ["--out-affine", str(outputs[0]), "--out-json", str(outputs[1])]
+    register_mri.main([*files, *REGISTRATION_OPTIONS, *options, *more])
+    return outputs[0].read_bytes(), outputs[1].read_bytes()
+
+
+def test_a_known_transform_is_recovered_within_a_voxel_and_nothing_is_doubted(files, head, mri_to_ncct, tmp_path):
+    run_registration(files, tmp_path)
+    assert target_error(head, read_affine(tmp_path / "mri_to_ncct.txt"), mri_to_ncct) < SPACING_MM
+    facts = json.loads((tmp_path / "mri_to_ncct.json").read_text())
+    assert facts["doubts"] == []
+    assert facts["determinant"] == pytest.approx(1, abs=0.05)
+    assert facts["mutual_information"]["after"] > 2 * facts["mutual_information"]["before"]
+
+
+def test_the_same_images_give_the_same_bytes_also_later_in_one_process(files, tmp_path):
+    assert run_registration(files, tmp_path) == run_registration(files, tmp_path)
+
+
+def test_the_file_names_its_direction_and_coordinates(files, tmp_path):
+    text = run_registration(files, tmp_path, "--aligned")[0].decode()
+    assert text.startswith("# affine, world coordinates LPS, mm; maps points of the MRI to points of the NCCT\n")
+
+
+def test_images_said_to_be_aligned_get_the_identity_and_the_record_says_why(files, tmp_path):
+    run_registration(files, tmp_path, "--aligned")
+    assert np.array_equal(read_affine(tmp_path / "mri_to_ncct.txt"), np.eye(4))
+    assert "identity" in json.loads((tmp_path / "mri_to_ncct.json").read_text())["method"]
+
+
+def test_the_registered_mri_lies_on_the_ncct(files, head, tmp_path):
+    run_registration(files, tmp_path)
+    names = {"mri": "mri.nii.gz", "affine": "mri_to_ncct.txt", "ncct": "ncct.nii.gz", "out": "registered.nii.gz"}
+    options = [word for key, name in names.items() for word in (f"--{key}", str(tmp_path / name))]
+    apply_registration.main(["--cohort", "c", "--case", "k", *options])
+    registered = load_volume(tmp_path / "registered.nii.gz")
+    overlap = (registered.data > 200) & head.brain
+    assert np.allclose(registered.affine, head.ct.affine)
+    assert 2 * overlap.sum() / ((registered.data > 200).sum() + head.brain.sum()) > 0.95
+
+
+def test_an_empty_image_is_refused_with_a_remedy(head, stripped, settings):
+    empty = Volume(np.zeros((20, 20, 20), np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+    fixed = ct_for_registration(stripped, head.brain, settings.window_hu, settings.background_hu)
+    mask = registration_mask(head.brain, stripped.spacing, settings.mask_margin_mm)
+    with pytest.raises(InputError, match=r"elastix found no registration.*Remedy"):
+        register_affine(fixed, mask, empty, settings)
+
+
+@given(st.tuples(*[st.floats(-60, 60)] * 3), st.tuples(*[st.floats(0.7, 1.4)] * 3))
+def test_the_described_affine_is_the_one_given(angles, stretch):
+    rotation = Rotation.from_euler("xyz", angles, degrees=True)
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation.as_matrix() @ np.diag(stretch)
+    facts = affine_facts(matrix)
+    assert facts["determinant"] == pytest.approx(np.prod(stretch))
+    assert facts["stretch"] == pytest.approx([min(stretch), max(stretch)])
+    assert facts["rotation_degrees"] == pytest.approx(np.degrees(rotation.magnitude()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"stretch": [0.7, 1.0]}, ["stretch"]),
+        ({"rotation_degrees": 80.0}, ["rotation"]),
+        ({"mutual_information": {"before": 1.0, "after": 0.5}}, ["information"]),
+    ],
+)
+def test_what_cannot_be_the_same_head_is_doubted(change, expected):
+    facts = {"stretch": [0.98, 1.03], "rotation_degrees": 12.0, "mutual_information": {"before": 0.1, "after": 0.4}}
+    assert doubts(facts | change, (0.85, 1.15), 45.0) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 16))
+def test_mutual_information_agrees_with_scikit_learn(seed, bins):
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=400)
+    second = first + rng.normal(size=400)
+    labels = [np.digitize(values, np.histogram_bin_edges(values, bins)[1:-1]) for values in (first, second)]
+    assert mutual_information(first, second, bins) == pytest.approx(mutual_info_score(*labels), abs=1e-9)

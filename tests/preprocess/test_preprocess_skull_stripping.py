@@ -1,0 +1,106 @@
+"""Brain masks: both embedded methods find the brain of a head whose brain is known, and fail in plain words."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.preprocess import brain_mask, prepare_mri
+from workflow_scripts.preprocess.brain_mask import dice
+from workflow_scripts.preprocess.grids import resample_isotropic
+from workflow_scripts.preprocess.morphology import hull_excess
+from workflow_scripts.preprocess.skull_stripping import mri_brain, ncct_brain
+from workflow_scripts.preprocess.tissue import padding
+
+GRID = 160
+
+
+@pytest.mark.parametrize("method", ["hu", "deepbet"])
+def test_a_method_finds_the_brain_and_nothing_else(head, method):
+    unpadded = np.zeros(head.ct.data.shape, bool)
+    found = ncct_brain(method, head.ct, unpadded, GRID, threads=1)
+    assert dice(found, head.brain) > 0.93
+
+
+@pytest.mark.parametrize("fill", [0, -1024])
+@pytest.mark.parametrize("method", ["hu", "deepbet"])
+def test_the_fill_of_a_stripped_scan_is_no_tissue(head, method, fill):
+    bare = head.ct.with_data(np.where(head.brain, head.ct.data, np.float32(fill)))
+    padded = padding(bare.data)
+    assert np.array_equal(padded, ~head.brain)
+    found = ncct_brain(method, bare, padded, GRID, threads=1)
+    assert dice(found, head.brain) > 0.93
+    assert not (found & padded).any()
+
+
+def test_the_fill_is_still_known_after_resampling(head):
+    bare = head.ct.with_data(np.where(head.brain, head.ct.data, np.float32(0)))
+    coarse = resample_isotropic(bare, 6.0, antialias=True, background=-1024, measured=~padding(bare.data))
+    outside = padding(coarse.data)
+    assert (coarse.data[~outside] > -50).all()
+    assert 0.8 < np.count_nonzero(~outside) * coarse.voxel_ml / (head.brain.sum() * head.ct.voxel_ml) < 1.1
+
+
+def test_noise_up_to_the_edge_is_no_fill():
+    assert not padding(np.random.default_rng(0).normal(30, 5, (20, 20, 20))).any()
+
+
+@pytest.mark.parametrize("method", ["synthstrip", "synthsr+synthstrip"])
+def test_a_method_that_this_version_lacks_is_refused_and_never_replaced(head, method):
+    with pytest.raises(InputError, match=r"not available in this version.*deepbet, hu"):
+        ncct_brain(method, head.ct, np.zeros(head.ct.data.shape, bool), GRID, threads=1)
+    if method == "synthstrip":
+        with pytest.raises(InputError, match=r"not available in this version.*deepbet, none"):
+            mri_brain(method, head.ct, GRID, threads=1)
+
+
+@pytest.mark.parametrize("method", ["hu", "deepbet"])
+def test_a_scan_without_a_head_is_refused(method):
+    air = Volume(np.full((40, 40, 40), -1000, np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+    with pytest.raises(InputError, match="no brain"):
+        ncct_brain(method, air, np.zeros(air.data.shape, bool), GRID, threads=1)
+
+
+def test_a_ball_has_no_hull_excess_and_two_balls_have_much():
+    x, y, z = np.indices((60, 40, 40)) - 20
+    ball = x**2 + y**2 + z**2 <= 14**2
+    other = (x - 22) ** 2 + y**2 + z**2 <= 6**2
+    assert hull_excess(ball) == pytest.approx(0, abs=0.06)
+    assert hull_excess(ball | other) > 0.2
+    assert hull_excess(np.zeros((4, 4, 4), bool)) is None
+
+
+def test_the_command_writes_mask_stripped_image_and_facts_the_same_twice(head, tmp_path):
+    save_volume(tmp_path / "ncct.nii.gz", head.ct)
+    written = []
+    for turn in ("first", "second"):
+        folder = tmp_path / turn
+        arguments = "--cohort c --case k --method deepbet --cross-check hu --background -100 --threads 1".split()
+        arguments += ["--deepbet-grid", str(GRID), "--ncct", str(tmp_path / "ncct.nii.gz")]
+        names = {"pseudo-t1": "t1.nii.gz", "mask": "mask.nii.gz", "stripped": "stripped.nii.gz", "json": "mask.json"}
+        brain_mask.main(arguments + [w for key, name in names.items() for w in (f"--out-{key}", str(folder / name))])
+        written.append([(folder / name).read_bytes() for name in names.values()])
+    assert written[0] == written[1]
+
+    facts = json.loads((folder / "mask.json").read_text())
+    mask = nib.load(folder / "mask.nii.gz")
+    inside = np.asarray(mask.dataobj) > 0
+    stripped = np.asarray(nib.load(folder / "stripped.nii.gz").dataobj)
+    assert mask.get_data_dtype() == np.uint8
+    assert facts["brain_ml"] == pytest.approx(inside.sum() * 0.064)
+    assert facts["cross_check_dice"] > 0.93
+    assert (stripped[~inside] == -100).all()
+    assert np.array_equal(stripped[inside], head.ct.data[inside])
+
+
+def test_a_stripped_mri_is_left_as_it_is(head, tmp_path):
+    mri = head.ct.with_data(np.where(head.brain, np.float32(500), np.float32(0)))
+    save_volume(tmp_path / "dwi.nii.gz", mri)
+    arguments = "--cohort c --case k --spacing 4 --antialias --method none --deepbet-grid 160 --threads 1".split()
+    arguments += ["--mri", str(tmp_path / "dwi.nii.gz")]
+    outputs = [tmp_path / "resampled.nii.gz", tmp_path / "stripped.nii.gz"]
+    prepare_mri.main([*arguments, "--out-resampled", str(outputs[0]), "--out-stripped", str(outputs[1])])
+    assert np.array_equal(np.asarray(nib.load(outputs[1]).dataobj), mri.data)
