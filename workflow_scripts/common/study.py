@@ -303,7 +303,7 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
         require(["image_sets", image_set], config["image_sets"][image_set], cohorts, sheet)
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
-    if not study.labelled(config["run"]["evaluate"]):
+    if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
         raise refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} hold no case with a lesion mask.")
     require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
     for index, pair in enumerate(config["evaluate"]["comparisons"]):
