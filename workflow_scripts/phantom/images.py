@@ -125,8 +125,8 @@ def brain() -> Measure:
 
 
 def ct_noise(shape: tuple[int, int, int], spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise in HU: about 4 in a voxel of 3×3×5 mm, more in smaller ones, a little correlated in the slice."""
-    sigma = min(4.2 * (45.0 / float(np.prod(spacing))) ** 0.35, 9.0)
+    """Noise in HU: about 3 in a voxel of 3×3×5 mm, more in smaller ones, a little correlated in the slice."""
+    sigma = min(2.8 * (45.0 / float(np.prod(spacing))) ** 0.35, 9.0)
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), (0.5, 0.5, 0.0))
     return noise * np.float32(sigma / noise.std())
 

@@ -20,7 +20,7 @@ SIDES = ("left", "right", "left", "right", "bilateral")
 TILTS_DEGREES = (15.0, -12.0, 0.0, 18.0, -19.0, 0.0)
 MEDIAN_ML = 22.0
 LOG_SIGMA = 1.05
-VOLUME_ML = (0.5, 150.0)
+VOLUME_ML = (0.6, 135.0)  # a head deforms its lesions by some 10 %; they end between 0.5 and 150 mL
 POSTERIOR_VOLUME_ML = (1.0, 35.0)
 GOLDEN_RATIO = 0.6180339887498949
 
@@ -121,7 +121,7 @@ def _lesions(plan: CasePlan) -> tuple[LesionPlan, ...]:
     contrast = float(rng.uniform(6.0, 12.0))
     if plan.number % 9 == 8:
         return tuple(
-            LesionPlan(str(rng.choice(_either(side))), "cortex", float(rng.uniform(0.5, 2.6)), max(4.0, contrast - 2))
+            LesionPlan(str(rng.choice(_either(side))), "cortex", float(rng.uniform(0.6, 2.6)), max(4.0, contrast - 2))
             for _ in range(int(rng.integers(1, 4)))
         )
     territory = {5: "pca", 7: "cerebellum"}.get(plan.number % 9, "mca")
@@ -134,11 +134,11 @@ def _lesions(plan: CasePlan) -> tuple[LesionPlan, ...]:
         parts = [("left", share * volume), ("right", (1 - share) * volume)]
     else:
         parts = [(side, volume)]
-    lesions = [LesionPlan(where, territory, max(part, 0.5), contrast) for where, part in parts]
+    lesions = [LesionPlan(where, territory, max(part, 0.6), contrast) for where, part in parts]
     if rng.uniform() < 0.25:
         emboli = int(rng.integers(1, 4))
         lesions += [
-            LesionPlan(str(rng.choice(_either(side))), "cortex", float(rng.uniform(0.5, 1.5)), contrast)
+            LesionPlan(str(rng.choice(_either(side))), "cortex", float(rng.uniform(0.6, 1.5)), contrast)
             for _ in range(emboli)
         ]
     return tuple(lesions)
