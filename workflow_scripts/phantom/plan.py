@@ -20,7 +20,7 @@ SIDES = ("left", "right", "left", "right", "bilateral")
 TILTS_DEGREES = (15.0, -12.0, 0.0, 18.0, -19.0, 0.0)
 MEDIAN_ML = 22.0
 LOG_SIGMA = 1.05
-VOLUME_ML = (0.6, 135.0)  # a head deforms its lesions by some 10 %; they end between 0.5 and 150 mL
+VOLUME_ML = (0.6, 120.0)  # the deformation of a head changes a volume by up to 20 %: they end between 0.5 and 150 mL
 POSTERIOR_VOLUME_ML = (1.0, 35.0)
 GOLDEN_RATIO = 0.6180339887498949
 
