@@ -13,13 +13,14 @@ DEMO = ROOT / "profiles" / "demo"
 def snakemake(directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run snakemake on this workflow in a working directory; standard error joins standard output."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
     result = subprocess.run(
         [*command, *arguments],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment,
+        cwd=directory,
         check=False,
     )
     if check and result.returncode:

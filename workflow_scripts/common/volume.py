@@ -131,6 +131,6 @@ def resample(
     index = np.linalg.inv(volume.affine) @ world @ affine
     data = volume.data if order == 0 else volume.data.astype(np.float32, copy=False)
     sampled = ndimage.affine_transform(
-        data, index[:3, :3], index[:3, 3], output_shape=shape, order=order, mode="constant", cval=background
+        data, index[:3, :3], index[:3, 3], output_shape=shape, order=order, mode="grid-constant", cval=background
     )
     return Volume(sampled, np.asarray(affine, float))
