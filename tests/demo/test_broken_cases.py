@@ -32,7 +32,7 @@ def broken(demo, tmp_path_factory):
     good = demo.results / "phantom" / "icoAIS" / "I01" / "ncct"
     (folder / "empty").mkdir()
     shutil.copytree(good, folder / "mr")
-    for path in (folder / "mr").iterdir():
+    for path in (folder / "mr").glob("[!.]*"):
         header = pydicom.dcmread(path)
         header.Modality = "MR"
         header.save_as(path)
@@ -47,7 +47,6 @@ def broken(demo, tmp_path_factory):
         sheet_row("mr", "mr"),
         sheet_row("grid", str(good), "mask.nii.gz"),
         sheet_row("nan", "nan.nii.gz"),
-        # The arms of the configuration need one labelled case of their own cohort.
     ]
     (folder / "cases.tsv").write_text("\n".join([(ROOT / "cases.tsv").read_text().strip(), *rows]) + "\n")
     study = yaml.safe_load((DEMO / "study.yaml").read_text())
