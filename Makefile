@@ -15,8 +15,10 @@ demo: setup
 	python -m snakemake --profile profiles/demo
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
 
+# The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup
-	python -m pytest -n 2 --dist loadgroup
+	python -m pytest -n 2 --dist loadfile --ignore tests/demo
+	python -m pytest tests/demo
 
 lint: setup
 	ruff check .

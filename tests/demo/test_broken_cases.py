@@ -10,8 +10,6 @@ import yaml
 
 from tests.workflow import DEMO, ROOT, snakemake
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 REMEDIES = {
     "empty": "DICOM",
     "mr": "CT",

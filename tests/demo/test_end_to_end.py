@@ -7,13 +7,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.workflow import job_counts
 from workflow_scripts.common.files import read_json, read_tsv
 from workflow_scripts.common.volume import load_volume, same_grid
-
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 def cases(demo) -> list[dict[str, str]]:
