@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.interruption import Interrupted
 
 log = logging.getLogger(__name__)
 
 Main = Callable[[Sequence[str] | None], None]
+
+INTERRUPTED_STATUS = 75  # EX_TEMPFAIL of sysexits.h: run again
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +26,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     """Run ``main`` with logging to standard error and exit with its status.
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
-    exit status 1. Any other exception keeps its traceback: it is a fault of ours.
+    exit status 1; a training that a scheduler's warning ended exits with 75. Any other exception keeps its traceback:
+    it is a fault of ours.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -35,6 +39,9 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         log.error("%s%s", _case_prefix(arguments), error)
         raise SystemExit(1) from None
+    except Interrupted as error:
+        log.warning("%s", error)
+        raise SystemExit(INTERRUPTED_STATUS) from None
 
 
 def _case_prefix(arguments: Sequence[str]) -> str:

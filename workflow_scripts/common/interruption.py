@@ -1,0 +1,52 @@
+"""The warning that a scheduler sends some time before it kills a job."""
+
+import logging
+import signal
+from types import FrameType, TracebackType
+from typing import Self
+
+log = logging.getLogger(__name__)
+
+WARNINGS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Interrupted(Exception):
+    """A training ended early because it was told to; what it had learned is saved, and the same command goes on."""
+
+
+class Interruption:
+    """While entered, SIGTERM and SIGUSR1 are noted instead of ending the process.
+
+    A training calls `check` where its state is safe to leave: it raises `Interrupted` once a warning has come.
+    Enter it in the main thread, where Python delivers signals.
+    """
+
+    def __init__(self) -> None:
+        self._received: signal.Signals | None = None
+        self._previous: dict[signal.Signals, object] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether a warning has come."""
+        return self._received is not None
+
+    def check(self) -> None:
+        """Raise `Interrupted`, naming the signal, if a warning has come."""
+        if self._received is not None:
+            raise Interrupted(f"Ended early on {self._received.name}; run the same command again to go on.")
+
+    def __enter__(self) -> Self:
+        for number in WARNINGS:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._received = signal.Signals(number)
+        log.warning("%s received: saving and ending", self._received.name)
