@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, read_yaml, write_yaml
+from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain import pretrain_settings, train
 from workflow_scripts.pretrain.batches import Purpose, batches, draw_order
@@ -177,25 +180,74 @@ def test_batches_hold_first_views_then_second_views(cohort, make_settings):
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_stopped_training_continues_to_the_same_weights(run_rule, tmp_path, monkeypatch, stop_after):
+@pytest.fixture
+def at_call(monkeypatch):
+    """Do something before the n-th call (counted from 1) of a method of the learner."""
+
+    def arrange(method, number, action):
+        original, calls = getattr(train.Distillation, method), []
+
+        def acting(self, *arguments, **keywords):
+            calls.append(1)
+            if len(calls) == number:
+                action()
+            return original(self, *arguments, **keywords)
+
+        monkeypatch.setattr(train.Distillation, method, acting)
+
+    return arrange
+
+
+def warn():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+# An epoch has 4 steps, 2 batches of validation and 3 of RankMe.
+@pytest.mark.parametrize(
+    ("method", "number", "action", "error"),
+    [
+        ("step", 6, warn, Interrupted),
+        ("step", 8, warn, Interrupted),
+        ("step", 12, warn, Interrupted),
+        ("evaluate", 6, warn, Interrupted),
+        ("step", 5, stop, KeyboardInterrupt),
+        ("step", 11, stop, KeyboardInterrupt),
+    ],
+)
+def test_a_stopped_training_continues_to_the_same_weights(run_rule, tmp_path, at_call, method, number, action, error):
     undisturbed = run_rule("undisturbed", epochs=3)
-    original = train.train_epoch
-
-    def stopping(learner, scans, epoch, threads):
-        if epoch == stop_after:
-            raise KeyboardInterrupt
-        return original(learner, scans, epoch, threads)
-
-    monkeypatch.setattr(train, "train_epoch", stopping)
-    with pytest.raises(KeyboardInterrupt):
+    at_call(method, number, action)
+    with pytest.raises(error):
         run_rule("resumed", state=tmp_path / "state", epochs=3)
-    monkeypatch.setattr(train, "train_epoch", original)
-    assert len(list((tmp_path / "state").iterdir())) == 1
+    assert not (tmp_path / "resumed" / "encoder.pt").exists()
     resumed = run_rule("resumed", state=tmp_path / "state", epochs=3)
     assert (resumed / "encoder.pt").read_bytes() == (undisturbed / "encoder.pt").read_bytes()
-    assert column(resumed, "train_loss") == column(undisturbed, "train_loss")
+    for name in curve_columns(3):
+        if name != "seconds":
+            assert column(resumed, name) == column(undisturbed, name), name
+    assert (resumed / "rankme.tsv").read_bytes() == (undisturbed / "rankme.tsv").read_bytes()
     assert not list((tmp_path / "state").iterdir())
+
+
+def test_a_warned_training_ends_after_the_running_step_and_repeats_none(run_rule, tmp_path, at_call, monkeypatch):
+    state, steps, original = tmp_path / "state", [], train.values_at
+
+    def noted(settings, step):
+        steps.append(step)
+        return original(settings, step)
+
+    at_call("step", 6, warn)
+    monkeypatch.setattr(train, "values_at", noted)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run_rule("warned", state=state, epochs=3)
+    # Step 3 twice: the row of the first epoch states its values.
+    assert steps == [0, 1, 2, 3, 3, 4, 5]
+    run_rule("warned", state=state, epochs=3)
+    assert steps[7:] == [6, 7, 7, 8, 9, 10, 11, 11]
 
 
 def test_a_damaged_state_is_told_and_training_starts_anew(tmp_path, caplog):

@@ -63,11 +63,14 @@ def make_sample(
 
 
 def batches(
-    scans: Sequence[Scan], settings: Settings, purpose: Purpose, epoch: int, samples: int, threads: int
+    scans: Sequence[Scan], settings: Settings, purpose: Purpose, epoch: int, samples: int, threads: int, first: int = 0
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch, reading the next one on ``threads`` threads while one is used."""
+    """Yield the batches of an epoch from number ``first`` on.
+
+    The next one is read on ``threads`` threads while one is used.
+    """
     order = draw_order(len(scans), samples, settings.seed, purpose, epoch)
-    starts = range(0, samples, settings.batch_size)
+    starts = range(first * settings.batch_size, samples, settings.batch_size)
     with ThreadPoolExecutor(threads) as pool:
 
         def submit(start: int) -> list[Future]:

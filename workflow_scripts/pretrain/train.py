@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.pretrain.batches import Purpose, batches
 from workflow_scripts.pretrain.checkpoint import StateFile
 from workflow_scripts.pretrain.cohort import Cohort, Scan
@@ -33,6 +34,36 @@ class Trained:
     encoder: nn.Module
     curves: list[Row]
     rankme: list[Row]
+
+
+@dataclass
+class Progress:
+    """How far a training has come: a row of each table for every finished epoch, and the steps of the running one.
+
+    Attributes
+    ----------
+    losses, entropies
+        what each step done in the running epoch returned: losses of the N stages, shape (N,), and the mean entropy
+    seconds
+        time spent in the running epoch
+    """
+
+    curves: list[Row] = field(default_factory=list)
+    rankme: list[Row] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    entropies: list[Tensor] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Number of the running epoch."""
+        return len(self.curves)
+
+    def close_epoch(self, curves: Row, rankme: Row) -> None:
+        """Note an epoch's rows and begin the next one."""
+        self.curves.append({"epoch": self.epoch} | curves | {"seconds": self.seconds})
+        self.rankme.append({"epoch": self.curves[-1]["epoch"]} | rankme)
+        self.losses, self.entropies, self.seconds = [], [], 0.0
 
 
 def pretrain(
@@ -59,43 +90,37 @@ def pretrain(
     log.info("%d training and %d validation images, %s", len(training), len(validation), device)
     if settings.rankme_samples < settings.head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
-    curves, ranks, first = _resume(learner, state)
-    for epoch in range(first, settings.epochs):
-        started = time.perf_counter()
-        row = train_epoch(learner, training, epoch, threads) | {"epoch": epoch}
-        row |= validate(learner, validation, row["teacher_temperature"], threads)
-        ranks.append({"epoch": epoch} | measure_rank(learner, training, threads))
-        row["seconds"] = time.perf_counter() - started
-        curves.append(row)
-        _report(row, ranks[-1], settings.epochs)
-        state.save({"learner": learner.state_dict(), "curves": curves, "rankme": ranks})
-    return Trained(learner.teacher.encoder, curves, ranks)
+    progress = _resume(learner, state)
+    with Interruption() as interruption:
+        while progress.epoch < settings.epochs:
+            train_epoch(learner, training, progress, threads, interruption)
+            if not interruption.requested:
+                _measure(learner, training, validation, progress, threads)
+            state.save({"learner": learner.state_dict(), "progress": asdict(progress)})
+            interruption.check()
+    return Trained(learner.teacher.encoder, progress.curves, progress.rankme)
 
 
-def train_epoch(learner: Distillation, scans: Sequence[Scan], epoch: int, threads: int) -> Row:
-    """Run the steps of one epoch; returns mean losses, mean entropy and the schedules' values at the last step."""
-    settings = learner.settings
-    losses, entropies = [], []
+def train_epoch(
+    learner: Distillation, scans: Sequence[Scan], progress: Progress, threads: int, interruption: Interruption
+) -> None:
+    """Run the steps of the running epoch that are not done yet; ends early, after a whole step, on a warning."""
+    settings, epoch, started = learner.settings, progress.epoch, time.perf_counter()
     frozen = epoch < settings.optimiser.frozen_last_layer_epochs
-    first = epoch * settings.steps_per_epoch
-    source = batches(scans, settings, Purpose.TRAINING, epoch, settings.samples_per_epoch, threads)
-    for step, batch in enumerate(source, start=first):
-        values = values_at(settings, step)
+    first, done = epoch * settings.steps_per_epoch, len(progress.losses)
+    source = batches(scans, settings, Purpose.TRAINING, epoch, settings.samples_per_epoch, threads, done)
+    for step, batch in enumerate(source, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
-        loss, entropy = learner.step(batch.augmented(learner.device), values, frozen)
-        losses.append(loss)
-        entropies.append(entropy)
-        if len(losses) % FINITE_CHECK_STEPS == 0 or len(losses) == settings.steps_per_epoch:
-            _require_finite(losses, first, settings)
-    return {
-        **_loss_columns("train", torch.stack(losses).mean(0)),
-        "learning_rate": values.learning_rate,
-        "weight_decay": values.weight_decay,
-        "teacher_momentum": values.teacher_momentum,
-        "teacher_temperature": values.teacher_temperature,
-        "teacher_entropy": float(torch.stack(entropies).mean()),
-    }
+        loss, entropy = learner.step(batch.augmented(learner.device), values_at(settings, step), frozen)
+        progress.losses.append(loss)
+        progress.entropies.append(entropy)
+        if len(progress.losses) % FINITE_CHECK_STEPS == 0:
+            _require_finite(progress.losses, first, settings)
+        if interruption.requested:
+            break
+    _require_finite(progress.losses, first, settings)
+    progress.seconds += time.perf_counter() - started
 
 
 def validate(learner: Distillation, scans: Sequence[Scan], teacher_temperature: float, threads: int) -> Row:
@@ -123,13 +148,37 @@ def measure_rank(learner: Distillation, scans: Sequence[Scan], threads: int) -> 
     }
 
 
-def _resume(learner: Distillation, state: StateFile) -> tuple[list[Row], list[Row], int]:
+def _measure(
+    learner: Distillation, training: Sequence[Scan], validation: Sequence[Scan], progress: Progress, threads: int
+) -> None:
+    """Close an epoch whose steps are done: mean losses and entropy, the last step's values, validation and RankMe."""
+    settings, started = learner.settings, time.perf_counter()
+    values = values_at(settings, (progress.epoch + 1) * settings.steps_per_epoch - 1)
+    row = {
+        **_loss_columns("train", torch.stack(progress.losses).mean(0)),
+        "learning_rate": values.learning_rate,
+        "weight_decay": values.weight_decay,
+        "teacher_momentum": values.teacher_momentum,
+        "teacher_temperature": values.teacher_temperature,
+        "teacher_entropy": float(torch.stack(progress.entropies).mean()),
+        **validate(learner, validation, values.teacher_temperature, threads),
+    }
+    rank = measure_rank(learner, training, threads)
+    progress.seconds += time.perf_counter() - started
+    progress.close_epoch(row, rank)
+    _report(progress.curves[-1], rank, settings.epochs)
+
+
+def _resume(learner: Distillation, state: StateFile) -> Progress:
     left = state.load()
     if left is None:
-        return [], [], 0
+        return Progress()
     learner.load_state_dict(left["learner"])
-    log.info("continuing after epoch %d", len(left["curves"]))
-    return left["curves"], left["rankme"], len(left["curves"])
+    progress = Progress(**left["progress"])
+    for values in (progress.losses, progress.entropies):
+        values[:] = [value.to(learner.device) for value in values]
+    log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
+    return progress
 
 
 def _loss_columns(name: str, losses: Tensor) -> Row:
