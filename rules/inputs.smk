@@ -23,10 +23,6 @@ def _lesion_inputs(wildcards):
     return {"lesion": case.lesion, "reference": f"{folder}/ncct.nii.gz", "record": f"{folder}/ncct.json"}
 
 
-def _preprocess_mem_mb(wildcards, attempt):
-    return attempt * config["resources"]["preprocess"]["mem_mb"]
-
-
 def _case_with_mri(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     if not case.mri:

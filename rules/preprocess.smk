@@ -29,14 +29,15 @@ rule template:
     params:
         given=_as_options,
         spacing=_PREPROCESS["template"]["spacing_mm"],
+        code=code("preprocess.template"),
     log:
         f"{OUT}/logs/preprocess/template.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/template.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -55,14 +56,15 @@ rule resample_ncct:
         resampling=_RESAMPLING,
         background=config["ingest"]["hu_floor"],
         stripped=_stripped_flag,
+        code=code("preprocess.resample_ncct"),
     log:
         f"{OUT}/logs/preprocess/resample_ncct/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/resample_ncct/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -86,14 +88,15 @@ rule brain_mask:
         deepbet_grid=_STRIPPING["deepbet_grid"],
         background=_BACKGROUND_HU,
         stripped=_stripped_flag,
+        code=code("preprocess.brain_mask"),
     log:
         f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/brain_mask/{{cohort}}/{{case}}.tsv"
     threads: config["resources"]["preprocess"]["threads"]
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -115,14 +118,15 @@ rule prepare_mri:
         resampling=_RESAMPLING,
         method=_mri_method,
         deepbet_grid=_STRIPPING["deepbet_grid"],
+        code=code("preprocess.prepare_mri"),
     log:
         f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
     threads: config["resources"]["preprocess"]["threads"]
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -144,14 +148,15 @@ rule register_mri:
     params:
         aligned=lambda wildcards: "--aligned" if _case_with_mri(wildcards).mri_aligned else "",
         registration=_REGISTRATION,
+        code=code("preprocess.register_mri"),
     log:
         f"{OUT}/logs/preprocess/register_mri/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/register_mri/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -168,14 +173,16 @@ rule apply_registration:
         ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
     output:
         f"{_PREPROCESSED}/registered_{{modality}}.nii.gz",
+    params:
+        code=code("preprocess.apply_registration"),
     log:
         f"{OUT}/logs/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -197,14 +204,15 @@ rule contralateral:
     params:
         background=_BACKGROUND_HU,
         registration=_REGISTRATION,
+        code=code("preprocess.contralateral"),
     log:
         f"{OUT}/logs/preprocess/contralateral/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/contralateral/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -229,14 +237,15 @@ rule finalise:
     params:
         clip=_PREPROCESS["clip_hu"],
         margin=_PREPROCESS["crop_margin_voxels"],
+        code=code("preprocess.finalise"),
     log:
         f"{OUT}/logs/preprocess/finalise/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/finalise/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -254,14 +263,15 @@ rule lesion:
         f"{_PREPROCESSED}/lesion.nii.gz",
     params:
         inputs=_as_options,
+        code=code("preprocess.lesion"),
     log:
         f"{OUT}/logs/preprocess/lesion/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/lesion/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -278,14 +288,15 @@ rule qc:
     params:
         inputs=_as_options,
         limits=_QC,
+        code=code("preprocess.qc"),
     log:
         f"{OUT}/logs/preprocess/qc/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/qc/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:

@@ -18,6 +18,7 @@ rule pretrain_settings:
     resources:
         mem_mb=500,
         runtime=5,
+    localrule: True
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -45,12 +46,12 @@ rule pretrain:
         f"{OUT}/benchmarks/pretrain/pretrain/{{pretraining}}.tsv"
     threads: config["resources"]["pretrain"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["pretrain"]["mem_mb"],
+        mem_mb=grows(config["resources"]["pretrain"]["mem_mb"]),
         runtime=config["resources"]["pretrain"]["runtime"],
         gpu=config["resources"]["pretrain"]["gpu"],
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.pretrain.pretrain --settings {input.settings:q} --dataset {params.dataset:q}"
-        " --state {params.state:q} --threads {threads} --encoder {output.encoder:q} --curves {output.curves:q}"
+        "exec python -m workflow_scripts.pretrain.pretrain --settings {input.settings:q} --dataset {params.dataset:q}"
+        " --state {params.state:q} --retrain $RETRAIN --threads {threads} --encoder {output.encoder:q} --curves {output.curves:q}"
         " --rankme {output.rankme:q} > {log:q} 2>&1"

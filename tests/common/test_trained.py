@@ -1,11 +1,18 @@
 """The folder of a training: it resumes, is kept, and is never replaced unasked."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.trained import Training, content_digest, describe_differences, open_training
+from workflow_scripts.common.trained import (
+    Training,
+    content_digest,
+    describe_differences,
+    made_with_other_code,
+    open_training,
+)
 
 DESCRIPTION = {"settings": {"epochs": 3, "patch": [16, 112, 112]}, "data": "abc"}
 
@@ -80,6 +87,17 @@ def test_other_code_is_reported_and_changes_nothing(tmp_path, caplog):
     caplog.clear()
     begin(tmp_path, code="0ther")
     assert not caplog.text
+
+
+def test_kept_results_of_other_code_are_named_the_newest_of_each_training(tmp_path):
+    for name, codes in {"A/seed-0": ["old"], "A/seed-1": ["old", "new"], "B": ["new"]}.items():
+        for position, code in enumerate(codes):
+            begun = begin(tmp_path / name, {"position": position}, code, retrain=True)
+            finish(begun)
+            os.utime(begun.folder / "finished", (position, position))
+    begin(tmp_path / "unfinished", code="old")
+    assert made_with_other_code(tmp_path, "new") == ["A/seed-0/state"]
+    assert made_with_other_code(tmp_path / "nowhere", "new") == []
 
 
 def test_differences_name_absent_keys_and_count_what_is_not_named():

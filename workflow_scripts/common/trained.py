@@ -104,6 +104,22 @@ def open_training(
     return training
 
 
+def made_with_other_code(states: Path, code: str) -> list[str]:
+    """Name the trainings below ``states`` whose kept results come from other code than ``code``.
+
+    Names are the paths of their state folders below ``states``, whatever their depth.
+    """
+    latest: dict[Path, tuple[float, Path]] = {}
+    for kept in states.glob(f"**/{FINISHED}"):
+        folder = kept.parent
+        latest[folder.parent] = max(latest.get(folder.parent, (0.0, folder)), (kept.stat().st_mtime, folder))
+    return sorted(
+        str(state.relative_to(states))
+        for state, (_, folder) in latest.items()
+        if read_json(folder / RECORD)["code"][-1] != code
+    )
+
+
 def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first differences of two nested mappings in words, and the number of the others."""
     found = list(differences(old, new))
