@@ -29,9 +29,10 @@ wildcard_constraints:
     modality=r"dwi|adc",
 
 
-if workflow.is_main_process:
-    for stage in ("pretrain", "finetune"):
-        if names := made_with_other_code(Path(OUT, "state", stage), code_digest(f"{stage}.{stage}")):
+for stage in ("pretrain", "finetune"):
+    states = Path(OUT, "state", stage)
+    if workflow.is_main_process and states.is_dir():
+        if names := made_with_other_code(states, code_digest(f"{stage}.{stage}")):
             logger.warning(
                 f"Code of {stage} has changed since these were trained, which are kept: {', '.join(names)}. "
                 f"To train them anew: --forcerun {stage} --config retrain=true"
