@@ -77,9 +77,9 @@ def main() -> None:
     creation.add_argument("--prefix", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.command == "info":
-        print(json.dumps({"conda_prefix": os.environ["CONDA_PREFIX"], "platform": "linux-64"}))
+        json.dump({"conda_prefix": os.environ["CONDA_PREFIX"], "platform": "linux-64"}, sys.stdout)
     elif arguments.command == "config":
-        print(json.dumps({"get": {"channel_priority": "strict"}}))
+        json.dump({"get": {"channel_priority": "strict"}}, sys.stdout)
     else:
         create(arguments.file, arguments.prefix)
 

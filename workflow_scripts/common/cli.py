@@ -34,6 +34,7 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     )
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     arguments = list(sys.argv[1:] if argv is None else argv)
+    log.info("running on %s", sys.executable)
     try:
         main(arguments)
     except InputError as error:

@@ -1,5 +1,7 @@
 """Which files make up "run up to this stage", for the named targets of the workflow."""
 
+from collections.abc import Iterable
+
 from workflow_scripts.common.study import Case, Study
 
 
@@ -15,6 +17,17 @@ def stage_files(study: Study, stage: str) -> list[str]:
     return [f"{out}/{path}" for path in _STAGES[stage](study)]
 
 
+def cohort_files(study: Study, cohort: str) -> list[str]:
+    """Return the final images of a cohort's cases."""
+    return [f"{study.config['outdir']}/{path}" for path in _final_images(study.in_cohorts([cohort]))]
+
+
+def arm_files(study: Study, arm: str) -> list[str]:
+    """Return an arm's lesion masks, on the grids of the original scans, and its scores."""
+    scores = [f"evaluate/{arm}/scores.tsv"] if study.config["run"]["evaluate"] else []
+    return [f"{study.config['outdir']}/{path}" for path in (*_masks(study, arm), *scores)]
+
+
 def _folder(stage: str, case: Case) -> str:
     return f"{stage}/{case.cohort}/{case.case}"
 
@@ -28,9 +41,13 @@ def _ingest(study: Study) -> list[str]:
 
 
 def _preprocess(study: Study) -> list[str]:
+    return _final_images(study.cases)
+
+
+def _final_images(cases: Iterable[Case]) -> list[str]:
     return [
         f"{_folder('preprocess', case)}/{name}"
-        for case in study.cases
+        for case in cases
         for name in (
             *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "qc.json"),
             *(f"registered_{modality}.nii.gz" for modality in case.mri_modality),
@@ -52,8 +69,12 @@ def _finetune(study: Study) -> list[str]:
 
 
 def _segment(study: Study) -> list[str]:
+    return [mask for arm in study.arms for mask in _masks(study, arm)]
+
+
+def _masks(study: Study, arm: str) -> list[str]:
     cases = study.in_cohorts(study.config["run"]["segment"])
-    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for arm in study.arms for case in cases]
+    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for case in cases]
 
 
 def _evaluate(_: Study) -> list[str]:
