@@ -7,9 +7,11 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from scipy import ndimage
 
-from workflow_scripts.common.files import write_json, write_tsv
+from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
+from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain.cohort import describe_scan
 from workflow_scripts.pretrain.settings import parse_settings
+from workflow_scripts.pretrain.state import States
 
 BACKGROUND = -3.0
 SHAPE = (20, 28, 24)
@@ -156,3 +158,35 @@ def make_dataset(tmp_path):
         return root
 
     return make
+
+
+@pytest.fixture
+def run_rule(tmp_path, mapping, make_dataset):
+    """Run the rule's command line; returns the folder of its outputs."""
+    usual = make_dataset()
+
+    def run(name="run", state=None, dataset=usual, **changes):
+        folder = tmp_path / name
+        state = state or folder / "state"
+        write_yaml(folder / "settings.yaml", mapping | changes)
+        options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
+        options |= {"encoder": folder / "encoder.pt", "curves": folder / "curves.tsv", "rankme": folder / "rankme.tsv"}
+        pretrain_rule.main([word for key, value in options.items() for word in (f"--{key}", str(value))])
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def column():
+    """Read a column of numbers from a table of a pretraining's folder."""
+
+    def read(folder, name, table="curves.tsv"):
+        return [float(row[name]) for row in read_tsv(folder / table)]
+
+    return read
+
+
+@pytest.fixture
+def states(tmp_path):
+    return States(tmp_path / "states")
