@@ -132,6 +132,7 @@ def test_a_damaged_newest_state_is_told_and_the_one_before_gives_the_same_result
 
 def test_two_generations_are_kept(tmp_path):
     states = States(tmp_path)
+    (tmp_path / ".partial-of-a-killed-process").write_bytes(b"half a st")
     for step in (4, 8, 12):
         states.save({"step": step}, step)
     assert list(files(tmp_path)) == [8, 12] and len(list(tmp_path.iterdir())) == 2

@@ -51,6 +51,8 @@ class States:
 
         Raises `InputError` when it cannot be written; the states before are left as they are.
         """
+        for left in self.folder.glob(".partial-*"):
+            left.unlink()  # of a process that was killed while it saved
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         newest = self.folder / f"step-{step:09d}-{_checksum(buffer.getbuffer())}.pt"
