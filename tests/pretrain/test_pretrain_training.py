@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, read_yaml
 from workflow_scripts.pretrain import pretrain_settings, train
 from workflow_scripts.pretrain.batches import Purpose, batches, draw_order
-from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder
+from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder, read_encoder
 from workflow_scripts.pretrain.cohort import open_cohort
 from workflow_scripts.pretrain.pretrain import curve_columns
 
@@ -87,6 +88,24 @@ def test_encoder_file_describes_itself_and_loads_into_nnunets_network(run_rule, 
     image = torch.randn(1, 1, 8, 16, 16)
     for ours, theirs in zip(encoder(image), network.encoder(image), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_encoder_file_and_model_card_tell_input_network_cases_and_result(run_rule, column, architecture):
+    folder = run_rule()
+    info, card = read_encoder(folder / "encoder.pt"), (folder / "model_card.md").read_text()
+    assert info["spacing_mm"] == [1.0, 1.0, 1.0] and info["patch_size"] == [6, 12, 12]
+    assert info["intensities"]["0"]["mean"] == 35.0 and info["statistics_cases"] == info["cases"]
+    assert info["metrics"]["train_loss"] == pytest.approx(column(folder, "train_loss")[-1], rel=1e-5)
+    assert info["metrics"]["rankme"] == pytest.approx(column(folder, "rankme", "rankme.tsv")[-1], rel=1e-5)
+    lines = "".join(f"A/c{number}\ttrain\n" for number in range(6))
+    assert info["case_list"] == hashlib.sha256(lines.encode()).hexdigest() and info["case_list"] in card
+    arguments = architecture["arch_kwargs"]
+    stages = zip(arguments["features_per_stage"], arguments["kernel_sizes"], arguments["strides"], strict=True)
+    for number, (features, kernel, stride) in enumerate(stages, start=1):
+        sizes = [" × ".join(map(str, size)) for size in (kernel, stride)]
+        assert f"| {number} | {features} | {sizes[0]} | {sizes[1]} |" in card
+    assert "| ncct | 35 | 8 | 5 | 70 |" in card and "6 images of the splits train" in card
+    assert f"| train_loss | {info['metrics']['train_loss']:.4g} |" in card
 
 
 def test_kept_weights_are_the_teachers(cohort, architecture, make_settings, states):

@@ -15,13 +15,18 @@ from workflow_scripts.pretrain.student import build_encoder
 def save_encoder(path: Path, encoder: nn.Module, description: Mapping[str, Any]) -> None:
     """Write an encoder with all that is needed to rebuild and judge it.
 
-    ``state_dict`` has the keys of the ``encoder`` inside nnU-Net's network, on the CPU in float32; ``description`` adds
-    ``architecture``, ``plans``, ``channels``, ``settings``, ``image_set``, ``splits``, ``cases`` and ``code``.
+    ``state_dict`` has the keys of the ``encoder`` inside nnU-Net's network, on the CPU in float32; beside it stands
+    what `workflow_scripts.pretrain.description.describe` returns.
     """
     weights = {name: value.detach().to("cpu", torch.float32).clone() for name, value in encoder.state_dict().items()}
+    save_tensors(path, {"state_dict": weights, **description})
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain types with torch; the same content gives the same bytes."""
     with replacing(path) as temporary, temporary.open("wb") as handle:
         # Into a handle: given a path, torch stores its random temporary name in the file.
-        torch.save({"state_dict": weights, **description}, handle)
+        torch.save(dict(content), handle)
 
 
 def read_encoder(path: Path) -> dict[str, Any]:
