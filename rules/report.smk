@@ -336,6 +336,7 @@ rule index:
     input:
         settings=f"{REPORT}/settings.yaml",
         split=[f"{OUT}/split/{name}" for name in ("splits.tsv", "leakage.json")],
+        audits=[f"{OUT}/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
         evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
         tables=TABLE_FILES,
@@ -362,6 +363,6 @@ rule index:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
-        " --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
+        " --audits {input.audits:q} --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
         " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.preprocess import qc
 from workflow_scripts.report import (
     case_page,
@@ -62,8 +62,12 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
         write_tsv(tables[-1], rows, table.COLUMNS)
     for _, name in FIGURES:
         (folder / name).write_bytes(f"<svg id='{name}'/>".encode())
+    counts = {"cases": 9, "patients": 8}
+    audit = {"pretraining": "ALL-SA", "splits": ["train"], "gradients": counts, "statistics": counts}
+    write_json(folder / "audit.json", audit | {"held_out_patients": 5, "held_out_patients_seen": 0})
     return [
         *("--settings", study.path("report/settings.yaml"), "--split", study.path("split")),
+        *("--audits", str(folder / "audit.json")),
         *("--preprocess", study.path("preprocess"), "--evaluate", study.path("evaluate"), "--tables", *tables),
         *("--figures", *(str(folder / name) for _, name in FIGURES)),
         *("--captions", str(ROOT / "rules/captions"), "--requirements", str(ROOT / "requirements.txt")),
@@ -101,6 +105,11 @@ def test_the_notice_stands_on_top_and_at_every_table_of_results(page):
     assert page.index(f'<p class="notice" role="note">{notice}') < page.index("<h2")
     assert page.count('<p class="table-notice">') == 4
     assert "snakemake" not in page.split("Versions that this workflow pins")[0]
+
+
+def test_the_page_says_whom_each_pretraining_saw(page):
+    assert "Pretraining ALL-SA saw 8 patients (9 cases) of the splits train" in page
+    assert "Of 5 validation and test patients it saw none." in page
 
 
 def test_the_page_says_that_it_is_no_medical_device(page):

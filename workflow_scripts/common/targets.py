@@ -61,7 +61,7 @@ def _split(_: Study) -> list[str]:
 
 
 def _pretrain(study: Study) -> list[str]:
-    return [f"pretrain/{name}/encoder.pt" for name in study.pretrainings]
+    return [f"pretrain/{name}/{file}" for name in study.pretrainings for file in ("encoder.pt", "audit.json")]
 
 
 def _finetune(study: Study) -> list[str]:

@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="written by rule report_settings")
     parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
+    parser.add_argument("--audits", type=Path, nargs="*", default=[], help="audit.json of each pretraining")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
     parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
     parser.add_argument("--tables", type=Path, nargs="+", required=True)
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings=settings,
         cohorts=content.cohort_rows(splits),
         leakage=read_json(arguments.split / "leakage.json"),
+        audits=[read_json(path) for path in arguments.audits],
         tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
         table_caption=read_caption(arguments.captions, "table"),
         figures=figure_groups(arguments.figures, arguments.captions),
