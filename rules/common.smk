@@ -24,6 +24,7 @@ wildcard_constraints:
     images=r"[A-Za-z0-9-]+",
     seed=r"\d+",
     modality=r"dwi|adc",
+    network=r"synthstrip|synthsr",
 
 
 # One set-up for every environment: where the package lies, and ITK's threads beside those that Snakemake sets itself.
