@@ -27,6 +27,7 @@ wildcard_constraints:
     images=r"[A-Za-z0-9-]+",
     seed=r"\d+",
     modality=r"dwi|adc",
+    network=r"synthstrip|synthsr",
 
 
 for stage in ("pretrain", "finetune"):

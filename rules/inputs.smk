@@ -34,6 +34,29 @@ def _stripped_flag(wildcards):
     return "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
 
 
+def _given_weights(wildcards):
+    path = _STRIPPING[f"{wildcards.network}_weights"]["path"]
+    return {"given": path} if path else {}
+
+
+def _weights_options(wildcards, input):
+    weights = _STRIPPING[f"{wildcards.network}_weights"]
+    return _as_options(wildcards, input) + options({key: weights[key] for key in ("url", "sha256")})
+
+
+def _weights_of(method):
+    """The file of each network that a method of skull stripping runs, by the name of its option."""
+    return {
+        f"{network}_weights": f"{_WEIGHTS}/{network}.weights"
+        for network in method.split("+")
+        if network.startswith("synth")
+    }
+
+
+def _prepare_mri_inputs(wildcards):
+    return {"mri": f"{_INGESTED}/{wildcards.modality}.nii.gz", **_weights_of(_mri_method(wildcards))}
+
+
 def _mri_method(wildcards):
     """An image that came stripped is left as it is."""
     case = STUDY.case(wildcards.cohort, wildcards.case)

@@ -318,8 +318,8 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
         raise refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
-        (["preprocess", "skull_stripping", "synthstrip_weights"], stripping["synthstrip_weights"]),
-        (["preprocess", "skull_stripping", "synthsr_weights"], stripping["synthsr_weights"]),
+        (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
+        (["preprocess", "skull_stripping", "synthsr_weights", "path"], stripping["synthsr_weights"]["path"]),
         (["preprocess", "template", "image"], template["image"]),
         (["preprocess", "template", "mask"], template["mask"]),
     ):
