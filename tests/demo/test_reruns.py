@@ -108,7 +108,7 @@ def test_a_style_reruns_figures(demo):
     ["workflow_scripts/common/volume.py", "workflow_scripts/pretrain/loss.py", "workflow_scripts/report/page.py"],
 )
 def test_a_comment_reruns_nothing(demo, file):
-    with changed(demo.workflow / file, "import", "# A comment.\nimport"):
+    with changed(demo.workflow / file, "\n\n\ndef ", "\n\n\n# A comment.\ndef "):
         assert planned(demo) == {}
 
 

@@ -1,5 +1,6 @@
 """The file of a pretrained encoder, which other programs load."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ def save_encoder(path: Path, encoder: nn.Module, description: Mapping[str, Any])
     what `workflow_scripts.pretrain.description.describe` returns.
     """
     weights = {name: value.detach().to("cpu", torch.float32).clone() for name, value in encoder.state_dict().items()}
-    save_tensors(path, {"state_dict": weights, **description})
+    # Through JSON, since torch stores two equal texts otherwise when they are one object.
+    save_tensors(path, {"state_dict": weights, **json.loads(json.dumps(description))})
 
 
 def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
