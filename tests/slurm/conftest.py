@@ -17,7 +17,19 @@ from tests.slurm.study import exclude_broken, write_profile, write_study
 from tests.workflow import ROOT, snakemake
 
 PROFILE = {"account": "root", "partition": "cpu", "gpu_partition": "gpu", "status_seconds": 1, "retries": 6}
-FIELDS = ("JobID", "Comment", "State", "ExitCode", "Partition", "AllocTRES", "ReqMem", "Timelimit", "Start", "End")
+FIELDS = (
+    "JobID",
+    "Comment",
+    "State",
+    "ExitCode",
+    "Partition",
+    "AllocTRES",
+    "ReqMem",
+    "Timelimit",
+    "Submit",
+    "Start",
+    "End",
+)
 
 
 @dataclass
