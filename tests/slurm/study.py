@@ -11,7 +11,7 @@ from tests.workflow import DEMO, ROOT
 
 SPLITS = {"I01": "train", "I02": "validation", "I03": "test", "C01": "train"}
 BROKEN = "I09"
-EPOCHS = 12
+EPOCHS = 6
 STUDY = {  # over the demo's
     "cases": "cases.tsv",
     "cases_root": "scans",
@@ -49,7 +49,8 @@ def write_study(folder: Path, broken: bool = True) -> None:
         case = cells["case"]
         if case in SPLITS:
             scan(folder / "scans" / cells["cohort"] / case, cells["cohort"], case)
-            lines.append("\t".join({**cells, "split": SPLITS[case], "exclude": ""}.values()))
+            one_mri = {name: cells[name].split(";")[0] for name in ("mri", "mri_modality", "stripped")}
+            lines.append("\t".join({**cells, **one_mri, "split": SPLITS[case], "exclude": ""}.values()))
         elif case == BROKEN and broken:
             (folder / "scans" / BROKEN).mkdir()
             lines.append(
