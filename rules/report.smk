@@ -364,14 +364,15 @@ rule cohort_page:
         cases=lambda wildcards: [case.case for case in STUDY.in_cohorts([wildcards.cohort])],
         preprocess=lambda wildcards: f"{OUT}/preprocess",
         thumbnails=lambda wildcards: f"{REPORT}/cases/{wildcards.cohort}",
+        code=code("report.cohort_page"),
     log:
         f"{OUT}/logs/report/cohort_page/{{cohort}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/cohort_page/{{cohort}}.tsv"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grows(500),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -386,14 +387,15 @@ rule segmentation_page:
         f"{REPORT}/segmentations/{{cohort}}/{{case}}.html",
     params:
         options=segmentation_page_options,
+        code=code("report.segmentation_page"),
     log:
         f"{OUT}/logs/report/segmentation_page/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/segmentation_page/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
