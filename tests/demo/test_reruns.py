@@ -100,7 +100,8 @@ def test_a_style_reruns_figures(demo):
     with changed(demo.workflow / "workflow_scripts/report/style.py", "", "ADDED = 1\n"):
         jobs = planned(demo)
     assert {"figure_dice", "figure_cohort", "index"} <= set(jobs)
-    assert set(jobs) - {"total", "all"} <= {rule for rule in jobs if rule.startswith(("figure", "index", "case_page"))}
+    pages = ("figure", "index", "segmentation_page")
+    assert set(jobs) - {"total", "all"} <= {rule for rule in jobs if rule.startswith(pages)}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from workflow_scripts.common.study import Case, Study
 def stage_files(study: Study, stage: str) -> list[str]:
     """Return the files that the target ``all_<stage>`` asks for, below the study's output folder.
 
-    Each stage asks only for its own files; what they need comes through the rules. A study without cases asks for
-    nothing.
+    Each stage asks only for its own files, and preprocess for the quality pages made from them; what they need comes
+    through the rules. A study without cases asks for nothing.
     """
     if not study.cases:
         return []
@@ -41,7 +41,8 @@ def _ingest(study: Study) -> list[str]:
 
 
 def _preprocess(study: Study) -> list[str]:
-    return _final_images(study.cases)
+    pages = [f"report/cases/{cohort}.html" for cohort in dict.fromkeys(case.cohort for case in study.cases)]
+    return _final_images(study.cases) + pages
 
 
 def _final_images(cases: Iterable[Case]) -> list[str]:
