@@ -20,7 +20,14 @@ from tests.slurm.study import merged, write_profile, write_study
 from tests.workflow import ROOT, snakemake
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-PROFILE = {"account": "root", "partition": "cpu", "gpu_partition": "gpu", "status_seconds": 1, "retries": 0}
+PROFILE = {
+    "account": "root",
+    "partition": "cpu",
+    "gpu_partition": "gpu",
+    "status_seconds": 1,
+    "retries": 0,
+    "cores_per_job": 2,
+}
 SMALL = {
     "run": {"arms": ["ALL-STKi"], "seeds": [0]},
     "pretrain": {"epochs": 1, "samples_per_epoch": 16, "teacher_temperature": {"warmup_epochs": 0}},

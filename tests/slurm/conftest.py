@@ -16,7 +16,14 @@ from tests.slurm.cluster import Cluster, obstacle, running_cluster
 from tests.slurm.study import exclude_broken, write_profile, write_study
 from tests.workflow import ROOT, snakemake
 
-PROFILE = {"account": "root", "partition": "cpu", "gpu_partition": "gpu", "status_seconds": 1, "retries": 6}
+PROFILE = {
+    "account": "root",
+    "partition": "cpu",
+    "gpu_partition": "gpu",
+    "status_seconds": 1,
+    "retries": 6,
+    "cores_per_job": 2,
+}
 FIELDS = (
     "JobID",
     "Comment",
