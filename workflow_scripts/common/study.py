@@ -5,9 +5,9 @@ Every Slurm job parses the workflow again, so this module imports nothing heavy.
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import jsonschema
 import yaml
 
 SCHEMAS = Path(__file__).parents[2] / "rules" / "schemas"
+CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
 
 
 class StudyError(Exception):
@@ -136,8 +137,8 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
         _check_columns(sheet, list(reader.fieldnames or []), schema)
         rows = [(reader.line_num, row) for row in reader]
     folder = Path(root) if root is not None else sheet.parent
-    validator = jsonschema.Draft202012Validator(schema)
-    cases = [_case_of_row(sheet, number, row, validator, folder, check_paths) for number, row in rows]
+    error_in = _cell_check(schema)
+    cases = [_case_of_row(sheet, number, row, error_in, folder, check_paths) for number, row in rows]
     seen: dict[tuple[str, str], int] = {}
     for (number, _), case in zip(rows, cases, strict=True):
         first = seen.setdefault((case.cohort, case.case), number)
@@ -211,8 +212,20 @@ def _check_columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -
         )
 
 
+def _cell_check(schema: Mapping[str, Any]) -> CellCheck:
+    """Return what finds the error in a cell of a column; a value that many rows share is looked at once."""
+    whole = jsonschema.Draft202012Validator(schema)
+    validators = {column: whole.evolve(schema=part) for column, part in schema["properties"].items()}
+
+    @cache
+    def error_in(column: str, cell: str) -> jsonschema.ValidationError | None:
+        return jsonschema.exceptions.best_match(validators[column].iter_errors(cell))
+
+    return error_in
+
+
 def _case_of_row(
-    sheet: Path, number: int, row: dict[str, Any], validator: Any, folder: Path, check_paths: bool
+    sheet: Path, number: int, row: dict[str, Any], error_in: CellCheck, folder: Path, check_paths: bool
 ) -> Case:
     def refuse(column: str, complaint: str) -> StudyError:
         return StudyError(f"{sheet}, row {number}, column {column}: {complaint}")
@@ -220,9 +233,9 @@ def _case_of_row(
     if "surplus" in row:
         raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
     row = {column: cell.strip() for column, cell in row.items()}
-    error = jsonschema.exceptions.best_match(validator.iter_errors(row))
-    if error:
-        raise refuse(str(error.absolute_path[0]), _allowed(error))
+    for column, cell in row.items():
+        if error := error_in(column, cell):
+            raise refuse(column, _allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
     if len(mri) != len(modalities) or len(set(modalities)) != len(modalities):
         raise refuse(
