@@ -131,10 +131,7 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
     if not sheet.is_file():
         raise StudyError(f"{sheet}: the case sheet does not exist; key `cases` of the configuration names it.")
     schema = _load_schema("cases")
-    with sheet.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="")
-        _check_columns(sheet, list(reader.fieldnames or []), schema)
-        rows = [(reader.line_num, row) for row in reader]
+    rows = _rows_of(sheet, schema)
     folder = Path(root) if root is not None else sheet.parent
     validator = jsonschema.Draft202012Validator(schema)
     cases = [_case_of_row(sheet, number, row, validator, folder, check_paths) for number, row in rows]
@@ -147,6 +144,21 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
                 f"a case must be unique inside its cohort ({case.cohort})."
             )
     return cases
+
+
+def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Read the cells of a sheet, with the number of the line that each row ends in."""
+    try:
+        with sheet.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="", strict=True)
+            _check_columns(sheet, list(reader.fieldnames or []), schema)
+            return [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError:
+        raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
+    except csv.Error as error:
+        raise StudyError(
+            f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark must have its partner."
+        ) from None
 
 
 def _load_schema(name: str) -> dict[str, Any]:
@@ -220,6 +232,9 @@ def _case_of_row(
     if "surplus" in row:
         raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
     row = {column: cell.strip() for column, cell in row.items()}
+    for column, cell in row.items():
+        if "\n" in cell or "\t" in cell:
+            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
     error = jsonschema.exceptions.best_match(validator.iter_errors(row))
     if error:
         raise refuse(str(error.absolute_path[0]), _allowed(error))
