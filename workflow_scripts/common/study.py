@@ -132,10 +132,7 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
     if not sheet.is_file():
         raise StudyError(f"{sheet}: the case sheet does not exist; key `cases` of the configuration names it.")
     schema = _load_schema("cases")
-    with sheet.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="")
-        _check_columns(sheet, list(reader.fieldnames or []), schema)
-        rows = [(reader.line_num, row) for row in reader]
+    rows = _rows_of(sheet, schema)
     folder = Path(root) if root is not None else sheet.parent
     error_in = _cell_check(schema)
     cases = [_case_of_row(sheet, number, row, error_in, folder, check_paths) for number, row in rows]
@@ -148,6 +145,21 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
                 f"a case must be unique inside its cohort ({case.cohort})."
             )
     return cases
+
+
+def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Read the cells of a sheet, with the number of the line that each row ends in."""
+    try:
+        with sheet.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="", strict=True)
+            _check_columns(sheet, list(reader.fieldnames or []), schema)
+            return [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError:
+        raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
+    except csv.Error as error:
+        raise StudyError(
+            f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark must have its partner."
+        ) from None
 
 
 def _load_schema(name: str) -> dict[str, Any]:
@@ -234,6 +246,8 @@ def _case_of_row(
         raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
     row = {column: cell.strip() for column, cell in row.items()}
     for column, cell in row.items():
+        if "\n" in cell or "\t" in cell:
+            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
         if error := error_in(column, cell):
             raise refuse(column, _allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
