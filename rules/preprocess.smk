@@ -118,10 +118,10 @@ rule brain_mask:
         f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/brain_mask/{{cohort}}/{{case}}.tsv"
-    threads: config["resources"]["preprocess"]["threads"]
+    threads: config["resources"]["skull_stripping"]["threads"]
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
+        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -151,10 +151,10 @@ rule prepare_mri:
         f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
-    threads: config["resources"]["preprocess"]["threads"]
+    threads: config["resources"]["skull_stripping"]["threads"]
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
+        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
