@@ -19,8 +19,8 @@ PARAMETERS = Path(__file__).with_name("affine.txt")
 def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, settings: Settings) -> np.ndarray:
     """Find the affine that maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm).
 
-    Only the fixed image is masked: with two masks elastix gives up when samples leave the moving one. One thread,
-    because the sum over threads changes the result from machine to machine.
+    Only the fixed image is masked: with two masks elastix gives up when samples leave the moving one. The result
+    depends on ``settings.threads``, since threads add up in another order.
 
     Raises `InputError` when elastix gives up.
     """
@@ -35,7 +35,7 @@ def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, setti
     method.SetMovingImage(images[1])
     method.SetFixedMask(images[2])
     method.SetParameterObject(_parameter_object(settings, parameter_objects))
-    method.SetNumberOfThreads(1)
+    method.SetNumberOfThreads(settings.threads)
     method.LogToConsoleOff()
     try:
         method.UpdateLargestPossibleRegion()
