@@ -3,7 +3,7 @@ from pathlib import Path
 
 from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.study import StudyError, load_study
-from workflow_scripts.common.targets import stage_files
+from workflow_scripts.common.targets import arm_files, cohort_files, stage_files
 from workflow_scripts.common.trained import made_with_other_code
 
 try:
@@ -27,6 +27,7 @@ wildcard_constraints:
     images=r"[A-Za-z0-9-]+",
     seed=r"\d+",
     modality=r"dwi|adc",
+    network=r"synthstrip|synthsr",
 
 
 for stage in ("pretrain", "finetune"):

@@ -5,8 +5,8 @@ rule ingest_ncct:
         image=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.nii.gz",
         record=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
     params:
-        hu_floor=config["ingest"]["hu_floor"],
-        min_slices=config["ingest"]["min_slices"],
+        settings=options({key.replace("_", "-"): value for key, value in config["ingest"].items()}),
+        series=lambda wildcards: options({"series": STUDY.case(wildcards.cohort, wildcards.case).ncct_series}),
         stripped=lambda wildcards: (
             "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
         ),
@@ -23,7 +23,7 @@ rule ingest_ncct:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.ingest.ingest_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --input {input:q} {params.stripped} --hu-floor {params.hu_floor} --min-slices {params.min_slices}"
+        " --input {input:q} {params.series} {params.stripped} {params.settings}"
         " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
 
 

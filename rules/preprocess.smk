@@ -3,6 +3,7 @@ from workflow_scripts.common.options import options
 _PREPROCESSED = f"{OUT}/preprocess/{{cohort}}/{{case}}"
 _INGESTED = f"{OUT}/ingest/{{cohort}}/{{case}}"
 _TEMPLATE = f"{OUT}/preprocess/template"
+_WEIGHTS = f"{OUT}/preprocess/weights"
 _PREPROCESS = config["preprocess"]
 _STRIPPING = _PREPROCESS["skull_stripping"]
 _BACKGROUND_HU = _PREPROCESS["clip_hu"][0]
@@ -47,6 +48,27 @@ rule template:
         " > {log:q} 2>&1"
 
 
+rule weights:
+    input:
+        unpack(_given_weights),
+    output:
+        f"{_WEIGHTS}/{{network}}.weights",
+    params:
+        source=_weights_options,
+        code=code("preprocess.weights"),
+    log:
+        f"{OUT}/logs/preprocess/weights/{{network}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/preprocess/weights/{{network}}.tsv"
+    threads: 1
+    localrule: True
+    conda:
+        "../envs/skullstrip.yaml"
+    shell:
+        "python -m workflow_scripts.preprocess.weights --network {wildcards.network} {params.source:q} --out {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule resample_ncct:
     input:
         f"{_INGESTED}/ncct.nii.gz",
@@ -76,16 +98,19 @@ rule resample_ncct:
 
 rule brain_mask:
     input:
-        f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        **_weights_of(_STRIPPING["ncct"]),
+        ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
     output:
         pseudo_t1=f"{_PREPROCESSED}/pseudo_t1.nii.gz",
         mask=f"{_PREPROCESSED}/brain_mask.nii.gz",
         stripped=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
         json=f"{_PREPROCESSED}/brain_mask.json",
     params:
+        inputs=_as_options,
         method=_STRIPPING["ncct"],
         cross_check=_STRIPPING["cross_check"],
         deepbet_grid=_STRIPPING["deepbet_grid"],
+        border=_STRIPPING["border_mm"]["ncct"],
         background=_BACKGROUND_HU,
         stripped=_stripped_flag,
         code=code("preprocess.brain_mask"),
@@ -101,8 +126,9 @@ rule brain_mask:
         "../envs/skullstrip.yaml"
     shell:
         "python -m workflow_scripts.preprocess.brain_mask --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --ncct {input:q} --method {params.method} --cross-check {params.cross_check}"
-        " --deepbet-grid {params.deepbet_grid} {params.stripped} --background {params.background} --threads {threads}"
+        " {params.inputs:q} --method {params.method} --cross-check {params.cross_check}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} {params.stripped}"
+        " --background {params.background} --threads {threads}"
         " --out-pseudo-t1 {output.pseudo_t1:q} --out-mask {output.mask:q}"
         " --out-stripped {output.stripped:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
@@ -110,14 +136,16 @@ rule brain_mask:
 
 rule prepare_mri:
     input:
-        f"{_INGESTED}/{{modality}}.nii.gz",
+        unpack(_prepare_mri_inputs),
     output:
         resampled=f"{_PREPROCESSED}/resampled_{{modality}}.nii.gz",
         stripped=f"{_PREPROCESSED}/stripped_{{modality}}.nii.gz",
     params:
+        inputs=_as_options,
         resampling=_RESAMPLING,
         method=_mri_method,
         deepbet_grid=_STRIPPING["deepbet_grid"],
+        border=lambda wildcards: _STRIPPING["border_mm"][wildcards.modality],
         code=code("preprocess.prepare_mri"),
     log:
         f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
@@ -131,8 +159,8 @@ rule prepare_mri:
         "../envs/skullstrip.yaml"
     shell:
         "python -m workflow_scripts.preprocess.prepare_mri --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --mri {input:q} {params.resampling:q} --method {params.method}"
-        " --deepbet-grid {params.deepbet_grid} --threads {threads}"
+        " {params.inputs:q} {params.resampling:q} --method {params.method}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} --threads {threads}"
         " --out-resampled {output.resampled:q} --out-stripped {output.stripped:q}"
         " > {log:q} 2>&1"
 

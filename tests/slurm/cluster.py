@@ -1,13 +1,14 @@
 """A real Slurm on this machine: controller, node, accounting database, two devices that stand for GPUs.
 
-Needs root and the packages that ``make test-slurm`` installs. Daemons run from a folder of their own; only
-``/etc/slurm`` and munge's socket are outside it, since the commands that Slurm starts in a job look nowhere else. A configuration that is
-already there is somebody's cluster, and is never touched.
+Needs root and the packages that ``make test-slurm`` installs. The daemons run from a folder of their own. Only
+``/etc/slurm`` and munge's socket are outside it, since the commands that Slurm starts in a job look nowhere else; a
+configuration that is already there is somebody's cluster, and is never touched.
 
     python -m tests.slurm.cluster          starts it, waits for Ctrl-C, stops it
 """
 
 import contextlib
+import logging
 import os
 import pwd
 import shutil
@@ -63,6 +64,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=16819
 AccountingStorageTRES=gres/gpu
+AccountingStoreFlags=job_comment
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} Default=NO MaxTime=INFINITE State=UP
@@ -229,5 +231,5 @@ def _wait(ready, complaint: str, root: Path, seconds: float = 60) -> None:
 
 if __name__ == "__main__":
     with running_cluster() as cluster, contextlib.suppress(KeyboardInterrupt):
-        print(f"Slurm runs; its logs are in {cluster.root}. Ctrl-C stops it.")
+        logging.warning("Slurm runs; its logs are in %s. Ctrl-C stops it.", cluster.root)
         signal.pause()

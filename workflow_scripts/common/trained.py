@@ -41,6 +41,11 @@ class Training:
         """Whether its outputs are there, from this or an earlier run."""
         return (self.folder / FINISHED).is_dir()
 
+    @property
+    def code(self) -> list[str]:
+        """Digests of the code that it ran with, one after the other."""
+        return read_json(self.folder / RECORD)["code"]
+
     def restore(self) -> None:
         """Put the kept outputs back under their names, with the time of now, as Snakemake wants of new outputs."""
         for output in self.outputs:

@@ -1,8 +1,6 @@
 """Rule pretrain: train an encoder on the arrays of an image set, without labels."""
 
 import argparse
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +9,17 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_json, read_yaml, write_tsv
-from workflow_scripts.pretrain.checkpoint import StateFile, code_digest, save_encoder
+from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
+from workflow_scripts.common.trained import open_training
+from workflow_scripts.pretrain.checkpoint import save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
+from workflow_scripts.pretrain.description import describe, model_card
 from workflow_scripts.pretrain.settings import Settings, parse_settings
+from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.student import CONFIGURATION
-from workflow_scripts.pretrain.train import pretrain
+from workflow_scripts.pretrain.train import Trained, pretrain
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +27,16 @@ RANKME_COLUMNS = ("epoch", "rankme", "rankme_centred", "samples")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read settings and dataset, train, write the teacher's encoder and the two tables."""
+    """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
     parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
     parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--state", type=Path, help="folder for the state of an unfinished training; default: none kept")
+    parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
+    parser.add_argument("--retrain", default="false", choices=["true", "false"], help="train anew what is trained")
     parser.add_argument("--encoder", required=True, type=Path, help="encoder.pt to write")
+    parser.add_argument("--card", required=True, type=Path, help="model card to write, Markdown")
     parser.add_argument("--curves", required=True, type=Path, help="curves.tsv to write")
     parser.add_argument("--rankme", required=True, type=Path, help="rankme.tsv to write")
     args = parser.parse_args(argv)
@@ -41,12 +45,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
-    state = StateFile(args.state, training_digest(settings, cohort, plans))
-    trained = pretrain(cohort, architecture, settings, choose_device(args.device), args.threads, state)
-    save_encoder(args.encoder, trained.encoder, describe(settings, cohort, plans))
+    code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
+    training = open_training(args.state, origin(settings, cohort, plans), code, outputs, retrain=args.retrain == "true")
+    if training.finished:
+        log.info("trained before with these settings and images: the encoder of then is put back")
+        training.restore()
+        return
+    states = States(training.folder)
+    trained = pretrain(cohort, architecture, settings, choose_device(args.device), args.threads, states)
+    statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
+    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
+    save_encoder(args.encoder, trained.encoder, description)
+    write_text(args.card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
     write_tsv(args.curves, trained.curves, curve_columns(len(architecture["arch_kwargs"]["strides"])))
     write_tsv(args.rankme, trained.rankme, RANKME_COLUMNS)
-    state.discard()
+    training.finish()
 
 
 def choose_device(name: str) -> torch.device:
@@ -67,24 +80,20 @@ def curve_columns(stages: int) -> list[str]:
     return ["epoch", *losses, *schedules, "teacher_entropy", "seconds"]
 
 
-def describe(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the encoder's file says of its origin."""
+def final_metrics(trained: Trained) -> dict[str, Any]:
+    """Return the last rows of the tables but for the time, which differs between equal runs."""
+    last = trained.curves[-1] | trained.rankme[-1]
+    return {name: value for name, value in last.items() if name not in ("epoch", "seconds")}
+
+
+def origin(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that decides a training but the code, whose every comment would count."""
     return {
-        "architecture": plans["configurations"][CONFIGURATION]["architecture"],
-        "plans": dict(plans),
-        "channels": list(settings.channels),
         "settings": settings.to_mapping(),
-        "image_set": settings.image_set,
-        "splits": list(settings.splits),
-        "cases": [scan.name for scan in cohort.of_splits(settings.splits)],
-        "code": code_digest(),
+        "plans": dict(plans),
+        "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
+        "order": [scan.name for scan in cohort.scans],
     }
-
-
-def training_digest(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> str:
-    """SHA-256 of all that decides a training: settings, plans, images and code."""
-    parts = [settings.to_mapping(), plans, cohort.digest, code_digest()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.pretrain.batches import Purpose, batches
-from workflow_scripts.pretrain.checkpoint import StateFile
 from workflow_scripts.pretrain.cohort import Cohort, Scan
+from workflow_scripts.pretrain.memory import step_within_memory
 from workflow_scripts.pretrain.monitors import rankme
 from workflow_scripts.pretrain.schedules import values_at
 from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.step import Distillation
 from workflow_scripts.pretrain.student import build_encoder, check_patch
 
@@ -72,14 +73,15 @@ def pretrain(
     settings: Settings,
     device: torch.device,
     threads: int,
-    state: StateFile,
+    states: States,
 ) -> Trained:
     """Train from the state left by an earlier run, or from fresh weights.
 
     Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
     loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
 
-    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, or the loss is no number.
+    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the loss or a weight is no
+    number, memory does not suffice, or the state cannot be saved; `Interrupted` on a scheduler's warning.
     """
     training, validation = cohort.of_splits(settings.splits), cohort.of_splits(["validation"])
     if not training:
@@ -90,13 +92,13 @@ def pretrain(
     log.info("%d training and %d validation images, %s", len(training), len(validation), device)
     if settings.rankme_samples < settings.head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
-    progress = _resume(learner, state)
+    progress = _resume(learner, states)
     with Interruption() as interruption:
         while progress.epoch < settings.epochs:
             train_epoch(learner, training, progress, threads, interruption)
             if not interruption.requested:
                 _measure(learner, training, validation, progress, threads)
-            state.save({"learner": learner.state_dict(), "progress": asdict(progress)})
+            _save(learner, progress, states)
             interruption.check()
     return Trained(learner.teacher.encoder, progress.curves, progress.rankme)
 
@@ -112,7 +114,7 @@ def train_epoch(
     for step, batch in enumerate(source, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
-        loss, entropy = learner.step(batch.augmented(learner.device), values_at(settings, step), frozen)
+        loss, entropy = step_within_memory(learner, batch, values_at(settings, step), frozen)
         progress.losses.append(loss)
         progress.entropies.append(entropy)
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
@@ -169,8 +171,8 @@ def _measure(
     _report(progress.curves[-1], rank, settings.epochs)
 
 
-def _resume(learner: Distillation, state: StateFile) -> Progress:
-    left = state.load()
+def _resume(learner: Distillation, states: States) -> Progress:
+    left = states.load()
     if left is None:
         return Progress()
     learner.load_state_dict(left["learner"])
@@ -179,6 +181,23 @@ def _resume(learner: Distillation, state: StateFile) -> Progress:
         values[:] = [value.to(learner.device) for value in values]
     log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
     return progress
+
+
+def _save(learner: Distillation, progress: Progress, states: States) -> None:
+    settings, step = learner.settings, progress.epoch * learner.settings.steps_per_epoch + len(progress.losses)
+    state = {"learner": learner.state_dict(), "progress": asdict(progress)}
+    # A gradient that overflows in the last step shows in no loss yet.
+    if not all(tensor.isfinite().all() for tensor in _tensors(state["learner"])):
+        raise _divergence("A weight", step - 1, settings)
+    states.save(state, step)
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for branch in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _tensors(branch)
 
 
 def _loss_columns(name: str, losses: Tensor) -> Row:
@@ -190,13 +209,15 @@ def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) ->
     """Checked every few steps, since looking at a value makes the host wait for the device."""
     finite = torch.stack(list(losses)).isfinite().all(1).cpu()
     if not finite.all():
-        step = first + int(finite.logical_not().nonzero()[0])
-        rate = values_at(settings, step).learning_rate
-        raise InputError(
-            f"The loss is no finite number at step {step} (epoch {step // settings.steps_per_epoch}) with learning "
-            f"rate {rate:.3g}.",
-            "lower pretrain.optimiser.learning_rate or set clip_gradient; the state of the epoch before is kept.",
-        )
+        raise _divergence("The loss", first + int(finite.logical_not().nonzero()[0]), settings)
+
+
+def _divergence(what: str, step: int, settings: Settings) -> InputError:
+    return InputError(
+        f"{what} is no finite number at step {step} (epoch {step // settings.steps_per_epoch}) with learning "
+        f"rate {values_at(settings, step).learning_rate:.3g}.",
+        "lower pretrain.optimiser.learning_rate or set clip_gradient; the state before is kept.",
+    )
 
 
 def _report(row: Row, rank: Row, epochs: int) -> None:
