@@ -117,6 +117,14 @@ def test_the_page_holds_every_figure_with_its_caption_and_needs_nothing_from_els
     assert "<script" not in page
 
 
+@pytest.mark.parametrize("kind", ["interpretation", "pretraining"])
+def test_a_study_without_a_figure_has_a_page_without_it(index_arguments, tmp_path, kind):
+    kept = [word for word in index_arguments if not Path(word).name.startswith(f"{kind}.")]
+    assert len(kept) < len(index_arguments)
+    index.main([*kept, "--out", str(tmp_path / "index.html")])
+    assert len(re.findall("<figcaption>", (tmp_path / "index.html").read_text())) == len(FIGURES) - 1
+
+
 def test_the_notice_stands_on_top_and_at_every_table_of_results(page):
     notice = "Every head in this report is a phantom"
     assert page.index(f'<p class="notice" role="note">{notice}') < page.index("<h2")
