@@ -1,4 +1,4 @@
-"""What Snakemake asks of conda, answered by py-rattler: versions, settings, ``env create``.
+"""What Snakemake asks of conda, answered by py-rattler: versions, settings, ``env create``, ``clean``.
 
 It solves and installs the conda part of an environment file from one channel, which stands for all that the file
 names, then has the new environment's own pip install the ``pip:`` section. Installed by `install_stand_in` as a
@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,12 @@ def create(file: Path, prefix: Path) -> None:
 async def _install(specs: list[str], prefix: Path) -> None:
     channel = rattler.Channel(Path(os.environ[CHANNEL]).as_uri())
     records = await rattler.solve([channel], specs, platforms=["linux-64", "noarch"], virtual_packages=[])
-    await rattler.install(records, prefix, cache_dir=prefix.parent / "packages", show_progress=False)
+    await rattler.install(records, prefix, cache_dir=package_cache(), show_progress=False)
+
+
+def package_cache() -> Path:
+    """Return the folder of unpacked packages."""
+    return Path(os.environ["CONDA_PREFIX"]) / "pkgs"
 
 
 def main() -> None:
@@ -75,11 +81,16 @@ def main() -> None:
     creation.add_argument("--no-default-packages", action="store_true")
     creation.add_argument("--file", type=Path, required=True)
     creation.add_argument("--prefix", type=Path, required=True)
+    cleaning = commands.add_parser("clean")
+    for option in ("-y", "--tarballs", "--packages"):
+        cleaning.add_argument(option, action="store_true")
     arguments = parser.parse_args()
     if arguments.command == "info":
         json.dump({"conda_prefix": os.environ["CONDA_PREFIX"], "platform": "linux-64"}, sys.stdout)
     elif arguments.command == "config":
         json.dump({"get": {"channel_priority": "strict"}}, sys.stdout)
+    elif arguments.command == "clean":
+        shutil.rmtree(package_cache(), ignore_errors=True)
     else:
         create(arguments.file, arguments.prefix)
 
