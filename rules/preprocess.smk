@@ -181,7 +181,7 @@ rule register_mri:
         f"{OUT}/logs/preprocess/register_mri/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/register_mri/{{cohort}}/{{case}}.tsv"
-    threads: 1 # another number gives another transform in the last digits
+    threads: 1  # another number gives another transform in the last digits
     resources:
         mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
         runtime=grows(config["resources"]["preprocess"]["runtime"]),
@@ -235,7 +235,7 @@ rule contralateral:
         f"{OUT}/logs/preprocess/contralateral/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/contralateral/{{cohort}}/{{case}}.tsv"
-    threads: 1 # another number gives another transform in the last digits
+    threads: 1  # another number gives another transform in the last digits
     resources:
         mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
         runtime=grows(config["resources"]["preprocess"]["runtime"]),

@@ -86,7 +86,7 @@ def _scan_mri(
     motion: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[Volume, Volume]:
-    """Stripped isotropic MRI after ``motion`` (4×4, world of the CT to world of the MRI), and the infarct drawn on it."""
+    """Stripped isotropic MRI after ``motion`` (4×4, CT world to MRI world), and the infarct drawn on it."""
     moved = replace(patient, head=replace(patient.head, pose=patient.head.pose @ np.linalg.inv(motion)))
     turn = rng.normal(0, 2.0, 3)
     oblique = rigid((turn[0], turn[1], turn[2]), np.zeros(3))

@@ -16,6 +16,7 @@ from workflow_scripts.preprocess.contralateral import (
     return_distance,
 )
 from workflow_scripts.preprocess.intensities import ct_for_registration
+from workflow_scripts.preprocess.midplane import plane_of
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 
@@ -84,6 +85,12 @@ def test_mirroring_keeps_to_the_brain_and_mixes_in_nothing_from_outside(head, mi
     assert (image[head.brain] != -100).mean() > 0.93
 
 
+def test_the_plane_of_an_oblique_mirror_is_the_one_that_it_leaves_where_it_is(head, true_mirror):
+    plane = plane_of(true_mirror, head.brain, head.ct.affine)
+    on_plane = np.linalg.inv(head.to_template) @ [[0, 0, 0], [-60, 0, 40], [0, 50, -30], [1, 1, 1]]
+    assert np.allclose(plane.normal @ (on_plane[:3] - plane.point[:, None]), 0, atol=1e-6)
+
+
 def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirror):
     shifted = true_mirror.copy()
     shifted[1, 3] += 5
@@ -114,5 +121,7 @@ def test_the_command_writes_the_same_bytes_twice(head, stripped, template, tmp_p
     facts = json.loads((tmp_path / "first" / "facts.json").read_text())
     assert facts["return_mm"] < SPACING_MM
     assert facts["method"] == method
-    normal = head.to_template[0, :3] / np.linalg.norm(head.to_template[0, :3])
-    assert np.degrees(np.arccos(normal @ facts["midplane_ras_mm"]["normal"])) < 1.5
+    point, normal = (np.array(facts["midplane_ras_mm"][name]) for name in ("point", "normal"))
+    length = np.linalg.norm(head.to_template[0, :3])
+    assert np.degrees(np.arccos(normal @ head.to_template[0, :3] / length)) < 1
+    assert abs(head.to_template[0] @ [*point, 1]) / length < 1

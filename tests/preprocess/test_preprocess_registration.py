@@ -87,8 +87,8 @@ def test_the_same_images_give_the_same_bytes_also_later_in_one_process(files, tm
 def test_another_process_gives_the_same_bytes(files, tmp_path):
     here = run_registration(files, tmp_path)
     outputs = ["--out-affine", str(tmp_path / "other.txt"), "--out-json", str(tmp_path / "other.json")]
-    command = [sys.executable, "-m", "workflow_scripts.preprocess.register_mri", *files, *REGISTRATION_OPTIONS, *outputs]
-    subprocess.run(command, check=True, cwd=ROOT)
+    program = [sys.executable, "-m", "workflow_scripts.preprocess.register_mri"]
+    subprocess.run([*program, *files, *REGISTRATION_OPTIONS, *outputs], check=True, cwd=ROOT)
     assert ((tmp_path / "other.txt").read_bytes(), (tmp_path / "other.json").read_bytes()) == here
 
 
@@ -167,7 +167,9 @@ def planted(result: np.ndarray, times: int):
 
 
 @pytest.mark.parametrize("failure", [np.diag([0.6, 1, 1, 1.0]), np.diag([-1.0, 1, 1, 1]), np.diag([1.0, -1, -1, 1])])
-def test_a_failed_registration_is_tried_again_from_another_start(files, head, mri_to_ncct, tmp_path, monkeypatch, failure):
+def test_a_failed_registration_is_tried_again_from_another_start(
+    files, head, mri_to_ncct, tmp_path, monkeypatch, failure
+):
     monkeypatch.setattr(elastix, "register_affine", planted(failure, 1))
     run_registration(files, tmp_path)
     facts = json.loads((tmp_path / "mri_to_ncct.json").read_text())
@@ -201,7 +203,7 @@ def test_an_mri_that_cannot_be_registered_is_flagged(head, stripped, mri, settin
 def test_phantom_scans_meet_within_a_millimetre(number):
     """DWI of 5 mm and ADC of 2 mm slices; twenty more, at 1 mm, in tests/benchmarks/bench_registration.py."""
     pair = make_pair(build_anatomy(2), number, share=0.8, spacing_mm=2.0)
-    study = {key: value for key, value in read_yaml(ROOT / "config.yaml")["preprocess"]["registration"].items()}
+    study = read_yaml(ROOT / "config.yaml")["preprocess"]["registration"]
     settings = Settings(**study | {"window_hu": tuple(study["window_hu"])}, seed=1, threads=1)
     matrix, facts = register_mri.register_mri(pair.ncct, pair.brain, pair.mri, settings, aligned=False)
     errors = target_errors(pair, matrix)

@@ -8,6 +8,7 @@ from nibabel.affines import apply_affine
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.ingest.ingest_ncct import from_dicom
+from workflow_scripts.ingest.series import Limits
 from workflow_scripts.phantom.anatomy import build_anatomy
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.plan import plan_case
@@ -70,7 +71,8 @@ def test_slices_with_unequal_gaps_are_sampled_where_each_was_acquired():
     affine = np.diag([0.5, 0.5, 4.5, 1.0])
     heights = np.array([2.0, 5, 8, 11, 14, 17, 20, 26, 32, 38, 44, 50])
     origins = [[0.0, 0.0, float(height)] for height in heights]
-    acquired = to_acquired(Volume(ball(SHAPE, FINAL), FINAL), conversion((110, 150, 12), affine, origins))
+    fine = np.diag([0.5, 0.5, 0.5, 1.0])
+    acquired = to_acquired(Volume(ball((120, 140, 100), fine), fine), conversion((110, 150, 12), affine, origins))
     for index, height in enumerate(heights):
         place = np.diag([0.5, 0.5, 1.0, 1.0])
         place[2, 3] = height
@@ -85,7 +87,7 @@ def test_a_mask_overlays_the_original_dicom_slices_at_the_positions_that_their_h
     plan = plan_case("AISD", case, 5)
     scans = scan(build_patient(build_anatomy(2), plan), plan, 4.0, 5.0)
     write_scans(scans, plan, tmp_path)
-    image, record = from_dicom(tmp_path / "ncct", -1024, 10)
+    image, record = from_dicom(tmp_path / "ncct", -1024, Limits(10, 0, 80))
     centre = image.affine @ [*(np.array(image.data.shape) / 2), 1]
     grid = np.eye(4)
     grid[:3, 3] = centre[:3] - 40
@@ -100,11 +102,11 @@ def test_a_mask_overlays_the_original_dicom_slices_at_the_positions_that_their_h
         right, down = np.reshape(np.array(one.ImageOrientationPatient, float), (2, 3))
         steps = right * one.PixelSpacing[1], down * one.PixelSpacing[0]
         lps = np.array(one.ImagePositionPatient, float) + column[..., None] * steps[0] + row[..., None] * steps[1]
-        assert np.allclose(
-            lps * [-1, -1, 1], apply_affine(acquired.affine, np.stack([column, row, np.full_like(row, index)], -1)), atol=0.01
-        )
+        ras = lps * [-1, -1, 1]
+        pixels = np.stack([column, row, np.full_like(row, index)], axis=-1)
+        assert np.allclose(ras, apply_affine(acquired.affine, pixels), atol=0.01)
         found.append(acquired.data[..., index].T)
-        wanted.append(np.linalg.norm(lps * [-1, -1, 1] - centre[:3], axis=-1) < 30)
+        wanted.append(np.linalg.norm(ras - centre[:3], axis=-1) < 30)
     assert dice(np.array(found), np.array(wanted)) > 0.97
 
 

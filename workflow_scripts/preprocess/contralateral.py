@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Mirror:
-    """Where a point of the NCCT has its counterpart: 4×4 affines, RAS+, mm; ``template`` is any frame with midline x = 0."""
+    """Where a point of the NCCT has its counterpart (4×4 affines, RAS+, mm).
+
+    ``ncct_to_template`` leads to the CT template, or to another frame whose mid-sagittal plane is x = 0.
+    """
 
     ncct_to_template: np.ndarray
     ncct_to_counterpart: np.ndarray
@@ -79,7 +82,8 @@ def mirror_by_template(
     to_ncct, template_facts = register_brains(fixed, moving, settings, TEMPLATE_LIMITS)
     to_template = np.linalg.inv(to_ncct)
     flip = to_ncct @ FLIP @ to_template
-    correction, correction_facts = register_brains(moving, _flipped(moving, flip, settings.background_hu), settings, CORRECTION_LIMITS)
+    flipped = _flipped(moving, flip, settings.background_hu)
+    correction, correction_facts = register_brains(moving, flipped, settings, CORRECTION_LIMITS)
     facts = {
         "method": "template",
         "template": template_facts,

@@ -54,7 +54,8 @@ def find_midplane(head: Volume, brain: np.ndarray) -> tuple[Plane, float]:
     for step, spacing_mm in enumerate((SEARCH_MM, COARSE_MM, FINE_MM)):
         unlikeness = _unlikeness(head, brain, spacing_mm, centre)
         if step == 0:
-            found = min((np.array([yaw, roll, 0.0]) for yaw in SEARCH_DEGREES for roll in SEARCH_DEGREES), key=unlikeness)
+            starts = [np.array([yaw, roll, 0.0]) for yaw in SEARCH_DEGREES for roll in SEARCH_DEGREES]
+            found = min(starts, key=unlikeness)
         simplex = np.vstack([found, found + np.diag(STEPS / 2**step)])
         options = {"initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-6, "maxiter": 200}
         found = optimize.minimize(unlikeness, found, method="Nelder-Mead", options=options).x
@@ -62,24 +63,23 @@ def find_midplane(head: Volume, brain: np.ndarray) -> tuple[Plane, float]:
 
 
 def plane_of(to_counterpart: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> Plane:
-    """Return the plane that halves the ways between points of the brain and their counterparts, by least squares.
+    """Return the plane through the middles between points of the brain and their counterparts, by least squares.
 
-    ``to_counterpart`` maps a point to its counterpart (4×4, RAS+, mm); the mask has ``affine``.
+    ``to_counterpart`` maps a point to its counterpart (4×4, RAS+, mm), which need not lie straight across: a scaled or
+    sheared head has its plane where the middles are. The mask has ``affine``.
     """
     voxels = np.argwhere(brain)[:: max(np.count_nonzero(brain) // 5000, 1)]
     points = (affine @ np.column_stack([voxels, np.ones(len(voxels))]).T)[:3]
-    mirrored = to_counterpart[:3, :3] @ points + to_counterpart[:3, 3:]
-    ways = mirrored - points
-    normal = np.linalg.svd(ways @ ways.T)[0][:, 0]
-    normal = normal * (np.sign(normal[0]) or 1.0)
-    middle = ((points + mirrored) / 2).mean(axis=1)
-    return Plane(middle, normal)
+    halfway = (points + to_counterpart[:3, :3] @ points + to_counterpart[:3, 3:]) / 2
+    middle = halfway.mean(axis=1)
+    normal = np.linalg.svd(halfway - middle[:, None], full_matrices=False)[0][:, -1]
+    return Plane(middle, normal * (np.sign(normal[0]) or 1.0))
 
 
 def _unlikeness(
     head: Volume, brain: np.ndarray, spacing_mm: float, centre: np.ndarray
 ) -> Callable[[np.ndarray], float]:
-    """Return a function of (yaw, roll, offset) in degrees and mm: minus the correlation of the brain with its mirror."""
+    """Return a function of (yaw, roll, offset), degrees and mm: minus the correlation of the brain with its mirror."""
     image = coarsened(head, spacing_mm)
     voxels = np.argwhere(coarsened(head.with_data(brain), spacing_mm).data >= 0.5).T
     own = image.data[tuple(voxels)]
