@@ -47,6 +47,7 @@ SETTINGS = {
     "image_set": "ALL",
     "channels": ["ncct"],
     "symmetry": True,
+    "method": "desd",
     "seed": 7,
     "splits": ["train"],
     "epochs": 2,
@@ -69,11 +70,14 @@ SETTINGS = {
         "gamma": {"probability": 0.8, "exponent": [0.7, 1.5]},
         "mirror": {"probability": 0.5},
     },
+    "local_views": {"count": 0, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]},
+    "masking": {"block_size": [2, 4, 4], "fraction": 0.75},
     "head": {"hidden": 32, "bottleneck": 16, "prototypes": 64},
     "centre_momentum": 0.9,
     "student_temperature": 0.1,
     "teacher_temperature": {"start": 0.04, "end": 0.07, "warmup_epochs": 10},
     "teacher_momentum": {"start": 0.99, "end": 1.0},
+    "preset": "robust",
     "optimiser": {
         "learning_rate": 1.0e-3,
         "min_learning_rate_ratio": 0.1,
@@ -84,6 +88,8 @@ SETTINGS = {
     },
     "validation_samples": 6,
     "rankme_samples": 10,
+    "alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3},
+    "images_on_device": "auto",
     "precision": "auto",
 }
 
@@ -98,7 +104,21 @@ def architecture():
     return ARCHITECTURE
 
 
-@pytest.fixture(params=[ARCHITECTURE, RESIDUAL], ids=["plain", "residual"])
+FIVE_STAGES = {
+    **RESIDUAL,
+    "arch_kwargs": {
+        **RESIDUAL["arch_kwargs"],
+        "n_stages": 5,
+        "features_per_stage": [4, 6, 8, 10, 12],
+        "kernel_sizes": [[1, 3, 3], *[[3, 3, 3]] * 4],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2], [1, 2, 2], [1, 1, 1]],
+        "n_blocks_per_stage": [1, 1, 2, 2, 1],
+        "n_conv_per_stage_decoder": [1] * 4,
+    },
+}
+
+
+@pytest.fixture(params=[ARCHITECTURE, RESIDUAL, FIVE_STAGES], ids=["plain", "residual", "five residual stages"])
 def any_architecture(request):
     return request.param
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,6 @@ from workflow_scripts.pretrain.augment import (
     change_gamma,
     draw_parameters,
     mirror,
-    stack_parameters,
 )
 
 DRAWS = 4000
@@ -26,7 +27,7 @@ def views():
 def drawn(make_settings):
     rng = np.random.default_rng(5)
     settings = make_settings(channels=["ncct", "difference"])
-    return stack_parameters([draw_parameters(settings, rng) for _ in range(DRAWS)])
+    return draw_parameters(settings, DRAWS, rng)
 
 
 def uniform_moments(values, low, high):
@@ -82,15 +83,14 @@ def test_blur_equals_scipys_three_dimensional_gaussian(views):
             np.testing.assert_allclose(blurred[view, channel], expected, atol=2e-6)
 
 
-def test_noise_has_the_wanted_variance_and_depends_on_its_own_seed_only():
-    zero, sigma = torch.zeros(3, 1, 20, 30, 30), torch.tensor([[0.1], [0.3], [0.3]])
-    noise = add_noise(zero, sigma, torch.tensor([1, 2, 2]))
+def test_noise_has_the_wanted_variance_and_is_white(make_settings):
+    parameters = draw_parameters(make_settings(), 3, np.random.default_rng(0))
+    parameters = dataclasses.replace(parameters, noise_sigma=torch.tensor([[0.1], [0.3], [0.3]]))
+    noise = add_noise(torch.zeros(3, 1, 20, 30, 30), parameters)
     assert noise.std((1, 2, 3, 4)).tolist() == pytest.approx([0.1, 0.3, 0.3], rel=0.03)
     assert noise.mean().item() == pytest.approx(0, abs=0.005)
-    torch.testing.assert_close(noise[1], noise[2])
-    torch.testing.assert_close(add_noise(zero[:1], sigma[1:2], torch.tensor([2]))[0], noise[1])
-    neighbours = np.corrcoef(noise[0, 0, :-1].ravel(), noise[0, 0, 1:].ravel())[0, 1]
-    assert abs(neighbours) < 0.03
+    for one, two in ((noise[0, 0, :-1], noise[0, 0, 1:]), (noise[1], noise[2])):
+        assert abs(np.corrcoef(one.ravel(), two.ravel())[0, 1]) < 0.03
 
 
 def test_contrast_scales_around_the_mean_and_keeps_the_range(views):
@@ -126,17 +126,17 @@ def test_mirroring_is_shared_by_the_channels_of_a_view(views):
     torch.testing.assert_close(mirrored[2], views[2])
 
 
-def test_a_view_is_augmented_alike_alone_and_in_a_batch(views, make_settings):
-    settings, rng = make_settings(channels=["ncct", "difference"]), np.random.default_rng(2)
-    parts = [draw_parameters(settings, rng) for _ in range(3)]
-    batch = augment(views, stack_parameters(parts))
-    for number, part in enumerate(parts):
-        torch.testing.assert_close(augment(views[number : number + 1], part)[0], batch[number], atol=1e-5, rtol=1e-5)
+def test_a_view_is_augmented_alike_in_a_part_of_its_batch(views, make_settings):
+    settings = make_settings(channels=["ncct", "difference"])
+    parameters = draw_parameters(settings, 3, np.random.default_rng(2))
+    batch = augment(views, parameters)
+    rows = np.array([2, 0])
+    torch.testing.assert_close(augment(views[rows], parameters.of(rows)), batch[rows], atol=1e-5, rtol=1e-5)
 
 
 def test_probability_zero_changes_nothing(views, make_settings):
     off = {name: values | {"probability": 0.0} for name, values in make_settings().to_mapping()["augmentation"].items()}
     settings = make_settings(channels=["ncct", "difference"], augmentation=off)
     rng = np.random.default_rng(0)
-    parameters = stack_parameters([draw_parameters(settings, rng) for _ in range(3)])
+    parameters = draw_parameters(settings, 3, rng)
     torch.testing.assert_close(augment(views, parameters), views, atol=1e-5, rtol=0)

@@ -12,12 +12,17 @@ from workflow_scripts.common.files import read_tsv, read_yaml, write_yaml
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain import pretrain_settings, train
-from workflow_scripts.pretrain.batches import Purpose, batches, draw_order
+from workflow_scripts.pretrain.batches import Purpose, Source, draw_order
 from workflow_scripts.pretrain.checkpoint import StateFile, encoder_state, load_encoder
 from workflow_scripts.pretrain.cohort import open_cohort
-from workflow_scripts.pretrain.pretrain import curve_columns, training_digest
+from workflow_scripts.pretrain.pretrain import training_digest
+from workflow_scripts.pretrain.ranks import ALONE, Ranks
+from workflow_scripts.pretrain.student import build_encoder
 
 NO_STATE = StateFile(None, "")
+CPU = torch.device("cpu")
+STAGES = ("_stage1", "_stage2", "_stage3")
+TIMES = ("images_per_second", "seconds")
 
 
 @pytest.fixture
@@ -46,8 +51,9 @@ def column(folder, name, table="curves.tsv"):
 
 
 def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tmp_path, mapping):
-    own = ("pretraining", "image_set", "channels", "symmetry", "seed")
-    section = {key: value for key, value in mapping.items() if key not in own}
+    own = ("pretraining", "image_set", "channels", "symmetry", "method", "seed")
+    section = {key: value for key, value in mapping.items() if key not in (*own, "optimiser")}
+    section["optimisers"] = {"robust": mapping["optimiser"], "paper": mapping["optimiser"] | {"learning_rate": 0.1}}
     words = ["--pretraining", "ALL-SA", "--image-set", "ALL", "--channels", "ncct", "--symmetry", "true", "--seed", "7"]
     pretrain_settings.main([*words, "--config", json.dumps(section), "--output", str(tmp_path / "settings.yaml")])
     assert read_yaml(tmp_path / "settings.yaml") == mapping
@@ -81,14 +87,17 @@ def test_a_second_run_gives_the_same_encoder_and_curves_bit_for_bit(run_rule):
     assert (first / "encoder.pt").read_bytes() == (second / "encoder.pt").read_bytes()
     assert (first / "rankme.tsv").read_bytes() == (second / "rankme.tsv").read_bytes()
     for one, two in zip(read_tsv(first / "curves.tsv"), read_tsv(second / "curves.tsv"), strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in two.items() if k != "seconds"}
+        assert {k: v for k, v in one.items() if k not in TIMES} == {k: v for k, v in two.items() if k not in TIMES}
 
 
 def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule):
     folder = run_rule()
     rows = read_tsv(folder / "curves.tsv")
     assert [row["epoch"] for row in rows] == ["0", "1"]
-    assert list(rows[0]) == curve_columns(3)
+    losses = [f"{name}_loss{stage}" for name in ("train", "validation") for stage in ("", *STAGES)]
+    schedules = ["learning_rate", "weight_decay", "teacher_momentum", "teacher_temperature"]
+    monitors = ["teacher_entropy", "teacher_kl_uniform", "teacher_information", "feature_deviation"]
+    assert list(rows[0]) == ["epoch", *losses, *schedules, *monitors, "images_per_second", "seconds"]
     assert all(value for row in rows for value in row.values())
     for row in rows:
         for name in ("train", "validation"):
@@ -118,26 +127,26 @@ def test_kept_weights_are_the_teachers(cohort, architecture, make_settings):
         cohort,
         architecture,
         make_settings(teacher_momentum={"start": 1.0, "end": 1.0}),
-        torch.device("cpu"),
+        CPU,
         1,
         NO_STATE,
     )
     torch.manual_seed(make_settings().seed)
-    untouched = train.build_encoder(architecture, 1)
+    untouched = build_encoder(architecture, 1)
     for name, value in trained.encoder.state_dict().items():
         assert torch.equal(value, untouched.state_dict()[name])
 
 
 def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, architecture, monkeypatch):
     seen = {purpose: set() for purpose in Purpose}
-    original = train.batches
+    original = Source.batches
 
-    def recording(scans, settings, purpose, *rest):
-        seen[purpose] |= {scan.split for scan in scans}
-        return original(scans, settings, purpose, *rest)
+    def recording(self, purpose, *rest):
+        seen[purpose] |= {scan.split for scan in self._scans}
+        return original(self, purpose, *rest)
 
-    monkeypatch.setattr(train, "batches", recording)
-    train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, NO_STATE)
+    monkeypatch.setattr(Source, "batches", recording)
+    train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, NO_STATE)
     assert seen[Purpose.TRAINING] == seen[Purpose.RANKME] == {"train"}
     assert seen[Purpose.VALIDATION] == {"validation"}
 
@@ -152,17 +161,46 @@ def test_validation_has_no_influence_on_the_result(run_rule):
 
 def test_without_validation_cases_its_columns_are_empty(make_dataset, make_settings, architecture):
     cohort = open_cohort(make_dataset(splits=("train",) * 4), 1, True, 1)
-    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, NO_STATE)
+    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, NO_STATE)
     assert trained.curves[0]["validation_loss"] is None and trained.curves[0]["validation_loss_stage3"] is None
 
 
 def test_views_of_a_step_depend_on_its_place_alone_not_on_threads(cohort, make_settings):
     scans, settings = cohort.of_splits(["train"]), make_settings()
-    runs = [list(batches(scans, settings, Purpose.TRAINING, 1, 8, threads)) for threads in (1, 3)]
+    sources = [Source(scans, settings, CPU, threads, ALONE) for threads in (1, 3)]
+    runs = [list(source.batches(Purpose.TRAINING, 1, 8)) for source in sources]
     for one, two in zip(*runs, strict=True):
-        assert torch.equal(one.augmented(torch.device("cpu")), two.augmented(torch.device("cpu")))
-    other = next(batches(scans, settings, Purpose.TRAINING, 2, 8, 1))
-    assert not torch.equal(other.views, runs[0][0].views)
+        assert torch.equal(one[0].augmented(), two[0].augmented())
+    assert torch.equal(next(sources[0].batches(Purpose.TRAINING, 1, 8, 1))[0].augmented(), runs[0][1][0].augmented())
+    other = next(sources[0].batches(Purpose.TRAINING, 2, 8))
+    assert not torch.equal(other[0].plain, runs[0][0][0].plain)
+
+
+def test_processes_share_a_batch_whose_views_do_not_depend_on_their_number(cohort, make_settings):
+    settings = make_settings(local_views={"count": 2, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]})
+
+    def first_batch(ranks):
+        return next(Source(cohort.of_splits(["train"]), settings, CPU, 1, ranks).batches(Purpose.TRAINING, 0, 16))
+
+    whole, parts = first_batch(ALONE), [first_batch(Ranks(rank, 2)) for rank in range(2)]
+    for group, views in enumerate(whole):
+        halves = [part[group].augmented().unflatten(0, (-1, 2)) for part in parts]
+        together = torch.cat(halves, 1).flatten(0, 1)
+        torch.testing.assert_close(together, views.augmented(), atol=1e-5, rtol=1e-5)
+
+
+def test_images_kept_on_the_device_give_the_same_views_but_for_half_precision(cohort, make_settings):
+    batches = [
+        next(
+            Source(cohort.of_splits(["train"]), make_settings(images_on_device=kept), CPU, 1, ALONE).batches(
+                Purpose.TRAINING, 0, 16
+            )
+        )
+        for kept in ("always", "never")
+    ]
+    torch.testing.assert_close(batches[0][0].plain, batches[1][0].plain, atol=2e-3, rtol=0)
+    for name, values in vars(batches[0][0].parameters).items():
+        assert np.array_equal(values, getattr(batches[1][0].parameters, name))
 
 
 def test_every_image_is_drawn_equally_often():
@@ -174,9 +212,9 @@ def test_every_image_is_drawn_equally_often():
 def test_batches_hold_first_views_then_second_views(cohort, make_settings):
     still = {name: v | {"probability": 0.0} for name, v in make_settings().to_mapping()["augmentation"].items()}
     settings = make_settings(symmetry=False, parent_scale=[1.0, 1.0], view_scale=[1.0, 1.0], augmentation=still)
-    batch = next(batches(cohort.of_splits(["train"]), settings, Purpose.TRAINING, 0, 4, 1))
-    assert batch.views.shape == (8, 1, 6, 12, 12)
-    first, second = batch.views.chunk(2)
+    (views,) = next(Source(cohort.of_splits(["train"]), settings, CPU, 1, ALONE).batches(Purpose.TRAINING, 0, 4))
+    assert views.plain.shape == (8, 1, 6, 12, 12)
+    first, second = views.plain.chunk(2)
     assert torch.equal(first, second)
 
 
@@ -226,28 +264,28 @@ def test_a_stopped_training_continues_to_the_same_weights(run_rule, tmp_path, at
     assert not (tmp_path / "resumed" / "encoder.pt").exists()
     resumed = run_rule("resumed", state=tmp_path / "state", epochs=3)
     assert (resumed / "encoder.pt").read_bytes() == (undisturbed / "encoder.pt").read_bytes()
-    for name in curve_columns(3):
-        if name != "seconds":
+    for name in read_tsv(undisturbed / "curves.tsv")[0]:
+        if name not in TIMES:
             assert column(resumed, name) == column(undisturbed, name), name
     assert (resumed / "rankme.tsv").read_bytes() == (undisturbed / "rankme.tsv").read_bytes()
     assert not list((tmp_path / "state").iterdir())
 
 
 def test_a_warned_training_ends_after_the_running_step_and_repeats_none(run_rule, tmp_path, at_call, monkeypatch):
-    state, steps, original = tmp_path / "state", [], train.values_at
-
-    def noted(settings, step):
-        steps.append(step)
-        return original(settings, step)
-
+    state, steps = tmp_path / "state", []
     at_call("step", 6, warn)
-    monkeypatch.setattr(train, "values_at", noted)
+    original = train.Distillation.step
+
+    def noted(self, inputs, step):
+        steps.append(step)
+        return original(self, inputs, step)
+
+    monkeypatch.setattr(train.Distillation, "step", noted)
     with pytest.raises(Interrupted, match="SIGTERM"):
         run_rule("warned", state=state, epochs=3)
-    # Step 3 twice: the row of the first epoch states its values.
-    assert steps == [0, 1, 2, 3, 3, 4, 5]
+    assert steps == [0, 1, 2, 3, 4, 5]
     run_rule("warned", state=state, epochs=3)
-    assert steps[7:] == [6, 7, 7, 8, 9, 10, 11, 11]
+    assert steps[6:] == [6, 7, 8, 9, 10, 11]
 
 
 def test_a_damaged_state_is_told_and_training_starts_anew(tmp_path, caplog):
@@ -274,12 +312,12 @@ def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(cohort, make
 
     def failing(self, *arguments, **keywords):
         calls.append(1)
-        losses, entropy = original(self, *arguments, **keywords)
-        return (losses * torch.nan if len(calls) == 6 else losses), entropy
+        losses = original(self, *arguments, **keywords)
+        return losses * torch.nan if len(calls) == 6 else losses
 
     monkeypatch.setattr(train.Distillation, "step", failing)
     with pytest.raises(InputError, match=r"step 5 \(epoch 1\) with learning rate 0\.000"):
-        train.pretrain(cohort, architecture, make_settings(), torch.device("cpu"), 1, NO_STATE)
+        train.pretrain(cohort, architecture, make_settings(), CPU, 1, NO_STATE)
 
 
 def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, architecture):
@@ -295,7 +333,7 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
             open_cohort(root, 1, False, 1),
             architecture,
             make_settings(splits=["test"]),
-            torch.device("cpu"),
+            CPU,
             1,
             NO_STATE,
         )
@@ -304,5 +342,5 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
 def test_two_channels_train(make_dataset, make_settings, architecture):
     cohort = open_cohort(make_dataset(channels=2), 2, True, 1)
     settings = make_settings(channels=["ncct", "difference"], epochs=1)
-    trained = train.pretrain(cohort, architecture, settings, torch.device("cpu"), 1, NO_STATE)
+    trained = train.pretrain(cohort, architecture, settings, CPU, 1, NO_STATE)
     assert trained.encoder.stages[0][0].convs[0].conv.in_channels == 2

@@ -6,8 +6,8 @@ one that changes nothing (standard deviation 0, factor 1, shift 0, exponent 1). 
 3.4.1 with the values of the authors' code, which applied blur and shift slice by slice.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,12 +21,15 @@ EPSILON = 1e-7
 
 @dataclass(frozen=True)
 class Parameters:
-    """What `augment` does to each view, in host memory.
+    """What `augment` does to V views, in host memory.
 
-    All are (V, C) but ``mirror``, bool (V, 3) for z, y, x, and ``noise_seed`` (V,).
+    All are (V, C) but ``mirror``, bool (V, 3) for z, y, x. Random fields are drawn for a whole batch at once, so those
+    of a view depend on ``seed`` and on its place among the ``batch_views`` of the batch; ``rows`` (V,) are the places.
     """
 
-    noise_seed: Tensor
+    seed: int
+    batch_views: int
+    rows: Tensor
     noise_sigma: Tensor
     blur_sigma: Tensor
     factor: Tensor
@@ -35,17 +38,24 @@ class Parameters:
     exponent: Tensor
     mirror: Tensor
 
+    def of(self, rows: np.ndarray) -> Self:
+        """Return the parameters of some of the views."""
+        chosen = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.type is Tensor}
+        return replace(self, **chosen)
 
-def draw_parameters(settings: Settings, rng: np.random.Generator) -> Parameters:
-    """Draw the parameters of one view (V = 1)."""
-    given, shape = settings.augmentation, (1, len(settings.channels))
+
+def draw_parameters(settings: Settings, views: int, rng: np.random.Generator) -> Parameters:
+    """Draw the parameters of a batch of V views."""
+    given, shape = settings.augmentation, (views, len(settings.channels))
 
     def chosen(name: str, values: np.ndarray, neutral: float) -> Tensor:
         drawn = rng.random(shape) < given[name]["probability"]
         return torch.from_numpy(np.where(drawn, values, neutral).astype(np.float32))
 
     return Parameters(
-        noise_seed=torch.from_numpy(rng.integers(2**62, size=1)),
+        seed=int(rng.integers(2**62)),
+        batch_views=views,
+        rows=torch.arange(views),
         noise_sigma=chosen("noise", np.sqrt(rng.uniform(*given["noise"]["variance"], shape)), 0),
         blur_sigma=chosen("blur", rng.uniform(*given["blur"]["sigma_voxels"], shape), 0),
         factor=chosen(
@@ -54,18 +64,13 @@ def draw_parameters(settings: Settings, rng: np.random.Generator) -> Parameters:
         shift=chosen("additive_brightness", rng.normal(0, given["additive_brightness"]["sigma"], shape), 0),
         contrast=chosen("contrast", rng.uniform(*given["contrast"]["factor"], shape), 1),
         exponent=chosen("gamma", rng.uniform(*given["gamma"]["exponent"], shape), 1),
-        mirror=torch.from_numpy(rng.random((1, 3)) < given["mirror"]["probability"]),
+        mirror=torch.from_numpy(rng.random((views, 3)) < given["mirror"]["probability"]),
     )
-
-
-def stack_parameters(parts: Sequence[Parameters]) -> Parameters:
-    """Join the parameters of single views into those of a batch."""
-    return Parameters(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Parameters)})
 
 
 def augment(views: Tensor, parameters: Parameters) -> Tensor:
     """Apply all augmentations to views (V, C, z, y, x)."""
-    views = add_noise(views, parameters.noise_sigma, parameters.noise_seed)
+    views = add_noise(views, parameters)
     views = blur(views, parameters.blur_sigma)
     views = views * _like(parameters.factor, views) + _like(parameters.shift, views)
     views = change_contrast(views, parameters.contrast)
@@ -73,13 +78,13 @@ def augment(views: Tensor, parameters: Parameters) -> Tensor:
     return mirror(views, parameters.mirror)
 
 
-def add_noise(views: Tensor, sigma: Tensor, seeds: Tensor) -> Tensor:
-    """Add Gaussian noise of standard deviation ``sigma`` (V, C); each view's noise depends only on its own seed."""
-    generator = torch.Generator(device=views.device)
-    noise = torch.empty_like(views)
-    for view, seed in zip(noise, seeds.tolist(), strict=True):
-        view.normal_(generator=generator.manual_seed(seed))
-    return views + noise * _like(sigma, views)
+def add_noise(views: Tensor, parameters: Parameters) -> Tensor:
+    """Add Gaussian noise of standard deviation ``noise_sigma``, different in each channel."""
+    generator = torch.Generator(device=views.device).manual_seed(parameters.seed)
+    noise = torch.empty(parameters.batch_views, *views.shape[1:], device=views.device).normal_(generator=generator)
+    if len(views) < parameters.batch_views:
+        noise = noise[parameters.rows.to(views.device)]
+    return views.addcmul(noise, _like(parameters.noise_sigma, views))
 
 
 def blur(views: Tensor, sigma: Tensor) -> Tensor:

@@ -15,13 +15,12 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_yaml, write_tsv
 from workflow_scripts.pretrain.checkpoint import StateFile, code_digest, save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
+from workflow_scripts.pretrain.ranks import joined, process_count
 from workflow_scripts.pretrain.settings import Settings, parse_settings
 from workflow_scripts.pretrain.student import CONFIGURATION
 from workflow_scripts.pretrain.train import pretrain
 
 log = logging.getLogger(__name__)
-
-RANKME_COLUMNS = ("epoch", "rankme", "rankme_centred", "samples")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,16 +35,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--curves", required=True, type=Path, help="curves.tsv to write")
     parser.add_argument("--rankme", required=True, type=Path, help="rankme.tsv to write")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(max(1, args.threads // process_count()))
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
     state = StateFile(args.state, training_digest(settings, cohort, plans))
-    trained = pretrain(cohort, architecture, settings, choose_device(args.device), args.threads, state)
+    with joined(choose_device(args.device)) as (ranks, device):
+        trained = pretrain(cohort, architecture, settings, device, args.threads, state, ranks)
+    if not ranks.first:
+        return
     save_encoder(args.encoder, trained.encoder, describe(settings, cohort, plans))
-    write_tsv(args.curves, trained.curves, curve_columns(len(architecture["arch_kwargs"]["strides"])))
-    write_tsv(args.rankme, trained.rankme, RANKME_COLUMNS)
+    write_tsv(args.curves, trained.curves, list(trained.curves[0]))
+    write_tsv(args.rankme, trained.rankme, list(trained.rankme[0]))
     state.discard()
 
 
@@ -54,17 +56,6 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("No GPU can be used here.", "give --device cpu, or run where there is one.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def curve_columns(stages: int) -> list[str]:
-    """Return the columns of curves.tsv for an encoder of some stages."""
-    losses = [
-        column
-        for name in ("train", "validation")
-        for column in (f"{name}_loss", *(f"{name}_loss_stage{stage}" for stage in range(1, stages + 1)))
-    ]
-    schedules = ["learning_rate", "weight_decay", "teacher_momentum", "teacher_temperature"]
-    return ["epoch", *losses, *schedules, "teacher_entropy", "seconds"]
 
 
 def describe(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
