@@ -8,7 +8,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from scipy import ndimage
 
 from workflow_scripts.common.files import write_json, write_tsv
-from workflow_scripts.pretrain.cohort import describe_scan
+from workflow_scripts.pretrain.cohort import Scan, describe_scan
 from workflow_scripts.pretrain.settings import parse_settings
 
 BACKGROUND = -3.0
@@ -146,13 +146,15 @@ def head(seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return image, brain
 
 
+def make_brain(seed: int = 0, channels: int = 1, split: str = "train") -> Scan:
+    """Describe a head, whose mirrored image is itself from the other side."""
+    image, brain = head(seed, channels)
+    return describe_scan(f"A/c{seed}", split, image, brain, image[..., ::-1].copy())
+
+
 @pytest.fixture
 def make_scan():
-    def make(seed=0, channels=1, split="train"):
-        image, brain = head(seed, channels)
-        return describe_scan(f"A/c{seed}", split, image, brain, image[..., ::-1].copy())
-
-    return make
+    return make_brain
 
 
 @pytest.fixture

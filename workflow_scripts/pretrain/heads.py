@@ -1,12 +1,31 @@
 """Projection heads (paper 3.4): from a stage's feature map to an embedding that is compared with K prototypes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from workflow_scripts.pretrain.settings import Head
+
+
+class _SumOfAll(torch.autograd.Function):
+    """Sum over all processes; the gradient of each one's part is the sum of all gradients."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        del context
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        del context
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 class SharedBatchNorm(nn.BatchNorm1d):
@@ -21,7 +40,7 @@ class SharedBatchNorm(nn.BatchNorm1d):
             return super().forward(rows)
         rows = rows.float()
         local = torch.cat([rows.sum(0), (rows**2).sum(0), rows.new_tensor([len(rows)])])
-        total, squares, count = all_reduce(local).split([rows.shape[1], rows.shape[1], 1])
+        total, squares, count = _SumOfAll.apply(local).split([rows.shape[1], rows.shape[1], 1])
         mean = total / count
         variance = squares / count - mean**2
         with torch.no_grad():

@@ -35,6 +35,8 @@ class Reconstruction:
     ) -> None:
         channels = len(settings.channels)
         self.network = build_network(architecture, channels, channels).to(device).eval()
+        # Outputs of the lower resolutions, which only deep supervision would use.
+        self.network.decoder.seg_layers[:-1].requires_grad_(False)
         self._settings = settings
         self._ranks = ranks
         self._divisor = np.prod(architecture["arch_kwargs"]["strides"], axis=0).tolist()
