@@ -62,7 +62,7 @@ SETTINGS = {
     "max_draws": 10,
     "symmetry_probability": 0.7,
     "augmentation": {
-        "noise": {"probability": 1.0, "variance": [0.0, 0.1]},
+        "noise": {"probability": 1.0, "sigma": [0.0, 0.1]},
         "blur": {"probability": 0.8, "sigma_voxels": [0.1, 2.0]},
         "multiplicative_brightness": {"probability": 0.8, "factor": [0.75, 1.25]},
         "additive_brightness": {"probability": 0.8, "sigma": 0.4},

@@ -1,8 +1,12 @@
 import dataclasses
+import random
 
 import numpy as np
 import pytest
 import torch
+from batchgenerators.augmentations import color_augmentations as colour
+from batchgenerators.augmentations.noise_augmentations import augment_gaussian_blur, augment_gaussian_noise
+from batchgenerators.augmentations.spatial_transformations import augment_mirroring
 from scipy import ndimage
 
 from workflow_scripts.pretrain.augment import (
@@ -42,7 +46,6 @@ def uniform_moments(values, low, high):
         ("blur_sigma", 0, 0.8, 0.1, 2.0),
         ("factor", 1, 0.8, 0.75, 1.25),
         ("contrast", 1, 1.0, 0.75, 1.25),
-        ("exponent", 1, 0.8, 0.7, 1.5),
     ],
 )
 def test_parameters_are_uniform_and_applied_with_their_probability(drawn, name, neutral, probability, low, high):
@@ -52,8 +55,16 @@ def test_parameters_are_uniform_and_applied_with_their_probability(drawn, name, 
     uniform_moments(values[applied], low, high)
 
 
-def test_noise_variance_is_uniform_up_to_its_limit(drawn):
-    uniform_moments(drawn.noise_sigma**2, 0.0, 0.1)
+def test_noise_deviation_is_uniform_up_to_its_limit(drawn):
+    uniform_moments(drawn.noise_sigma, 0.0, 0.1)
+
+
+def test_gamma_is_drawn_below_and_above_one_equally_often(drawn):
+    applied = drawn.exponent[drawn.exponent != 1]
+    assert len(applied) / drawn.exponent.numel() == pytest.approx(0.8, abs=0.02)
+    assert (applied < 1).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    uniform_moments(applied[applied < 1], 0.7, 1.0)
+    uniform_moments(applied[applied > 1], 1.0, 1.5)
 
 
 def test_shift_is_normal_with_its_probability(drawn):
@@ -140,3 +151,42 @@ def test_probability_zero_changes_nothing(views, make_settings):
     rng = np.random.default_rng(0)
     parameters = draw_parameters(settings, 3, rng)
     torch.testing.assert_close(augment(views, parameters), views, atol=1e-5, rtol=0)
+
+
+BATCHGENERATORS = {
+    "noise": lambda view: augment_gaussian_noise(view, (0, 0.1)),
+    "blur": lambda view: augment_gaussian_blur(view, (0.1, 2.0), per_channel=True),
+    "multiplicative_brightness": lambda view: colour.augment_brightness_multiplicative(view, (0.75, 1.25)),
+    "additive_brightness": lambda view: colour.augment_brightness_additive(view, 0, 0.4),
+    "contrast": lambda view: colour.augment_contrast(view, (0.75, 1.25), preserve_range=True),
+    "gamma": lambda view: colour.augment_gamma(view, (0.7, 1.5), per_channel=True, retain_stats=True),
+    "mirror": lambda view: augment_mirroring(view)[0],
+}
+REPEATS = 1500
+
+
+@pytest.mark.parametrize("name", BATCHGENERATORS)
+def test_augmented_views_have_the_moments_of_batchgenerators(name, make_settings):
+    """Moments over many draws of one skewed, smooth view: mean, deviation, third moment, a voxel, neighbours."""
+    rng = np.random.default_rng(4)
+    view = ndimage.gaussian_filter(rng.gamma(1.5, size=(8, 10, 12)), 0.8).astype(np.float32)
+    only = make_settings().to_mapping()["augmentation"]
+    only = {key: values | {"probability": 0.0} for key, values in only.items()}
+    only[name]["probability"] = 0.5 if name == "mirror" else 1.0
+    parameters = draw_parameters(make_settings(augmentation=only), REPEATS, rng)
+    ours = augment(torch.from_numpy(view).expand(REPEATS, 1, *view.shape).contiguous(), parameters)[:, 0].numpy()
+    np.random.seed(0)
+    random.seed(0)
+    theirs = np.stack([BATCHGENERATORS[name](view[None].copy())[0] for _ in range(REPEATS)])
+    for statistic in (
+        lambda v: v.mean((1, 2, 3)),
+        lambda v: v.std((1, 2, 3)),
+        lambda v: ((v - v.mean((1, 2, 3), keepdims=True)) ** 3).mean((1, 2, 3)),
+        lambda v: v[:, 0, 0, 0],
+        lambda v: (v[:, 1:] * v[:, :-1]).mean((1, 2, 3)),
+        lambda v: (v[..., 1:] * v[..., :-1]).mean((1, 2, 3)),
+    ):
+        one, two = statistic(ours.astype(float)), statistic(theirs.astype(float))
+        error = np.sqrt((one.var() + two.var()) / REPEATS) + 1e-5
+        assert abs(one.mean() - two.mean()) < 4 * error
+        assert one.std() == pytest.approx(two.std(), rel=0.12, abs=1e-4)

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 from workflow_scripts.common.errors import InputError
 
 PATCH_AXES = "z, y, x"
+PATCH_KEYS = ("patch_size", "local_views.patch_size")
 METHODS = ("desd", "mae")
 
 
@@ -152,10 +153,7 @@ def parse_settings(mapping: Mapping[str, Any]) -> Settings:
             f"samples_per_epoch {settings.samples_per_epoch} is not a multiple of batch_size {settings.batch_size}.",
             "change one of the two under `pretrain` in the configuration.",
         )
-    for key, patch in (
-        ("patch_size", settings.patch_size),
-        ("local_views.patch_size", settings.local_views.patch_size),
-    ):
+    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
         if settings.slab_slices < patch[0]:
             raise InputError(
                 f"slab_slices {settings.slab_slices} is below the {patch[0]} slices of {key} {list(patch)} "

@@ -18,7 +18,7 @@ from workflow_scripts.pretrain.mae import Reconstruction
 from workflow_scripts.pretrain.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.schedules import values_at
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PATCH_KEYS, Settings
 from workflow_scripts.pretrain.step import Distillation
 from workflow_scripts.pretrain.student import check_patch
 
@@ -124,7 +124,7 @@ def pretrain(
     scans = cohort.of_splits(settings.splits)
     if not scans:
         raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
-    for key, patch in zip(("patch_size", "local_views.patch_size"), settings.patch_sizes, strict=False):
+    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
         check_patch(architecture, patch, key)
     if settings.batch_size % ranks.size:
         raise InputError(
