@@ -2,7 +2,9 @@ PYTHON ?= python3.11
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test lint bench
+SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
+
+.PHONY: setup demo test test-slurm test-conda lint bench slurm
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -17,8 +19,19 @@ demo: setup
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup
-	python -m pytest -n 2 --dist loadfile --ignore tests/demo
+	python -m pytest -n 2 --dist loadfile --ignore tests/demo --ignore tests/slurm --ignore tests/conda
 	python -m pytest tests/demo
+
+# A real Slurm on this machine, for the time of the tests: as root, on Debian or Ubuntu.
+slurm:
+	@dpkg -s $(SLURM_PACKAGES) > /dev/null 2>&1 || { \
+	  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(SLURM_PACKAGES); }
+
+test-slurm: setup slurm
+	python -m pytest tests/slurm
+
+test-conda: setup slurm
+	python -m pytest tests/conda
 
 lint: setup
 	ruff check .

@@ -56,6 +56,7 @@ rule all_report:
         targets("report"),
 
 
+include: "rules/targets.smk"
 include: "rules/phantom.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"

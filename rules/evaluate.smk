@@ -20,14 +20,15 @@ rule score:
         cases=[f"{case.cohort}/{case.case}" for case in EVALUATED],
         members=MEMBERS,
         min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("evaluate.score"),
     log:
         f"{OUT}/logs/evaluate/score/{{arm}}.log",
     benchmark:
         f"{OUT}/benchmarks/evaluate/score/{{arm}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     conda:
         "../envs/statistics.yaml"
     shell:
@@ -49,14 +50,15 @@ rule summarise:
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
         seed=config["seed"],
+        code=code("evaluate.summarise"),
     log:
         f"{OUT}/logs/evaluate/summarise.log",
     benchmark:
         f"{OUT}/benchmarks/evaluate/summarise.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     conda:
         "../envs/statistics.yaml"
     shell:

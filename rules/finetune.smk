@@ -11,6 +11,7 @@ rule finetune_settings:
     resources:
         mem_mb=500,
         runtime=5,
+    localrule: True
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -37,14 +38,15 @@ rule finetune_dataset:
             {"base-fingerprint": input.get("fingerprint"), "base-plans": input.get("plans")}
         ),
         out=subpath(output.plans, parent=True),
+        code=code("finetune.finetune_dataset"),
     log:
         f"{OUT}/logs/finetune/finetune_dataset/{{arm}}.log",
     benchmark:
         f"{OUT}/benchmarks/finetune/finetune_dataset/{{arm}}.tsv"
     threads: config["resources"]["dataset"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["dataset"]["mem_mb"],
-        runtime=config["resources"]["dataset"]["runtime"],
+        mem_mb=grows(config["resources"]["dataset"]["mem_mb"]),
+        runtime=grows(config["resources"]["dataset"]["runtime"]),
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -75,12 +77,12 @@ rule finetune:
         f"{OUT}/benchmarks/finetune/finetune/{{arm}}/seed-{{seed}}.tsv"
     threads: config["resources"]["finetune"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["finetune"]["mem_mb"],
+        mem_mb=grows(config["resources"]["finetune"]["mem_mb"]),
         runtime=config["resources"]["finetune"]["runtime"],
         gpu=config["resources"]["finetune"]["gpu"],
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
-        " {params.encoder:q} --seed {params.seed} --state {params.state:q} --threads {threads}"
+        "exec python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
+        " {params.encoder:q} --seed {params.seed} --state {params.state:q} --retrain $RETRAIN --threads {threads}"
         " --checkpoint {output.checkpoint:q} --curves {output.curves:q} > {log:q} 2>&1"

@@ -5,24 +5,25 @@ rule ingest_ncct:
         image=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.nii.gz",
         record=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
     params:
-        hu_floor=config["ingest"]["hu_floor"],
-        min_slices=config["ingest"]["min_slices"],
+        settings=options({key.replace("_", "-"): value for key, value in config["ingest"].items()}),
+        series=lambda wildcards: options({"series": STUDY.case(wildcards.cohort, wildcards.case).ncct_series}),
         stripped=lambda wildcards: (
             "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
         ),
+        code=code("ingest.ingest_ncct"),
     log:
         f"{OUT}/logs/ingest/ingest_ncct/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/ingest/ingest_ncct/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.ingest.ingest_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --input {input:q} {params.stripped} --hu-floor {params.hu_floor} --min-slices {params.min_slices}"
+        " --input {input:q} {params.series} {params.stripped} {params.settings}"
         " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -33,14 +34,15 @@ rule ingest_mri:
         f"{OUT}/ingest/{{cohort}}/{{case}}/{{modality}}.nii.gz",
     params:
         min_slices=config["ingest"]["min_slices"],
+        code=code("ingest.ingest_mri"),
     log:
         f"{OUT}/logs/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -56,14 +58,15 @@ rule ingest_lesion:
         f"{OUT}/ingest/{{cohort}}/{{case}}/lesion.nii.gz",
     params:
         record=lambda wildcards, input: ["--record", input.record] if "record" in input.keys() else [],
+        code=code("ingest.ingest_lesion"),
     log:
         f"{OUT}/logs/ingest/ingest_lesion/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/ingest/ingest_lesion/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["preprocess"]["mem_mb"],
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:

@@ -23,10 +23,6 @@ def _lesion_inputs(wildcards):
     return {"lesion": case.lesion, "reference": f"{folder}/ncct.nii.gz", "record": f"{folder}/ncct.json"}
 
 
-def _preprocess_mem_mb(wildcards, attempt):
-    return attempt * config["resources"]["preprocess"]["mem_mb"]
-
-
 def _case_with_mri(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     if not case.mri:
@@ -36,6 +32,29 @@ def _case_with_mri(wildcards):
 
 def _stripped_flag(wildcards):
     return "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
+
+
+def _given_weights(wildcards):
+    path = _STRIPPING[f"{wildcards.network}_weights"]["path"]
+    return {"given": path} if path else {}
+
+
+def _weights_options(wildcards, input):
+    weights = _STRIPPING[f"{wildcards.network}_weights"]
+    return _as_options(wildcards, input) + options({key: weights[key] for key in ("url", "sha256")})
+
+
+def _weights_of(method):
+    """The file of each network that a method of skull stripping runs, by the name of its option."""
+    return {
+        f"{network}_weights": f"{_WEIGHTS}/{network}.weights"
+        for network in method.split("+")
+        if network.startswith("synth")
+    }
+
+
+def _prepare_mri_inputs(wildcards):
+    return {"mri": f"{_INGESTED}/{wildcards.modality}.nii.gz", **_weights_of(_mri_method(wildcards))}
 
 
 def _mri_method(wildcards):
@@ -55,8 +74,9 @@ def _final_lesion_inputs(wildcards):
 def _qc_inputs(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     inputs = {
-        "ncct": f"{_PREPROCESSED}/ncct.nii.gz",
-        "brain": f"{_PREPROCESSED}/brain.nii.gz",
+        "head": f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        "brain_mask": f"{_PREPROCESSED}/brain_mask.nii.gz",
+        **{name: f"{_PREPROCESSED}/{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
         "to_template": f"{_PREPROCESSED}/ncct_to_template.txt",
         "ingest_json": f"{_INGESTED}/ncct.json",
         "brain_json": f"{_PREPROCESSED}/brain_mask.json",
@@ -66,6 +86,7 @@ def _qc_inputs(wildcards):
         inputs["lesion"] = f"{_PREPROCESSED}/lesion.nii.gz"
     if case.mri:
         inputs["registration_json"] = f"{_PREPROCESSED}/mri_to_ncct.json"
+        inputs["mri"] = f"{_PREPROCESSED}/registered_{case.mri_modality[0]}.nii.gz"
     return inputs
 
 
@@ -102,15 +123,14 @@ def report_settings(wildcards):
 def case_page_input(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     folder = f"{OUT}/preprocess/{case.cohort}/{case.case}"
-    arms = BEST_ARMS if case.cohort in config["run"]["segment"] else []
     return {
         "qc": f"{folder}/qc.json",
+        "ingest_json": f"{OUT}/ingest/{case.cohort}/{case.case}/ncct.json",
+        "upright": f"{OUT}/ingest/{case.cohort}/{case.case}/ncct.nii.gz",
         "unstripped": f"{folder}/resampled_ncct.nii.gz",
-        "brain_mask": f"{folder}/brain_mask.nii.gz",
-        **{name: f"{folder}/{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
+        **{name: f"{folder}/{name}.nii.gz" for name in ("brain_mask", "ncct", "mirrored", "difference", "brain")},
         "mri": [f"{folder}/registered_{modality}.nii.gz" for modality in case.mri_modality],
         "lesion": [f"{folder}/lesion.nii.gz"] if case.lesion else [],
-        "segmentations": [f"{OUT}/segment/{arm}/ensemble/{case.cohort}/{case.case}.nii.gz" for arm in arms],
     }
 
 
@@ -119,6 +139,22 @@ def case_page_options(wildcards, input):
     words = options({"title": config["title"], "notice": config["notice"], "lesion": input.lesion or None})
     for modality, path in zip(case.mri_modality, input.mri):
         words += ["--mri", modality, path]
+    return words
+
+
+def segmentation_page_input(wildcards):
+    case = STUDY.case(wildcards.cohort, wildcards.case)
+    folder = f"{OUT}/preprocess/{case.cohort}/{case.case}"
+    return {
+        "ncct": f"{folder}/ncct.nii.gz",
+        "brain": f"{folder}/brain.nii.gz",
+        "lesion": [f"{folder}/lesion.nii.gz"] if case.lesion else [],
+        "segmentations": [f"{OUT}/segment/{arm}/ensemble/{case.cohort}/{case.case}.nii.gz" for arm in BEST_ARMS],
+    }
+
+
+def segmentation_page_options(wildcards, input):
+    words = options({"title": config["title"], "notice": config["notice"], "lesion": input.lesion or None})
     for arm, path in zip(BEST_ARMS, input.segmentations):
         words += ["--segmentation", arm, path]
     return words

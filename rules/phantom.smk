@@ -26,14 +26,15 @@ if "phantom" in config:
                 seed=config["seed"],
                 voxel_mm=config["phantom"]["voxel_mm"],
                 slice_mm=config["phantom"]["slice_mm"],
+                code=code("phantom.head"),
             log:
                 f"{OUT}/logs/phantom/{_cohort}/{{case}}.log",
             benchmark:
                 f"{OUT}/benchmarks/phantom/{_cohort}/{{case}}.tsv"
             threads: 1
             resources:
-                mem_mb=2000,
-                runtime=10,
+                mem_mb=grows(2000),
+                runtime=grows(10),
             conda:
                 "../envs/imaging.yaml"
             shell:

@@ -3,6 +3,7 @@ from workflow_scripts.common.options import options
 _PREPROCESSED = f"{OUT}/preprocess/{{cohort}}/{{case}}"
 _INGESTED = f"{OUT}/ingest/{{cohort}}/{{case}}"
 _TEMPLATE = f"{OUT}/preprocess/template"
+_WEIGHTS = f"{OUT}/preprocess/weights"
 _PREPROCESS = config["preprocess"]
 _STRIPPING = _PREPROCESS["skull_stripping"]
 _BACKGROUND_HU = _PREPROCESS["clip_hu"][0]
@@ -29,20 +30,42 @@ rule template:
     params:
         given=_as_options,
         spacing=_PREPROCESS["template"]["spacing_mm"],
+        code=code("preprocess.template"),
     log:
         f"{OUT}/logs/preprocess/template.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/template.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.preprocess.template"
         " {params.given:q} --spacing {params.spacing}"
         " --out-template {output.template:q} --out-mask {output.mask:q}"
+        " > {log:q} 2>&1"
+
+
+rule weights:
+    input:
+        unpack(_given_weights),
+    output:
+        f"{_WEIGHTS}/{{network}}.weights",
+    params:
+        source=_weights_options,
+        code=code("preprocess.weights"),
+    log:
+        f"{OUT}/logs/preprocess/weights/{{network}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/preprocess/weights/{{network}}.tsv"
+    threads: 1
+    localrule: True
+    conda:
+        "../envs/skullstrip.yaml"
+    shell:
+        "python -m workflow_scripts.preprocess.weights --network {wildcards.network} {params.source:q} --out {output:q}"
         " > {log:q} 2>&1"
 
 
@@ -55,14 +78,15 @@ rule resample_ncct:
         resampling=_RESAMPLING,
         background=config["ingest"]["hu_floor"],
         stripped=_stripped_flag,
+        code=code("preprocess.resample_ncct"),
     log:
         f"{OUT}/logs/preprocess/resample_ncct/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/resample_ncct/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -74,32 +98,37 @@ rule resample_ncct:
 
 rule brain_mask:
     input:
-        f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        **_weights_of(_STRIPPING["ncct"]),
+        ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
     output:
         pseudo_t1=f"{_PREPROCESSED}/pseudo_t1.nii.gz",
         mask=f"{_PREPROCESSED}/brain_mask.nii.gz",
         stripped=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
         json=f"{_PREPROCESSED}/brain_mask.json",
     params:
+        inputs=_as_options,
         method=_STRIPPING["ncct"],
         cross_check=_STRIPPING["cross_check"],
         deepbet_grid=_STRIPPING["deepbet_grid"],
+        border=_STRIPPING["border_mm"]["ncct"],
         background=_BACKGROUND_HU,
         stripped=_stripped_flag,
+        code=code("preprocess.brain_mask"),
     log:
         f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/brain_mask/{{cohort}}/{{case}}.tsv"
     threads: config["resources"]["preprocess"]["threads"]
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
         "python -m workflow_scripts.preprocess.brain_mask --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --ncct {input:q} --method {params.method} --cross-check {params.cross_check}"
-        " --deepbet-grid {params.deepbet_grid} {params.stripped} --background {params.background} --threads {threads}"
+        " {params.inputs:q} --method {params.method} --cross-check {params.cross_check}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} {params.stripped}"
+        " --background {params.background} --threads {threads}"
         " --out-pseudo-t1 {output.pseudo_t1:q} --out-mask {output.mask:q}"
         " --out-stripped {output.stripped:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
@@ -107,28 +136,31 @@ rule brain_mask:
 
 rule prepare_mri:
     input:
-        f"{_INGESTED}/{{modality}}.nii.gz",
+        unpack(_prepare_mri_inputs),
     output:
         resampled=f"{_PREPROCESSED}/resampled_{{modality}}.nii.gz",
         stripped=f"{_PREPROCESSED}/stripped_{{modality}}.nii.gz",
     params:
+        inputs=_as_options,
         resampling=_RESAMPLING,
         method=_mri_method,
         deepbet_grid=_STRIPPING["deepbet_grid"],
+        border=lambda wildcards: _STRIPPING["border_mm"][wildcards.modality],
+        code=code("preprocess.prepare_mri"),
     log:
         f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
     threads: config["resources"]["preprocess"]["threads"]
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
         "python -m workflow_scripts.preprocess.prepare_mri --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --mri {input:q} {params.resampling:q} --method {params.method}"
-        " --deepbet-grid {params.deepbet_grid} --threads {threads}"
+        " {params.inputs:q} {params.resampling:q} --method {params.method}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} --threads {threads}"
         " --out-resampled {output.resampled:q} --out-stripped {output.stripped:q}"
         " > {log:q} 2>&1"
 
@@ -144,14 +176,15 @@ rule register_mri:
     params:
         aligned=lambda wildcards: "--aligned" if _case_with_mri(wildcards).mri_aligned else "",
         registration=_REGISTRATION,
+        code=code("preprocess.register_mri"),
     log:
         f"{OUT}/logs/preprocess/register_mri/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/register_mri/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -168,14 +201,16 @@ rule apply_registration:
         ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
     output:
         f"{_PREPROCESSED}/registered_{{modality}}.nii.gz",
+    params:
+        code=code("preprocess.apply_registration"),
     log:
         f"{OUT}/logs/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -197,14 +232,15 @@ rule contralateral:
     params:
         background=_BACKGROUND_HU,
         registration=_REGISTRATION,
+        code=code("preprocess.contralateral"),
     log:
         f"{OUT}/logs/preprocess/contralateral/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/contralateral/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -229,14 +265,15 @@ rule finalise:
     params:
         clip=_PREPROCESS["clip_hu"],
         margin=_PREPROCESS["crop_margin_voxels"],
+        code=code("preprocess.finalise"),
     log:
         f"{OUT}/logs/preprocess/finalise/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/finalise/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -254,14 +291,15 @@ rule lesion:
         f"{_PREPROCESSED}/lesion.nii.gz",
     params:
         inputs=_as_options,
+        code=code("preprocess.lesion"),
     log:
         f"{OUT}/logs/preprocess/lesion/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/lesion/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -278,14 +316,15 @@ rule qc:
     params:
         inputs=_as_options,
         limits=_QC,
+        code=code("preprocess.qc"),
     log:
         f"{OUT}/logs/preprocess/qc/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/qc/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=_preprocess_mem_mb,
-        runtime=config["resources"]["preprocess"]["runtime"],
+        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
+        runtime=grows(config["resources"]["preprocess"]["runtime"]),
     conda:
         "../envs/imaging.yaml"
     shell:

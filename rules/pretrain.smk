@@ -27,6 +27,7 @@ rule pretrain_settings:
     resources:
         mem_mb=500,
         runtime=5,
+    localrule: True
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -39,9 +40,11 @@ rule pretrain:
     input:
         settings=f"{OUT}/pretrain/{{pretraining}}/settings.yaml",
         plans=lambda wildcards: f"{_pretraining_images(wildcards)}/plans.json",
+        fingerprint=lambda wildcards: f"{_pretraining_images(wildcards)}/fingerprint.json",
         cases=lambda wildcards: f"{_pretraining_images(wildcards)}/cases.tsv",
     output:
         encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
+        card=f"{OUT}/pretrain/{{pretraining}}/model_card.md",
         curves=f"{OUT}/pretrain/{{pretraining}}/curves.tsv",
         rankme=f"{OUT}/pretrain/{{pretraining}}/rankme.tsv",
     params:
@@ -55,12 +58,36 @@ rule pretrain:
         f"{OUT}/benchmarks/pretrain/pretrain/{{pretraining}}.tsv"
     threads: config["resources"]["pretrain"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["pretrain"]["mem_mb"],
+        mem_mb=grows(config["resources"]["pretrain"]["mem_mb"]),
         runtime=config["resources"]["pretrain"]["runtime"],
         gpu=config["resources"]["pretrain"]["gpu"],
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
-        " --state {params.state:q} --threads {threads} --encoder {output.encoder:q} --curves {output.curves:q}"
-        " --rankme {output.rankme:q} > {log:q} 2>&1"
+        "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
+        " --state {params.state:q} --retrain $RETRAIN --threads {threads} --encoder {output.encoder:q}"
+        " --card {output.card:q} --curves {output.curves:q} --rankme {output.rankme:q} > {log:q} 2>&1"
+
+
+rule pretrain_audit:
+    input:
+        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
+        fingerprint=lambda wildcards: f"{_pretraining_images(wildcards)}/fingerprint.json",
+        splits=f"{OUT}/split/splits.tsv",
+    output:
+        f"{OUT}/pretrain/{{pretraining}}/audit.json",
+    params:
+        code=code("pretrain.pretrain_audit"),
+    log:
+        f"{OUT}/logs/pretrain/pretrain_audit/{{pretraining}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/pretrain/pretrain_audit/{{pretraining}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=5,
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.pretrain.pretrain_audit --encoder {input.encoder:q}"
+        " --fingerprint {input.fingerprint:q} --splits-table {input.splits:q} --out {output:q} > {log:q} 2>&1"

@@ -20,14 +20,15 @@ rule pretrain_dataset:
         seen=config["pretrain"]["splits"],
         options=DATASET_OPTIONS,
         out=subpath(output.plans, parent=True),
+        code=code("pretrain.pretrain_dataset"),
     log:
         f"{OUT}/logs/pretrain/pretrain_dataset/{{images}}.log",
     benchmark:
         f"{OUT}/benchmarks/pretrain/pretrain_dataset/{{images}}.tsv"
     threads: config["resources"]["dataset"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["dataset"]["mem_mb"],
-        runtime=config["resources"]["dataset"]["runtime"],
+        mem_mb=grows(config["resources"]["dataset"]["mem_mb"]),
+        runtime=grows(config["resources"]["dataset"]["runtime"]),
     conda:
         "../envs/deeplearning.yaml"
     shell:

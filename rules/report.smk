@@ -39,6 +39,7 @@ rule report_settings:
     params:
         # From a function, so that Snakemake does not look for wildcards in its braces.
         settings=report_settings,
+        code=code("report.report_settings"),
     log:
         f"{OUT}/logs/report/report_settings.log",
     benchmark:
@@ -47,6 +48,7 @@ rule report_settings:
     resources:
         mem_mb=500,
         runtime=5,
+    localrule: True
     conda:
         "../envs/report.yaml"
     shell:
@@ -62,14 +64,15 @@ rule table:
         arms=lambda wildcards: TABLES[wildcards.table][0],
         split=lambda wildcards: TABLES[wildcards.table][1],
         criteria=lambda wildcards: TABLES[wildcards.table][2],
+        code=code("report.table"),
     log:
         f"{OUT}/logs/report/table/{{table}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/table/{{table}}.tsv"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=grows(500),
+        runtime=grows(5),
     wildcard_constraints:
         table="|".join(TABLES),
     conda:
@@ -88,14 +91,15 @@ rule figure_dice:
     params:
         arms=BEST_ARMS,
         min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("report.figure_dice"),
     log:
         f"{OUT}/logs/report/figure_dice/{{cohort}}-{{split}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_dice/{{cohort}}-{{split}}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     wildcard_constraints:
         split="train|validation|test",
     conda:
@@ -130,14 +134,15 @@ rule figure_examples:
         segment=f"{OUT}/segment",
         arms=BEST_ARMS,
         examples=config["report"]["example_cases"],
+        code=code("report.figure_examples"),
     log:
         f"{OUT}/logs/report/figure_examples/{{cohort}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_examples/{{cohort}}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -155,14 +160,15 @@ rule figure_finetune:
         finetune=lambda wildcards: f"{OUT}/finetune",
         arms=STUDY.arms,
         seeds=STUDY.seeds,
+        code=code("report.figure_finetune"),
     log:
         f"{OUT}/logs/report/figure_finetune.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_finetune.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -178,14 +184,15 @@ rule figure_pretraining:
     params:
         pretrain=lambda wildcards: f"{OUT}/pretrain",
         pretrainings=STUDY.pretrainings,
+        code=code("report.figure_pretraining"),
     log:
         f"{OUT}/logs/report/figure_pretraining.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_pretraining.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -207,14 +214,15 @@ rule interpret:
         perplexity=config["report"]["tsne_perplexity"],
         steps=config["report"]["gradient_steps"],
         seed=config["seed"],
+        code=code("report.interpret"),
     log:
         f"{OUT}/logs/report/interpret/{{pretraining}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/interpret/{{pretraining}}.tsv"
     threads: config["resources"]["segment"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * config["resources"]["segment"]["mem_mb"],
-        runtime=config["resources"]["segment"]["runtime"],
+        mem_mb=grows(config["resources"]["segment"]["mem_mb"]),
+        runtime=grows(config["resources"]["segment"]["runtime"]),
         gpu=config["resources"]["segment"]["gpu"],
     conda:
         "../envs/deeplearning.yaml"
@@ -235,14 +243,15 @@ rule figure_interpretation:
         report(f"{REPORT}/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
     params:
         pretraining=INTERPRETED,
+        code=code("report.figure_interpretation"),
     log:
         f"{OUT}/logs/report/figure_interpretation.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_interpretation.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -258,14 +267,15 @@ rule figure_cohort:
         report(f"{REPORT}/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
     params:
         min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("report.figure_cohort"),
     log:
         f"{OUT}/logs/report/figure_cohort.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_cohort.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -281,14 +291,15 @@ rule figure_quality:
         report(f"{REPORT}/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
     params:
         preprocess=lambda wildcards: f"{OUT}/preprocess",
+        code=code("report.figure_quality"),
     log:
         f"{OUT}/logs/report/figure_quality.log",
     benchmark:
         f"{OUT}/benchmarks/report/figure_quality.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
@@ -300,35 +311,111 @@ rule case_page:
     input:
         unpack(case_page_input),
     output:
-        f"{REPORT}/cases/{{cohort}}/{{case}}.html",
+        page=report(
+            f"{REPORT}/cases/{{cohort}}/{{case}}.html",
+            caption="captions/case.rst",
+            category="Quality",
+            subcategory="{cohort}",
+            labels={"case": "{case}"},
+        ),
+        thumbnail=f"{REPORT}/cases/{{cohort}}/{{case}}.svg",
     params:
         options=case_page_options,
+        code=code("report.case_page"),
     log:
         f"{OUT}/logs/report/case_page/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/case_page/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 1500,
-        runtime=10,
+        mem_mb=grows(1500),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --qc {input.qc:q} --unstripped {input.unstripped:q}"
+        " --qc {input.qc:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
         " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
-        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
+        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
+        " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
+
+
+rule cohort_page:
+    input:
+        qc=lambda wildcards: per_case(
+            f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.in_cohorts([wildcards.cohort])
+        ),
+        pages=lambda wildcards: per_case(
+            f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.in_cohorts([wildcards.cohort])
+        ),
+        thumbnails=lambda wildcards: per_case(
+            f"{REPORT}/cases/{{cohort}}/{{case}}.svg", STUDY.in_cohorts([wildcards.cohort])
+        ),
+    output:
+        report(
+            f"{REPORT}/cases/{{cohort}}.html",
+            caption="captions/cohort_page.rst",
+            category="Quality",
+            subcategory="{cohort}",
+            labels={"case": "all, the most alarming first"},
+        ),
+    params:
+        heading=options({"title": config["title"], "notice": config["notice"]}),
+        cases=lambda wildcards: [case.case for case in STUDY.in_cohorts([wildcards.cohort])],
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
+        thumbnails=lambda wildcards: f"{REPORT}/cases/{wildcards.cohort}",
+        code=code("report.cohort_page"),
+    log:
+        f"{OUT}/logs/report/cohort_page/{{cohort}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/cohort_page/{{cohort}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=grows(500),
+        runtime=grows(10),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.cohort_page {params.heading:q} --cohort {wildcards.cohort} --cases {params.cases}"
+        " --preprocess {params.preprocess:q} --thumbnails {params.thumbnails:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule segmentation_page:
+    input:
+        unpack(segmentation_page_input),
+    output:
+        f"{REPORT}/segmentations/{{cohort}}/{{case}}.html",
+    params:
+        options=segmentation_page_options,
+        code=code("report.segmentation_page"),
+    log:
+        f"{OUT}/logs/report/segmentation_page/{{cohort}}/{{case}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/segmentation_page/{{cohort}}/{{case}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.segmentation_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --ncct {input.ncct:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule index:
     input:
         settings=f"{REPORT}/settings.yaml",
         split=[f"{OUT}/split/{name}" for name in ("splits.tsv", "leakage.json")],
+        audits=[f"{OUT}/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
         evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
-        cases=per_case(f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.cases),
+        cohorts=[f"{REPORT}/cases/{cohort}.html" for cohort in dict.fromkeys(case.cohort for case in STUDY.cases)],
+        segmentations=per_case(
+            f"{REPORT}/segmentations/{{cohort}}/{{case}}.html", STUDY.in_cohorts(config["run"]["segment"])
+        ),
     output:
         report(f"{REPORT}/index.html", caption="captions/index.rst", category="Whole report"),
     params:
@@ -337,18 +424,19 @@ rule index:
         evaluate=lambda wildcards: f"{OUT}/evaluate",
         captions=f"{workflow.basedir}/rules/captions",
         requirements=f"{workflow.basedir}/requirements.txt",
+        code=code("report.index"),
     log:
         f"{OUT}/logs/report/index.log",
     benchmark:
         f"{OUT}/benchmarks/report/index.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     conda:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
-        " --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
+        " --audits {input.audits:q} --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
         " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"

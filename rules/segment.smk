@@ -24,14 +24,15 @@ for cohort in config["run"]["segment"]:
             mirror=str(config["segment"]["mirror"]).lower(),
             probabilities="" if _VOTE == "majority" else "--probabilities",
             out=f"{_SEGMENTED}/seed-{{seed}}/{cohort}",
+            code=code("segment.segment"),
         log:
             f"{OUT}/logs/segment/segment/{{arm}}/seed-{{seed}}/{cohort}.log",
         benchmark:
             f"{OUT}/benchmarks/segment/segment/{{arm}}/seed-{{seed}}/{cohort}.tsv"
         threads: config["resources"]["segment"]["threads"]
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * config["resources"]["segment"]["mem_mb"],
-            runtime=config["resources"]["segment"]["runtime"],
+            mem_mb=grows(config["resources"]["segment"]["mem_mb"]),
+            runtime=grows(config["resources"]["segment"]["runtime"]),
             gpu=config["resources"]["segment"]["gpu"],
         conda:
             "../envs/deeplearning.yaml"
@@ -54,14 +55,15 @@ for cohort in config["run"]["segment"]:
             members=[f"{_SEGMENTED}/seed-{seed}/{cohort}" for seed in STUDY.seeds],
             vote=_VOTE,
             out=f"{_SEGMENTED}/ensemble/{cohort}",
+            code=code("segment.ensemble"),
         log:
             f"{OUT}/logs/segment/ensemble/{{arm}}/{cohort}.log",
         benchmark:
             f"{OUT}/benchmarks/segment/ensemble/{{arm}}/{cohort}.tsv"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * 2000,
-            runtime=60,
+            mem_mb=grows(2000),
+            runtime=grows(60),
         conda:
             "../envs/deeplearning.yaml"
         shell:
@@ -82,14 +84,15 @@ for cohort in config["run"]["segment"]:
             masks=lambda wildcards, input: Path(input.masks[0]).parent,
             ingest=lambda wildcards, input: Path(input.conversions[0]).parents[2],
             out=f"{_SEGMENTED}/original/{cohort}",
+            code=code("segment.original"),
         log:
             f"{OUT}/logs/segment/original/{{arm}}/{cohort}.log",
         benchmark:
             f"{OUT}/benchmarks/segment/original/{{arm}}/{cohort}.tsv"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * 2000,
-            runtime=60,
+            mem_mb=grows(2000),
+            runtime=grows(60),
         conda:
             "../envs/deeplearning.yaml"
         shell:

@@ -12,14 +12,15 @@ rule split:
         ratios=[config["split"]["ratios"][name] for name in ("train", "validation", "test")],
         size_strata=config["split"]["size_strata"],
         seed=config["seed"],
+        code=code("split.split"),
     log:
         f"{OUT}/logs/split/split.log",
     benchmark:
         f"{OUT}/benchmarks/split/split.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     conda:
         "../envs/statistics.yaml"
     shell:

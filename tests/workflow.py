@@ -4,16 +4,24 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "profiles" / "demo"
 
 
-def snakemake(directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run snakemake on this workflow in a working directory; standard error joins standard output."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
+def snakemake(
+    directory: Path,
+    *arguments: str,
+    check: bool = True,
+    workflow: Path = ROOT,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run snakemake on this workflow, or a copy, in a working directory; standard error joins standard output."""
+    environment = {**os.environ, **(variables or {})}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [sys.executable, "-m", "snakemake", "-s", str(workflow / "Snakefile")]
     result = subprocess.run(
         [*command, *arguments],
         text=True,

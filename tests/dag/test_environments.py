@@ -1,10 +1,12 @@
 """One set of versions: the conda environments hold the pins of requirements.txt, and every rule names one."""
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -33,6 +35,27 @@ def test_an_environment_pins_what_requirements_pin(path):
     assert all(re.fullmatch(r"[a-z-]+=[0-9.]+", line) for line in conda)
     for name, version in pins(pip["pip"]).items():
         assert required()[name] == version, name
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_pins_what_its_packages_need(path):
+    pinned = set(pins(yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]))
+    assert needed(pinned) - pinned == set()
+
+
+def needed(names: set[str]) -> set[str]:
+    """Return the packages that the installed packages of these names require here, and theirs, by normalised name."""
+    found, waiting = set(), [(name, "") for name in names]
+    while waiting:
+        name, extra = waiting.pop()
+        for line in metadata.requires(name) or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                other = re.sub(r"[-_.]+", "-", requirement.name).lower()
+                if other not in found:
+                    found.add(other)
+                    waiting += [(other, wanted) for wanted in ("", *requirement.extras)]
+    return found
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.stem)

@@ -1,8 +1,11 @@
 """Dry runs: every target and configuration builds its DAG, and asks for what it should and nothing else."""
 
+import re
+
 import pytest
 import yaml
 
+from tests.slurm.study import write_profile
 from tests.workflow import ROOT, demo_arguments, job_counts, snakemake
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -99,6 +102,44 @@ def test_a_fresh_clone_parses_with_the_slurm_profile(tmp_path):
     (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text())
     result = snakemake(tmp_path, "-n", "--profile", str(ROOT / "slurm"))
     assert job_counts(result.stdout) == {"all": 1, "total": 1}
+
+
+def test_what_is_submitted_before_training_is_one_job_a_case_and_a_few(paper):
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    steps = set(profile["__variables__"]["case_steps"])
+    local = {"pretrain_settings", "finetune_settings", "all_finetune", "total", "pretrain", "finetune", "weights"}
+    jobs = dry_run(paper, "--cores", "1", "all_finetune")
+    assert all(jobs[rule] <= 12 * 2 for rule in steps & set(jobs))
+    others = {rule: count for rule, count in jobs.items() if rule not in steps | local}
+    assert others == {"template": 1, "split": 1, "pretrain_dataset": 6, "finetune_dataset": 13}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({}, ["slurm_extra=--signal=TERM@120"]),
+        ({"account": "stroke", "qos": "long"}, ["slurm_account=stroke", "qos=long"]),
+        ({"partition": "cpu", "gpu_partition": "gpu"}, ["slurm_partition=gpu"]),
+        ({"gres": "gpu:a100:1"}, ["gres=gpu:a100:1", "gpu=0"]),
+        ({"gpu_model": "a100"}, ["gpu=1", "gpu_model=a100"]),
+        ({"training_minutes": 720, "warning_seconds": 300}, ["runtime=720", "slurm_extra=--signal=TERM@300"]),
+    ],
+    ids=["as shipped", "account", "partitions", "gres", "typed GPU", "time limit"],
+)
+def test_names_of_the_slurm_profile_reach_the_training(paper, tmp_path, names, expected):
+    profile = write_profile(tmp_path / "profile", **names)
+    arguments = [
+        "-n",
+        "--profile",
+        str(profile),
+        "--executor",
+        "dryrun",
+        "results/finetune/FS-STKi/seed-0/checkpoint.pth",
+    ]
+    output = snakemake(paper, *arguments).stdout
+    block = re.search(r"^rule finetune:$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
+    resources = block[1].split(", ")
+    assert set(expected) <= set(resources)
 
 
 def test_a_wrong_value_stops_before_anything_runs(tmp_path):

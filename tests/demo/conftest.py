@@ -1,11 +1,12 @@
 """A reduced demo, run once: every rule, few cases, few steps, in a folder whose path has a space."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.workflow import DEMO, job_counts, snakemake
+from tests.workflow import DEMO, ROOT, job_counts, snakemake
 
 CASES = {
     "AISD": ["A01", "A02"],
@@ -27,9 +28,10 @@ report: {best_arms: [FS-STKp, ALL-STKi-SA], gradient_steps: 2}
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished run: its working directory, its files, what snakemake printed and how many jobs each rule had."""
+    """A finished run: its working directory, the copy of the workflow that ran, what it printed, each rule's jobs."""
 
     directory: Path
+    workflow: Path
     output: str
     jobs: dict[str, int]
 
@@ -37,12 +39,14 @@ class Demo:
     def results(self) -> Path:
         return self.directory / "results" / "demo"
 
-    def snakemake(self, *arguments: str, check: bool = True) -> str:
-        return snakemake(self.directory, *study_arguments(), *arguments, check=check).stdout
+    def snakemake(self, *arguments: str, check: bool = True, config: Path | None = None) -> str:
+        """Run it again, with one more configuration file over the others where there is one."""
+        files = study_arguments() if config is None else study_arguments(str(config))
+        return snakemake(self.directory, *arguments, *files, check=check, workflow=self.workflow).stdout
 
 
-def study_arguments() -> list[str]:
-    return ["--configfile", str(DEMO / "study.yaml"), "reduced.yaml", "--cores", "2"]
+def study_arguments(*more: str) -> list[str]:
+    return ["--configfile", str(DEMO / "study.yaml"), "reduced.yaml", *more, "--cores", "2"]
 
 
 @pytest.fixture(scope="session")
@@ -52,5 +56,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     header, *rows = (DEMO / "cases.tsv").read_text().splitlines()
     chosen = [row for row in rows if row.split("\t")[2] in CASES.get(row.split("\t")[0], [])]
     (directory / "cases.tsv").write_text("\n".join([header, *chosen]) + "\n")
-    output = snakemake(directory, *study_arguments(), "--show-failed-logs").stdout
-    return Demo(directory, output, job_counts(output))
+    # A copy of the workflow, which tests may edit.
+    workflow = tmp_path_factory.mktemp("workflow")
+    for name in ("Snakefile", "config.yaml", "requirements.txt", "rules", "envs", "profiles", "workflow_scripts"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, workflow / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, workflow / name)
+    output = snakemake(directory, *study_arguments(), workflow=workflow).stdout
+    return Demo(directory, workflow, output, job_counts(output))

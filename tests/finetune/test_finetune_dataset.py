@@ -110,6 +110,10 @@ def test_cases_of_other_cohorts_and_without_label_are_left_out(study, tmp_path):
     assert [row["key"] for row in read_tsv(tmp_path / "some" / "cases.tsv")] == ["icoAIS__I01", "icoAIS__I04"]
 
 
+def test_fingerprint_of_a_pretraining_names_the_training_cases_it_was_made_of(study):
+    assert read_json(study / "pretrain" / "fingerprint.json")["cases"] == ["icoAIS/I01", "icoAIS/I02", "icoAIS/I03"]
+
+
 def test_pretrainings_statistics_reach_plans_and_normalised_arrays(study):
     pretrain = read_json(study / "pretrain" / "fingerprint.json")[INTENSITIES]
     assert read_json(study / "merged" / "plans.json")[INTENSITIES] == pretrain

@@ -1,6 +1,8 @@
 """Trainings: they repeat, resume, freeze and choose their best epoch as promised."""
 
 import math
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
 from tests.finetune.study import dataset_options, write_study
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_json, read_tsv, read_yaml
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
+from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.finetune import finetune, finetune_dataset, finetune_settings
-from workflow_scripts.finetune.finetune import CURVES, prepare_state
+from workflow_scripts.finetune.finetune import CURVES
 from workflow_scripts.finetune.trainer import StudyLogger, StudyTrainer, TrainingSettings, epoch_rows, smoothed
 
 SETTINGS = TrainingSettings(
@@ -96,20 +99,26 @@ def test_resumed_training_ends_as_an_uninterrupted_one(dataset, uninterrupted, t
     assert curves == uninterrupted[1]
 
 
-def test_state_of_another_beginning_is_not_resumed(tmp_path):
-    source = tmp_path / "settings.yaml"
-    source.write_text("epochs: 3")
-    state = tmp_path / "state"
-    prepare_state(state, [source], seed=1)
-    (state / "checkpoint_latest.pth").touch()
-    prepare_state(state, [source], seed=1)
-    assert (state / "checkpoint_latest.pth").exists()
-    source.write_text("epochs: 4")
-    prepare_state(state, [source], seed=1)
-    assert not (state / "checkpoint_latest.pth").exists()
-    (state / "checkpoint_latest.pth").touch()
-    prepare_state(state, [source], seed=2)
-    assert not (state / "checkpoint_latest.pth").exists()
+@pytest.mark.parametrize("step", ["train_step", "validation_step"])
+def test_a_warning_ends_the_training_and_it_goes_on_from_the_saved_epoch(
+    dataset, uninterrupted, tmp_path, monkeypatch, step
+):
+    original, steps = getattr(StudyTrainer, step), []
+
+    def warned(trainer, batch):
+        steps.append(trainer.current_epoch)
+        if steps.count(1) == 1 and trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(trainer, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyTrainer, step, warned)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            train(dataset, tmp_path)
+    assert steps.count(1) == 1
+    weights, curves = train(dataset, tmp_path)
+    assert same(weights, uninterrupted[0])
+    assert curves == uninterrupted[1]
 
 
 def test_training_starts_from_the_encoder_and_frozen_it_stays(dataset, encoder, tmp_path):
@@ -212,34 +221,58 @@ def settings(tmp_path_factory) -> Path:
     return path
 
 
-def run_main(dataset: Path, settings: Path, encoder: dict, folder: Path, name: str) -> Path:
+def run_main(dataset: Path, settings: Path, encoder: dict, folder: Path, *more: str) -> Path:
+    folder.mkdir(exist_ok=True)
     torch.save(encoder, folder / "encoder.pt")
     finetune.main(
         [
             *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
-            *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / f"{name}.pth")),
-            *("--curves", str(folder / f"{name}.tsv")),
+            *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / "model.pth")),
+            *("--curves", str(folder / "curves.tsv"), *more),
         ]
     )
-    return folder / f"{name}.pth"
+    return folder / "model.pth"
 
 
 def test_model_has_nnunets_keys_and_the_same_bytes_when_made_again(dataset, settings, encoder, tmp_path):
-    first = run_main(dataset, settings, encoder, tmp_path, "first")
-    second = run_main(dataset, settings, encoder, tmp_path, "second")
+    first = run_main(dataset, settings, encoder, tmp_path / "first")
+    second = run_main(dataset, settings, encoder, tmp_path / "second")
     assert first.read_bytes() == second.read_bytes()
     model = read_checkpoint(first)
     assert model["trainer_name"] == "nnUNetTrainer"
     assert model["init_args"]["configuration"] == "3d_fullres"
     assert model["inference_allowed_mirroring_axes"] == (0, 1, 2)
     assert model["settings"] == read_yaml(settings)
-    assert list(read_tsv(tmp_path / "first.tsv")[0]) == list(CURVES)
-    assert not list((tmp_path / "state").rglob("*.pth"))
+    assert list(read_tsv(first.with_name("curves.tsv"))[0]) == list(CURVES)
+
+
+def test_a_finished_model_comes_back_without_training(dataset, settings, encoder, tmp_path, monkeypatch):
+    model = run_main(dataset, settings, encoder, tmp_path)
+    trained = model.read_bytes()
+    model.unlink()
+
+    monkeypatch.setattr(finetune, "train", None)
+    assert run_main(dataset, settings, encoder, tmp_path).read_bytes() == trained
+    with pytest.raises(TypeError, match="not callable"):
+        run_main(dataset, settings, encoder, tmp_path, "--retrain", "true")
+
+
+def test_other_settings_or_data_are_not_trained_unasked(dataset, settings, encoder, tmp_path):
+    run_main(dataset, settings, encoder, tmp_path)
+    changed = tmp_path / "settings.yaml"
+    write_yaml(changed, {**read_yaml(settings), "learning_rate": 0.02})
+    with pytest.raises(InputError, match=r"settings.learning_rate was 0.01, is now 0.02.*retrain=true"):
+        run_main(dataset, changed, encoder, tmp_path)
+    other = {**encoder, "state_dict": {name: value + 1 for name, value in encoder["state_dict"].items()}}
+    with pytest.raises(InputError, match="encoder was "):
+        run_main(dataset, settings, other, tmp_path)
+    run_main(dataset, changed, encoder, tmp_path, "--retrain", "true")
+    assert len(list((tmp_path / "state").glob("*/finished/model.pth"))) == 2
 
 
 def test_encoder_of_another_plan_stops_the_training_before_it_begins(dataset, settings, encoder, tmp_path):
     described = architecture(read_json(dataset / "plans.json"))
     described["arch_kwargs"]["strides"][-1] = [1, 2, 2]
     with pytest.raises(InputError, match="strides"):
-        run_main(dataset, settings, {**encoder, "architecture": described}, tmp_path, "model")
+        run_main(dataset, settings, {**encoder, "architecture": described}, tmp_path)
     assert not (tmp_path / "model.pth").exists()

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.ingest.command import CASE, ingest_ncct
 from tests.ingest.dicom_series import LPS, Scan, write_series
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
-from workflow_scripts.ingest.ingest_ncct import main as ingest_ncct
 
 UNEVEN = (3.0,) * 12 + (6.0,) * 12
-CASE = ["--cohort", "A", "--case", "a-1"]
 
 
 def lesion(points: np.ndarray) -> np.ndarray:
@@ -27,9 +26,7 @@ def save(path: Path, data: np.ndarray, affine: np.ndarray) -> Path:
 
 
 def ingest(scan: Scan, folder: Path) -> Path:
-    source = write_series(scan, folder / "dicom")
-    fixed = ["--hu-floor", "-1024", "--min-slices", "10", "--input", str(source)]
-    ingest_ncct([*CASE, *fixed, "--image", str(folder / "ncct.nii.gz"), "--record", str(folder / "ncct.json")])
+    ingest_ncct(write_series(scan, folder / "dicom"), folder)
     return folder / "ncct.nii.gz"
 
 

@@ -1,6 +1,4 @@
-"""The final images, the lesion mask and the quality numbers."""
-
-import json
+"""The final images, the lesion mask and its side."""
 
 import numpy as np
 import pytest
@@ -9,23 +7,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import write_json
-from workflow_scripts.common.transform import write_affine
-from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.preprocess import finalise, qc
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.preprocess import finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
-from workflow_scripts.preprocess.qc import Limits, flags, side
+from workflow_scripts.preprocess.qc import side
 
 CLIP = (-100.0, 400.0)
-LIMITS = Limits(min_cross_check_dice=0.93, max_hull_excess=0.25, brain_ml=(800, 2200), max_lesion_outside_brain=0.1)
-GOOD = {
-    "brain_ml": 1400.0,
-    "hull_excess": 0.1,
-    "cross_check_dice": 0.98,
-    "contralateral": {"doubts": []},
-    "registration": {"doubts": []},
-    "lesion_outside_brain_fraction": 0.0,
-}
 
 
 @pytest.fixture
@@ -118,62 +105,3 @@ def test_the_side_is_the_patients_also_when_the_head_is_turned(head, left, right
     lesion[tuple(np.argwhere(head.brain & (x < -5))[:left].T)] = 1
     lesion[tuple(np.argwhere(head.brain & (x > 5))[:right].T)] = 1
     assert side(head.ct.with_data(lesion), head.to_template) == expected
-
-
-@pytest.mark.parametrize(
-    ("change", "flag"),
-    [
-        ({"cross_check_dice": 0.9}, "brain masks disagree"),
-        ({"hull_excess": 0.3}, "brain mask not convex"),
-        ({"brain_ml": 600.0}, "brain volume"),
-        ({"brain_ml": 2400.0}, "brain volume"),
-        ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
-        ({"registration": {"doubts": ["rotation"]}}, "registration implausible"),
-        ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),
-    ],
-)
-def test_each_suspicion_has_its_flag_and_a_good_case_none(change, flag):
-    assert flags(GOOD, LIMITS) == []
-    assert flags(GOOD | change, LIMITS) == [flag]
-
-
-def test_what_a_case_does_not_have_is_not_held_against_it():
-    lacking = {"cross_check_dice": None, "registration": None, "lesion_outside_brain_fraction": None}
-    assert flags(GOOD | lacking, LIMITS) == []
-
-
-def test_the_command_gathers_the_numbers_of_a_case(final, head, tmp_path):
-    lesion = np.zeros(final.brain.data.shape, np.uint8)
-    lesion[tuple(np.argwhere(final.brain.data)[:50].T)] = 1
-    lesion[0, 0, :10] = 1
-    save_volume(tmp_path / "ncct.nii.gz", final.ncct)
-    save_volume(tmp_path / "brain.nii.gz", final.brain, np.uint8)
-    save_volume(tmp_path / "lesion.nii.gz", final.ncct.with_data(lesion), np.uint8)
-    write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
-    write_json(tmp_path / "ingest.json", {"pixel_digest": "abc"})
-    write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98})
-    write_json(tmp_path / "contralateral.json", {"doubts": []})
-    options = ["--cohort", "c", "--case", "k", "--to-template", str(tmp_path / "to_template.txt")]
-    options += [
-        word for name in ("ncct", "brain", "lesion") for word in (f"--{name}", str(tmp_path / f"{name}.nii.gz"))
-    ]
-    options += [
-        word
-        for name in ("ingest", "brain", "contralateral")
-        for word in (f"--{name}-json", str(tmp_path / f"{name}.json"))
-    ]
-    options += "--min-cross-check-dice 0.93 --max-hull-excess 0.25 --brain-ml 800 2200".split()
-    qc.main([*options, "--max-lesion-outside-brain", "0.1", "--out", str(tmp_path / "qc.json")])
-    facts = json.loads((tmp_path / "qc.json").read_text())
-    assert facts["lesion_ml"] == pytest.approx(60 * 0.064)
-    assert facts["lesion_outside_brain_fraction"] == pytest.approx(10 / 60)
-    assert facts["flags"] == ["lesion outside brain"]
-    assert facts["pixel_digest"] == "abc"
-    assert facts["registration"] is None
-    assert facts["final_digest"] == qc.digest(load_volume(tmp_path / "ncct.nii.gz").data)
-
-
-def test_the_digest_tells_images_apart_and_ignores_less_than_half_a_hu():
-    image = np.arange(24.0).reshape(2, 3, 4)
-    assert qc.digest(image) == qc.digest(image + 0.3)
-    assert len({qc.digest(image), qc.digest(image + 1), qc.digest(image.reshape(4, 3, 2))}) == 3

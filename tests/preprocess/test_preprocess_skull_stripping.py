@@ -6,22 +6,28 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.preprocess.networks import bright_is_brain, write_synthstrip
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.preprocess import brain_mask, prepare_mri
 from workflow_scripts.preprocess.brain_mask import dice
 from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.preprocess.morphology import hull_excess
-from workflow_scripts.preprocess.skull_stripping import mri_brain, ncct_brain
+from workflow_scripts.preprocess.skull_stripping import Settings, ncct_brain, pseudo_t1
 from workflow_scripts.preprocess.tissue import padding
 
 GRID = 160
+SETTINGS = Settings(threads=1, deepbet_grid=GRID, border_mm=0)
+
+
+def find(method, ct, padded):
+    return ncct_brain(method, ct, pseudo_t1(method, ct, padded, SETTINGS), padded, SETTINGS)
 
 
 @pytest.mark.parametrize("method", ["hu", "deepbet"])
 def test_a_method_finds_the_brain_and_nothing_else(head, method):
     unpadded = np.zeros(head.ct.data.shape, bool)
-    found = ncct_brain(method, head.ct, unpadded, GRID, threads=1)
+    found = find(method, head.ct, unpadded)
     assert dice(found, head.brain) > 0.93
 
 
@@ -31,7 +37,7 @@ def test_the_fill_of_a_stripped_scan_is_no_tissue(head, method, fill):
     bare = head.ct.with_data(np.where(head.brain, head.ct.data, np.float32(fill)))
     padded = padding(bare.data)
     assert np.array_equal(padded, ~head.brain)
-    found = ncct_brain(method, bare, padded, GRID, threads=1)
+    found = find(method, bare, padded)
     assert dice(found, head.brain) > 0.93
     assert not (found & padded).any()
 
@@ -49,19 +55,16 @@ def test_noise_up_to_the_edge_is_no_fill():
 
 
 @pytest.mark.parametrize("method", ["synthstrip", "synthsr+synthstrip"])
-def test_a_method_that_this_version_lacks_is_refused_and_never_replaced(head, method):
-    with pytest.raises(InputError, match=r"not available in this version.*deepbet, hu"):
-        ncct_brain(method, head.ct, np.zeros(head.ct.data.shape, bool), GRID, threads=1)
-    if method == "synthstrip":
-        with pytest.raises(InputError, match=r"not available in this version.*deepbet, none"):
-            mri_brain(method, head.ct, GRID, threads=1)
+def test_a_published_network_without_its_file_is_refused_and_never_replaced(head, method):
+    with pytest.raises(InputError, match=r"weights of synth\w+ are not given"):
+        find(method, head.ct, np.zeros(head.ct.data.shape, bool))
 
 
 @pytest.mark.parametrize("method", ["hu", "deepbet"])
 def test_a_scan_without_a_head_is_refused(method):
     air = Volume(np.full((40, 40, 40), -1000, np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
     with pytest.raises(InputError, match="no brain"):
-        ncct_brain(method, air, np.zeros(air.data.shape, bool), GRID, threads=1)
+        find(method, air, np.zeros(air.data.shape, bool))
 
 
 def test_a_ball_has_no_hull_excess_and_two_balls_have_much():
@@ -73,12 +76,24 @@ def test_a_ball_has_no_hull_excess_and_two_balls_have_much():
     assert hull_excess(np.zeros((4, 4, 4), bool)) is None
 
 
+def command(ncct, folder, *options):
+    """Run the command line into a folder; returns the bytes that it wrote."""
+    arguments = "--cohort c --case k --cross-check hu --background -100 --threads 1 --border-mm 0".split()
+    arguments += ["--deepbet-grid", str(GRID), "--ncct", str(ncct)]
+    names = {"pseudo-t1": "t1.nii.gz", "mask": "mask.nii.gz", "stripped": "stripped.nii.gz", "json": "mask.json"}
+    outputs = [word for key, name in names.items() for word in (f"--out-{key}", str(folder / name))]
+    brain_mask.main([*arguments, *outputs, *options])
+    return [(folder / name).read_bytes() for name in names.values()]
+
+
 def test_the_command_writes_mask_stripped_image_and_facts_the_same_twice(head, tmp_path):
     save_volume(tmp_path / "ncct.nii.gz", head.ct)
     written = []
     for turn in ("first", "second"):
         folder = tmp_path / turn
-        arguments = "--cohort c --case k --method deepbet --cross-check hu --background -100 --threads 1".split()
+        arguments = (
+            "--cohort c --case k --method deepbet --cross-check hu --background -100 --threads 1 --border-mm 0".split()
+        )
         arguments += ["--deepbet-grid", str(GRID), "--ncct", str(tmp_path / "ncct.nii.gz")]
         names = {"pseudo-t1": "t1.nii.gz", "mask": "mask.nii.gz", "stripped": "stripped.nii.gz", "json": "mask.json"}
         brain_mask.main(arguments + [w for key, name in names.items() for w in (f"--out-{key}", str(folder / name))])
@@ -96,10 +111,30 @@ def test_the_command_writes_mask_stripped_image_and_facts_the_same_twice(head, t
     assert np.array_equal(stripped[inside], head.ct.data[inside])
 
 
+def test_the_command_runs_synthstrip_on_the_ct_itself(head, tmp_path):
+    part = Volume(head.ct.data[8:48, 10:50, 10:50], head.ct.affine)
+    save_volume(tmp_path / "ncct.nii.gz", part)
+    write_synthstrip(tmp_path / "weights.pt", bright_is_brain())
+    command(
+        tmp_path / "ncct.nii.gz",
+        tmp_path,
+        "--method",
+        "synthstrip",
+        "--synthstrip-weights",
+        str(tmp_path / "weights.pt"),
+    )
+    mask = np.asarray(nib.load(tmp_path / "mask.nii.gz").dataobj) > 0
+    # What is bright in a CT is bone, and what it encloses counts as a hole.
+    assert mask[part.data > 700].mean() > 0.9
+    assert mask[part.data < -900].mean() < 0.1
+    assert set(json.loads((tmp_path / "mask.json").read_text())["weights_sha256"]) == {"synthstrip"}
+
+
 def test_a_stripped_mri_is_left_as_it_is(head, tmp_path):
     mri = head.ct.with_data(np.where(head.brain, np.float32(500), np.float32(0)))
     save_volume(tmp_path / "dwi.nii.gz", mri)
-    arguments = "--cohort c --case k --spacing 4 --antialias --method none --deepbet-grid 160 --threads 1".split()
+    arguments = "--cohort c --case k --spacing 4 --antialias --method none".split()
+    arguments += "--deepbet-grid 160 --border-mm 0 --threads 1".split()
     arguments += ["--mri", str(tmp_path / "dwi.nii.gz")]
     outputs = [tmp_path / "resampled.nii.gz", tmp_path / "stripped.nii.gz"]
     prepare_mri.main([*arguments, "--out-resampled", str(outputs[0]), "--out-stripped", str(outputs[1])])

@@ -7,9 +7,11 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from scipy import ndimage
 
-from workflow_scripts.common.files import write_json, write_tsv
+from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
+from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain.cohort import Scan, describe_scan
 from workflow_scripts.pretrain.settings import parse_settings
+from workflow_scripts.pretrain.state import States
 
 BACKGROUND = -3.0
 SHAPE = (20, 28, 24)
@@ -94,6 +96,9 @@ SETTINGS = {
 }
 
 
+OUTPUTS = {"encoder": "encoder.pt", "card": "model_card.md", "curves": "curves.tsv", "rankme": "rankme.tsv"}
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
@@ -174,7 +179,48 @@ def make_dataset(tmp_path):
                 nnUNetDatasetBlosc2.save_case(data, brain[None].astype(np.int8), {}, str(root / place / key), **layout)
             rows.append({"cohort": "A", "case": f"c{number}", "split": split, "key": key})
         write_tsv(root / "cases.tsv", rows, ("cohort", "case", "split", "key"))
-        write_json(root / "plans.json", {"configurations": {"3d_fullres": {"architecture": ARCHITECTURE}}})
+        configuration = {"architecture": ARCHITECTURE, "patch_size": [16, 24, 24], "spacing": [1.0, 1.0, 1.0]}
+        intensities = {"mean": 35.0, "std": 8.0, "percentile_00_5": 5.0, "percentile_99_5": 70.0}
+        plans = {
+            "configurations": {"3d_fullres": configuration},
+            "foreground_intensity_properties_per_channel": {str(index): intensities for index in range(channels)},
+        }
+        write_json(root / "plans.json", plans)
+        write_json(root / "dataset.json", {"channels": ["ncct", "difference"][:channels]})
+        trained = [f"A/c{number}" for number, split in enumerate(splits) if split == "train"]
+        write_json(root / "fingerprint.json", {"cases": trained})
         return root
 
     return make
+
+
+@pytest.fixture
+def run_rule(tmp_path, mapping, make_dataset):
+    """Run the rule's command line; returns the folder of its outputs."""
+    usual = make_dataset()
+
+    def run(name="run", state=None, dataset=usual, **changes):
+        folder = tmp_path / name
+        state = state or folder / "state"
+        write_yaml(folder / "settings.yaml", mapping | changes)
+        options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
+        options |= {name: folder / file for name, file in OUTPUTS.items()}
+        pretrain_rule.main([word for key, value in options.items() for word in (f"--{key}", str(value))])
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def column():
+    """Read a column of numbers from a table of a pretraining's folder."""
+
+    def read(folder, name, table="curves.tsv"):
+        return [float(row[name]) for row in read_tsv(folder / table)]
+
+    return read
+
+
+@pytest.fixture
+def states(tmp_path):
+    return States(tmp_path / "states")

@@ -3,8 +3,7 @@ import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-from workflow_scripts.common.files import read_tsv, write_yaml
-from workflow_scripts.pretrain import pretrain as pretrain_rule
+from workflow_scripts.common.files import read_tsv
 from workflow_scripts.pretrain.augment import draw_parameters
 from workflow_scripts.pretrain.batches import Views
 from workflow_scripts.pretrain.checkpoint import encoder_state
@@ -105,16 +104,12 @@ def test_evaluation_changes_no_weight(learner, batch):
     assert all(torch.equal(value, before[name]) for name, value in learner.network.state_dict().items())
 
 
-def test_the_rule_writes_the_same_files_and_an_encoder_for_nnunets_network(
-    tmp_path, mapping, make_dataset, architecture
-):
-    write_yaml(tmp_path / "settings.yaml", mapping | {"method": "mae"})
-    words = ["--settings", tmp_path / "settings.yaml", "--dataset", make_dataset(), "--device", "cpu"]
-    for name in ("encoder.pt", "curves.tsv", "rankme.tsv"):
-        words += [f"--{name.split('.')[0]}", tmp_path / name]
-    pretrain_rule.main([str(word) for word in words])
-    rows = read_tsv(tmp_path / "curves.tsv")
+def test_the_rule_writes_the_same_files_and_an_encoder_for_nnunets_network(run_rule, architecture):
+    folder = run_rule(method="mae")
+    rows = read_tsv(folder / "curves.tsv")
     assert {"train_loss", "validation_loss", "feature_deviation", "learning_rate", "images_per_second"} <= set(rows[0])
     assert not any("teacher_information" in name or "stage" in name for name in rows[0])
     network = get_network_from_plans(*architecture.values(), 1, 2, deep_supervision=True)
-    network.encoder.load_state_dict(encoder_state(tmp_path / "encoder.pt"), strict=True)
+    network.encoder.load_state_dict(encoder_state(folder / "encoder.pt"), strict=True)
+    card = (folder / "model_card.md").read_text()
+    assert "masked autoencoding" in card and "teacher" not in card

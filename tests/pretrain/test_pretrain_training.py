@@ -1,53 +1,29 @@
+import hashlib
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv, read_yaml, write_yaml
-from workflow_scripts.common.interruption import Interrupted
-from workflow_scripts.pretrain import pretrain as pretrain_rule
+from workflow_scripts.common.files import read_tsv, read_yaml
 from workflow_scripts.pretrain import pretrain_settings, train
 from workflow_scripts.pretrain.batches import Purpose, Source, draw_order
-from workflow_scripts.pretrain.checkpoint import StateFile, encoder_state, load_encoder
+from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder, read_encoder
 from workflow_scripts.pretrain.cohort import open_cohort
-from workflow_scripts.pretrain.pretrain import training_digest
+from workflow_scripts.pretrain.pretrain import TIMES
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.student import build_encoder
 
-NO_STATE = StateFile(None, "")
 CPU = torch.device("cpu")
 STAGES = ("_stage1", "_stage2", "_stage3")
-TIMES = ("images_per_second", "seconds")
-
-
-@pytest.fixture
-def run_rule(tmp_path, mapping, make_dataset):
-    """Run the rule's command line; returns the folder of its outputs."""
-    dataset = make_dataset()
-
-    def run(name="run", state=None, **changes):
-        folder = tmp_path / name
-        write_yaml(folder / "settings.yaml", mapping | changes)
-        options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
-        options |= {"encoder": folder / "encoder.pt", "curves": folder / "curves.tsv", "rankme": folder / "rankme.tsv"}
-        pretrain_rule.main([word for key, value in options.items() if value for word in (f"--{key}", str(value))])
-        return folder
-
-    return run
 
 
 @pytest.fixture
 def cohort(make_dataset):
     return open_cohort(make_dataset(), 1, True, 1)
-
-
-def column(folder, name, table="curves.tsv"):
-    return [float(row[name]) for row in read_tsv(folder / table)]
 
 
 def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tmp_path, mapping):
@@ -73,7 +49,7 @@ def test_settings_that_cannot_be_are_refused(make_settings, changes, message):
         make_settings(**changes)
 
 
-def test_a_short_training_lowers_the_loss(run_rule):
+def test_a_short_training_lowers_the_loss(run_rule, column):
     """Against fixed targets: a teacher that moves along makes the loss of so few steps hard to compare."""
     fixed = {"start": 1.0, "end": 1.0}
     sharp = {"start": 0.04, "end": 0.04, "warmup_epochs": 1}
@@ -90,7 +66,7 @@ def test_a_second_run_gives_the_same_encoder_and_curves_bit_for_bit(run_rule):
         assert {k: v for k, v in one.items() if k not in TIMES} == {k: v for k, v in two.items() if k not in TIMES}
 
 
-def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule):
+def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule, column):
     folder = run_rule()
     rows = read_tsv(folder / "curves.tsv")
     assert [row["epoch"] for row in rows] == ["0", "1"]
@@ -113,7 +89,8 @@ def test_encoder_file_describes_itself_and_loads_into_nnunets_network(run_rule, 
     assert info["cases"] == [f"A/c{number}" for number in range(6)]
     assert info["splits"] == ["train"] and info["image_set"] == "ALL" and info["channels"] == ["ncct"]
     assert info["settings"]["seed"] == 7 and info["architecture"] == architecture
-    assert info["plans"]["configurations"]["3d_fullres"]["architecture"] == architecture and len(info["code"]) == 64
+    assert info["plans"]["configurations"]["3d_fullres"]["architecture"] == architecture
+    assert info["code"] == [code_digest("pretrain.pretrain")]
     network = get_network_from_plans(*architecture.values(), 1, 2, deep_supervision=True)
     network.encoder.load_state_dict(encoder_state(path), strict=True)
     network.eval()
@@ -122,14 +99,32 @@ def test_encoder_file_describes_itself_and_loads_into_nnunets_network(run_rule, 
         assert torch.equal(ours, theirs)
 
 
-def test_kept_weights_are_the_teachers(cohort, architecture, make_settings):
+def test_encoder_file_and_model_card_tell_input_network_cases_and_result(run_rule, column, architecture):
+    folder = run_rule()
+    info, card = read_encoder(folder / "encoder.pt"), (folder / "model_card.md").read_text()
+    assert info["spacing_mm"] == [1.0, 1.0, 1.0] and info["patch_size"] == [6, 12, 12]
+    assert info["intensities"]["0"]["mean"] == 35.0 and info["statistics_cases"] == info["cases"]
+    assert info["metrics"]["train_loss"] == pytest.approx(column(folder, "train_loss")[-1], rel=1e-5)
+    assert info["metrics"]["rankme"] == pytest.approx(column(folder, "rankme", "rankme.tsv")[-1], rel=1e-5)
+    lines = "".join(f"A/c{number}\ttrain\n" for number in range(6))
+    assert info["case_list"] == hashlib.sha256(lines.encode()).hexdigest() and info["case_list"] in card
+    arguments = architecture["arch_kwargs"]
+    stages = zip(arguments["features_per_stage"], arguments["kernel_sizes"], arguments["strides"], strict=True)
+    for number, (features, kernel, stride) in enumerate(stages, start=1):
+        sizes = [" × ".join(map(str, size)) for size in (kernel, stride)]
+        assert f"| {number} | {features} | {sizes[0]} | {sizes[1]} |" in card
+    assert "| ncct | 35 | 8 | 5 | 70 |" in card and "6 images of the splits train" in card
+    assert f"| train_loss | {info['metrics']['train_loss']:.4g} |" in card
+
+
+def test_kept_weights_are_the_teachers(cohort, architecture, make_settings, states):
     trained = train.pretrain(
         cohort,
         architecture,
         make_settings(teacher_momentum={"start": 1.0, "end": 1.0}),
         CPU,
         1,
-        NO_STATE,
+        states,
     )
     torch.manual_seed(make_settings().seed)
     untouched = build_encoder(architecture, 1)
@@ -137,7 +132,7 @@ def test_kept_weights_are_the_teachers(cohort, architecture, make_settings):
         assert torch.equal(value, untouched.state_dict()[name])
 
 
-def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, architecture, monkeypatch):
+def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, architecture, monkeypatch, states):
     seen = {purpose: set() for purpose in Purpose}
     original = Source.batches
 
@@ -146,12 +141,12 @@ def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, ar
         return original(self, purpose, *rest)
 
     monkeypatch.setattr(Source, "batches", recording)
-    train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, NO_STATE)
+    train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, states)
     assert seen[Purpose.TRAINING] == seen[Purpose.RANKME] == {"train"}
     assert seen[Purpose.VALIDATION] == {"validation"}
 
 
-def test_validation_has_no_influence_on_the_result(run_rule):
+def test_validation_has_no_influence_on_the_result(run_rule, column):
     few, many = run_rule("few", validation_samples=2), run_rule("many", validation_samples=9)
     one, two = encoder_state(few / "encoder.pt"), encoder_state(many / "encoder.pt")
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -159,9 +154,9 @@ def test_validation_has_no_influence_on_the_result(run_rule):
     assert column(few, "validation_loss") != column(many, "validation_loss")
 
 
-def test_without_validation_cases_its_columns_are_empty(make_dataset, make_settings, architecture):
+def test_without_validation_cases_its_columns_are_empty(make_dataset, make_settings, architecture, states):
     cohort = open_cohort(make_dataset(splits=("train",) * 4), 1, True, 1)
-    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, NO_STATE)
+    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, states)
     assert trained.curves[0]["validation_loss"] is None and trained.curves[0]["validation_loss_stage3"] is None
 
 
@@ -218,109 +213,7 @@ def test_batches_hold_first_views_then_second_views(cohort, make_settings):
     assert torch.equal(first, second)
 
 
-@pytest.fixture
-def at_call(monkeypatch):
-    """Do something before the n-th call (counted from 1) of a method of the learner."""
-
-    def arrange(method, number, action):
-        original, calls = getattr(train.Distillation, method), []
-
-        def acting(self, *arguments, **keywords):
-            calls.append(1)
-            if len(calls) == number:
-                action()
-            return original(self, *arguments, **keywords)
-
-        monkeypatch.setattr(train.Distillation, method, acting)
-
-    return arrange
-
-
-def warn():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def stop():
-    raise KeyboardInterrupt
-
-
-# An epoch has 4 steps, 2 batches of validation and 3 of RankMe.
-@pytest.mark.parametrize(
-    ("method", "number", "action", "error"),
-    [
-        ("step", 6, warn, Interrupted),
-        ("step", 8, warn, Interrupted),
-        ("step", 12, warn, Interrupted),
-        ("evaluate", 6, warn, Interrupted),
-        ("step", 5, stop, KeyboardInterrupt),
-        ("step", 11, stop, KeyboardInterrupt),
-    ],
-)
-def test_a_stopped_training_continues_to_the_same_weights(run_rule, tmp_path, at_call, method, number, action, error):
-    undisturbed = run_rule("undisturbed", epochs=3)
-    at_call(method, number, action)
-    with pytest.raises(error):
-        run_rule("resumed", state=tmp_path / "state", epochs=3)
-    assert not (tmp_path / "resumed" / "encoder.pt").exists()
-    resumed = run_rule("resumed", state=tmp_path / "state", epochs=3)
-    assert (resumed / "encoder.pt").read_bytes() == (undisturbed / "encoder.pt").read_bytes()
-    for name in read_tsv(undisturbed / "curves.tsv")[0]:
-        if name not in TIMES:
-            assert column(resumed, name) == column(undisturbed, name), name
-    assert (resumed / "rankme.tsv").read_bytes() == (undisturbed / "rankme.tsv").read_bytes()
-    assert not list((tmp_path / "state").iterdir())
-
-
-def test_a_warned_training_ends_after_the_running_step_and_repeats_none(run_rule, tmp_path, at_call, monkeypatch):
-    state, steps = tmp_path / "state", []
-    at_call("step", 6, warn)
-    original = train.Distillation.step
-
-    def noted(self, inputs, step):
-        steps.append(step)
-        return original(self, inputs, step)
-
-    monkeypatch.setattr(train.Distillation, "step", noted)
-    with pytest.raises(Interrupted, match="SIGTERM"):
-        run_rule("warned", state=state, epochs=3)
-    assert steps == [0, 1, 2, 3, 4, 5]
-    run_rule("warned", state=state, epochs=3)
-    assert steps[6:] == [6, 7, 8, 9, 10, 11]
-
-
-def test_a_damaged_state_is_told_and_training_starts_anew(tmp_path, caplog):
-    state = StateFile(tmp_path, "0" * 64)
-    state.path.write_bytes(b"no checkpoint")
-    assert state.load() is None and "damaged" in caplog.text
-
-
-def test_a_state_belongs_to_settings_images_and_plans(cohort, make_dataset, make_settings):
-    digest = training_digest(make_settings(), cohort, {})
-    assert training_digest(make_settings(), cohort, {}) == digest
-    other = open_cohort(make_dataset(splits=("train",) * 3, folder="other"), 1, True, 1)
-    changed = {
-        training_digest(make_settings(seed=8), cohort, {}),
-        training_digest(make_settings(), other, {}),
-        training_digest(make_settings(), cohort, {"plans": 1}),
-    }
-    assert digest not in changed and len(changed) == 3
-
-
-def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(cohort, make_settings, architecture, monkeypatch):
-    original = train.Distillation.step
-    calls = []
-
-    def failing(self, *arguments, **keywords):
-        calls.append(1)
-        losses = original(self, *arguments, **keywords)
-        return losses * torch.nan if len(calls) == 6 else losses
-
-    monkeypatch.setattr(train.Distillation, "step", failing)
-    with pytest.raises(InputError, match=r"step 5 \(epoch 1\) with learning rate 0\.000"):
-        train.pretrain(cohort, architecture, make_settings(), CPU, 1, NO_STATE)
-
-
-def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, architecture):
+def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, architecture, states):
     root = make_dataset(splits=("train",) * 2)
     with pytest.raises(InputError, match="A/c0: the array has 1 channels, the settings name 2"):
         open_cohort(root, 2, True, 1)
@@ -335,12 +228,12 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
             make_settings(splits=["test"]),
             CPU,
             1,
-            NO_STATE,
+            states,
         )
 
 
-def test_two_channels_train(make_dataset, make_settings, architecture):
+def test_two_channels_train(make_dataset, make_settings, architecture, states):
     cohort = open_cohort(make_dataset(channels=2), 2, True, 1)
     settings = make_settings(channels=["ncct", "difference"], epochs=1)
-    trained = train.pretrain(cohort, architecture, settings, CPU, 1, NO_STATE)
+    trained = train.pretrain(cohort, architecture, settings, CPU, 1, states)
     assert trained.encoder.stages[0][0].convs[0].conv.in_channels == 2

@@ -8,10 +8,14 @@ import pytest
 from workflow_scripts.common.files import write_json, write_tsv, write_yaml
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.evaluate import score, summarise
+from workflow_scripts.ingest.acquired import describe
+from workflow_scripts.ingest.stack import Stack
+from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
 
 ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
 SEEDS = (0, 1, 2)
 SHAPE, SPACING, MARGIN = (30, 36, 28), 6.0, 2
+LIMITS = Limits(0.93, 0.25, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
 NOTICE = "Every head in this report is a phantom; the numbers say nothing about patients."
 
 
@@ -55,20 +59,28 @@ class FakeStudy:
                 self.path(folder, "registered_dwi.nii.gz"), Volume(300 * brain + 400 * lesion, affine), np.float32
             )
             self._segment(cohort, case, lesion[inner], cropped)
-        write_json(
-            self.path(folder, "qc.json"),
-            {
-                "cohort": cohort,
-                "case": case,
-                "brain_ml": float(brain.sum() * SPACING**3 / 1000),
-                "cross_check_dice": 0.97 - 0.01 * len(self.rows) % 0.07,
-                "hull_excess": 0.04,
-                "lesion_ml": ml if labelled else None,
-                "lesion_outside_brain_fraction": 0.0 if labelled else None,
-                "side": "left" if labelled else None,
-                "flags": ["brain masks disagree"] if len(self.rows) == 3 else [],
-            },
-        )
+        save_volume(self.path("ingest", cohort, case, "ncct.nii.gz"), Volume(head, affine), np.float32)
+        write_json(self.path("ingest", cohort, case, "ncct.json"), describe(Stack.of_grid(SHAPE, affine)))
+        facts = {
+            "cohort": cohort,
+            "case": case,
+            "brain_ml": float(brain.sum() * SPACING**3 / 1000),
+            "cross_check_dice": 0.8 if len(self.rows) == 3 else 0.99 - 0.01 * (len(self.rows) % 5),
+            "hull_excess": 0.04,
+            "tissue_beyond_mm": 1.0,
+            "end_share": 0.1,
+            "mri_offset_mm": 0.0 if labelled else None,
+            "mri_side_ratio": 1.2 if labelled else None,
+            "contralateral": {"doubts": []},
+            "registration": {"doubts": []} if labelled else None,
+            "lesion_ml": ml if labelled else None,
+            "lesion_outside_brain_fraction": 0.0 if labelled else None,
+            "lesion_darker_hu": 5.0 if labelled else None,
+            "side": "left" if labelled else None,
+        }
+        judged = checks(facts, LIMITS)
+        verdict = {"checks": judged, "flags": flags(judged), "concern": concern(judged)}
+        write_json(self.path(folder, "qc.json"), facts | verdict)
         row = {"cohort": cohort, "patient": case, "case": case, "split": split, "stratum": "left-small"}
         row |= {"side": "left" if labelled else "", "lesion_ml": ml if labelled else "", "label_standard": ""}
         self.rows.append(row)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.path import Path as MplPath
 
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.volume import Volume, save_volume
@@ -137,14 +138,26 @@ class TestSlices:
         assert min(indices) > 10
         assert max(indices) < 19
 
-    def test_an_outline_lies_inside_its_mask(self):
-        mask = np.zeros((8, 8), bool)
-        mask[2:6, 3:7] = True
-        picture = slices.outlined(np.zeros((24, 24, 3), np.uint8), mask, "#FF0000", 3)
-        drawn = picture[..., 0] > 0
-        assert drawn.any()
-        assert not (drawn & ~np.kron(mask, np.ones((3, 3), bool))).any()
-        assert not drawn[12, 15]
+    def test_an_outline_encloses_its_mask_and_nothing_else(self):
+        mask = np.zeros((30, 40), bool)
+        mask[4:12, 10:22] = True
+        mask[20:27, 5:9] = True
+        path = slices.outline(mask, 10.0, 20.0)
+        pieces = [piece for piece in path.split("M") if piece]
+        polygons = []
+        for piece in pieces:
+            start, steps = piece.rstrip("z").split("l")
+            corners = [[int(word) for word in pair.split()] for pair in [start]]
+            numbers = [int(word) for word in steps.split()]
+            corners += [list(pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+            polygons.append(MplPath(np.cumsum(corners, axis=0)))
+        rows, columns = np.indices(mask.shape)
+        centres = np.column_stack([(columns.ravel() + 0.5) * 20, (rows.ravel() + 0.5) * 10])
+        inside = np.any([polygon.contains_points(centres) for polygon in polygons], axis=0)
+        assert np.array_equal(inside.reshape(mask.shape), mask)
+
+    def test_an_empty_mask_has_no_outline(self):
+        assert slices.outline(np.zeros((5, 5), bool), 10.0, 10.0) == ""
 
 
 def test_curves_with_empty_cells_leave_a_gap():

@@ -1,6 +1,7 @@
 """The frame around every command line: logging, thread counts, errors told in one line."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -13,6 +14,9 @@ log = logging.getLogger(__name__)
 
 Main = Callable[[Sequence[str] | None], None]
 
+ROOM = "make room in the output folder and in TMPDIR, or raise the quota; then run again."
+RIGHTS = "give the user who runs this the right to read the input and to write the output."
+OS_REMEDIES = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: ROOM, errno.EACCES: RIGHTS, errno.EROFS: RIGHTS}
 INTERRUPTED_STATUS = 75  # EX_TEMPFAIL of sysexits.h: run again
 
 
@@ -27,17 +31,25 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
     exit status 1; a training that a scheduler's warning ended exits with 75. Any other exception keeps its traceback:
-    it is a fault of ours.
+    it is a fault of ours. So does an `OSError`, except a full disk or a missing right, which a user can mend.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     arguments = list(sys.argv[1:] if argv is None else argv)
+    log.info("running on %s", sys.executable)
     try:
         main(arguments)
     except InputError as error:
         log.error("%s%s", _case_prefix(arguments), error)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in OS_REMEDIES:
+            raise
+        where = f" {error.filename!r}" if error.filename else ""
+        remedy = OS_REMEDIES[error.errno]
+        log.error("%s%s%s. Remedy: %s", _case_prefix(arguments), os.strerror(error.errno), where, remedy)
         raise SystemExit(1) from None
     except Interrupted as error:
         log.warning("%s", error)

@@ -1,6 +1,7 @@
 """The warning that a scheduler sends some time before it kills a job."""
 
 import logging
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Self
@@ -18,10 +19,12 @@ class Interruption:
     """While entered, SIGTERM and SIGUSR1 are noted instead of ending the process.
 
     A training calls `check` where its state is safe to leave: it raises `Interrupted` once a warning has come.
-    Enter it in the main thread, where Python delivers signals.
+    Enter it in the main thread, where Python delivers signals. Processes forked meanwhile end as if there were no such
+    thing: whoever joins them must be able to end them.
     """
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._received: signal.Signals | None = None
         self._previous: dict[signal.Signals, object] = {}
 
@@ -48,5 +51,9 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self._received = signal.Signals(number)
         log.warning("%s received: saving and ending", self._received.name)

@@ -29,6 +29,7 @@ class Case:
     patient: str
     case: str
     ncct: str
+    ncct_series: int | None
     mri: tuple[str, ...]
     mri_modality: tuple[str, ...]
     lesion: str | None
@@ -202,7 +203,7 @@ def _allowed(error: jsonschema.ValidationError) -> str:
 def _check_columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> None:
     known = list(schema["properties"])
     unknown = [column for column in columns if column not in known]
-    missing = [column for column in known if column not in columns]
+    missing = [column for column in schema["required"] if column not in columns]
     if unknown or missing:
         raise StudyError(
             f"{sheet}, row 1: unknown columns {unknown}, missing columns {missing}; "
@@ -249,6 +250,7 @@ def _case_of_row(
         patient=row["patient"],
         case=row["case"],
         ncct=joined["ncct"][0],
+        ncct_series=int(row["ncct_series"]) if row.get("ncct_series") else None,
         mri=joined["mri"],
         mri_modality=modalities,
         lesion=joined["lesion"][0] if joined["lesion"] else None,
@@ -318,8 +320,8 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
         raise refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
-        (["preprocess", "skull_stripping", "synthstrip_weights"], stripping["synthstrip_weights"]),
-        (["preprocess", "skull_stripping", "synthsr_weights"], stripping["synthsr_weights"]),
+        (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
+        (["preprocess", "skull_stripping", "synthsr_weights", "path"], stripping["synthsr_weights"]["path"]),
         (["preprocess", "template", "image"], template["image"]),
         (["preprocess", "template", "mask"], template["mask"]),
     ):

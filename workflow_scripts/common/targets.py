@@ -1,18 +1,31 @@
 """Which files make up "run up to this stage", for the named targets of the workflow."""
 
+from collections.abc import Iterable
+
 from workflow_scripts.common.study import Case, Study
 
 
 def stage_files(study: Study, stage: str) -> list[str]:
     """Return the files that the target ``all_<stage>`` asks for, below the study's output folder.
 
-    Each stage asks only for its own files; what they need comes through the rules. A study without cases asks for
-    nothing.
+    Each stage asks only for its own files, and preprocess for the quality pages made from them; what they need comes
+    through the rules. A study without cases asks for nothing.
     """
     if not study.cases:
         return []
     out = study.config["outdir"]
     return [f"{out}/{path}" for path in _STAGES[stage](study)]
+
+
+def cohort_files(study: Study, cohort: str) -> list[str]:
+    """Return the final images of a cohort's cases."""
+    return [f"{study.config['outdir']}/{path}" for path in _final_images(study.in_cohorts([cohort]))]
+
+
+def arm_files(study: Study, arm: str) -> list[str]:
+    """Return an arm's lesion masks, on the grids of the original scans, and its scores."""
+    scores = [f"evaluate/{arm}/scores.tsv"] if study.config["run"]["evaluate"] else []
+    return [f"{study.config['outdir']}/{path}" for path in (*_masks(study, arm), *scores)]
 
 
 def _folder(stage: str, case: Case) -> str:
@@ -28,9 +41,14 @@ def _ingest(study: Study) -> list[str]:
 
 
 def _preprocess(study: Study) -> list[str]:
+    pages = [f"report/cases/{cohort}.html" for cohort in dict.fromkeys(case.cohort for case in study.cases)]
+    return _final_images(study.cases) + pages
+
+
+def _final_images(cases: Iterable[Case]) -> list[str]:
     return [
         f"{_folder('preprocess', case)}/{name}"
-        for case in study.cases
+        for case in cases
         for name in (
             *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "qc.json"),
             *(f"registered_{modality}.nii.gz" for modality in case.mri_modality),
@@ -44,7 +62,7 @@ def _split(_: Study) -> list[str]:
 
 
 def _pretrain(study: Study) -> list[str]:
-    return [f"pretrain/{name}/encoder.pt" for name in study.pretrainings]
+    return [f"pretrain/{name}/{file}" for name in study.pretrainings for file in ("encoder.pt", "audit.json")]
 
 
 def _finetune(study: Study) -> list[str]:
@@ -52,8 +70,12 @@ def _finetune(study: Study) -> list[str]:
 
 
 def _segment(study: Study) -> list[str]:
+    return [mask for arm in study.arms for mask in _masks(study, arm)]
+
+
+def _masks(study: Study, arm: str) -> list[str]:
     cases = study.in_cohorts(study.config["run"]["segment"])
-    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for arm in study.arms for case in cases]
+    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for case in cases]
 
 
 def _evaluate(_: Study) -> list[str]:

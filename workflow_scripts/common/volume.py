@@ -4,6 +4,7 @@ Arrays are in the order (x, y, z) of nibabel; an affine maps voxel indices to wo
 coordinates decide everything: two images are compared, resampled and overlaid through their affines, never by array.
 """
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
 
 GRID_TOLERANCE_MM = 1e-3
+SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,19 @@ class Volume:
 def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
     """Read a three-dimensional NIfTI file.
 
-    Raises `InputError` when the file cannot be read, is not 3-D, holds NaN or infinity, or has a singular affine.
+    Raises `InputError` when the file cannot be read, is not 3-D and grey, holds NaN or infinity, or has an affine that
+    is singular, missing, or contradicted by the other affine of the header.
     """
     path = Path(path)
     try:
         image = nib.load(path)
         data = np.asarray(image.dataobj)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         raise InputError(
             f"{path.name} cannot be read as NIfTI ({error}).", "convert or copy the file again."
         ) from error
+    if data.dtype.fields or np.iscomplexobj(data):
+        raise InputError(f"{path.name} holds colours or complex numbers.", "give an image with one number a voxel.")
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3:
@@ -63,7 +68,26 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
     affine = np.asarray(image.affine, float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise InputError(f"{path.name} has a singular affine.", "export the image with its geometry.")
+    _require_orientation(image, path.name)
     return Volume(data.astype(dtype), affine)
+
+
+def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> None:
+    """Raise `InputError` when a NIfTI header has neither qform nor sform, or their axes point elsewhere."""
+    if not isinstance(image, nib.Nifti1Pair):
+        return
+    affines = [affine for affine, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code]
+    if not affines:
+        raise InputError(
+            f"{name} says nothing of its orientation (qform and sform codes are 0).",
+            "export the image with its geometry; left and right cannot be guessed.",
+        )
+    axes = [affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) for affine in affines]
+    if ((axes[0] * axes[-1]).sum(axis=0) < SAME_AXIS_COSINE).any():
+        raise InputError(
+            f"{name} has a qform and an sform that contradict each other.",
+            "find out which is right (left and right may be swapped), and remove the other.",
+        )
 
 
 def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_text, write_tsv
+from workflow_scripts.common.code import code_digest
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.trained import content_digest, open_training
 from workflow_scripts.finetune.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
 
 log = logging.getLogger(__name__)
@@ -91,15 +93,26 @@ def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: i
     }
 
 
-def prepare_state(state: Path, sources: Sequence[Path], seed: int) -> None:
-    """Keep the state of an interrupted training if it began from the same files and seed, else start it afresh."""
-    digest = hashlib.sha256(str(seed).encode())
-    for source in sources:
-        digest.update(hashlib.sha256(source.read_bytes()).digest())
-    mark = state / "began_from.txt"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != digest.hexdigest():
-        shutil.rmtree(state, ignore_errors=True)
-        write_text(mark, digest.hexdigest())
+def describe(
+    dataset: Path, settings: Mapping[str, Any], encoder: Mapping[str, Any] | None, seed: int
+) -> dict[str, Any]:
+    """Return what decides a training: settings, seed and digests of data and encoder."""
+    files = [dataset / name for name in ("plans.json", "dataset.json", "cases.tsv")]
+    return {
+        "settings": dict(settings),
+        "seed": seed,
+        "data": {file.name: content_digest([file]) for file in files},
+        "arrays": content_digest((dataset / "arrays").glob("*.b2nd")),
+        "encoder": None if encoder is None else weights_digest(encoder["state_dict"]),
+    }
+
+
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """Digest of the names and values of weights."""
+    digest = hashlib.sha256()
+    for name, value in weights.items():
+        digest.update(name.encode() + value.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _link_dataset(dataset: Path, plans: Mapping[str, Any], preprocessed: Path) -> None:
@@ -125,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the arm's dataset")
     parser.add_argument("--encoder", type=Path, help="encoder.pt of a pretraining")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="folder to resume from")
+    parser.add_argument("--state", type=Path, required=True, help="folder to resume from, and to keep the model in")
+    parser.add_argument("--retrain", default="false", choices=["true", "false"], help="train anew what is trained")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--curves", type=Path, required=True)
@@ -134,19 +148,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     settings = read_yaml(arguments.settings)
-    encoder = None
-    sources = [arguments.settings, *(arguments.dataset / name for name in ("plans.json", "dataset.json", "cases.tsv"))]
-    if arguments.encoder:
-        encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True)
-        sources.append(arguments.encoder)
-    prepare_state(arguments.state, sources, arguments.seed)
+    encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
+    training = open_training(
+        arguments.state,
+        describe(arguments.dataset, settings, encoder, arguments.seed),
+        code_digest("finetune.finetune"),
+        [arguments.checkpoint, arguments.curves],
+        arguments.retrain == "true",
+    )
+    if training.finished:
+        log.info("trained before with these settings and data: the model of then is put back")
+        training.restore()
+        return
     names = [field.name for field in fields(TrainingSettings)]
     best, rows = train(
         arguments.dataset,
         TrainingSettings(**{name: settings[name] for name in names}),
         encoder,
         arguments.seed,
-        arguments.state,
+        training.folder,
         device,
         workers=0 if device.type == "cpu" else max(arguments.threads - 1, 0),
     )
@@ -155,8 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with replacing(arguments.checkpoint) as temporary:
         temporary.write_bytes(buffer.getvalue())
     write_tsv(arguments.curves, rows, CURVES)
-    for leftover in arguments.state.rglob("checkpoint_*.pth"):
-        leftover.unlink()
+    training.finish()
 
 
 if __name__ == "__main__":

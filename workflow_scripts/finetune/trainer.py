@@ -18,6 +18,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from workflow_scripts.common.files import replacing
+from workflow_scripts.common.interruption import Interruption
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class StudyTrainer(nnUNetTrainer):
         self.keys = (list(train_keys), list(validation_keys))
         self.worker_seed = seed
         self.random_state: dict[str, Any] | None = None
+        self.interruption = Interruption()
         self.logger = StudyLogger(self.output_folder, resume=False)
 
     @property
@@ -131,6 +133,26 @@ class StudyTrainer(nnUNetTrainer):
         super().on_train_start()
         if self.random_state is not None:
             set_random_state(self.random_state)
+
+    def run_training(self) -> None:
+        """Train as nnU-Net does; a scheduler's warning ends it, and the last saved epoch is where it goes on."""
+        with self.interruption:
+            try:
+                super().run_training()
+            finally:
+                for loader in (self.dataloader_train, self.dataloader_val):
+                    if isinstance(loader, NonDetMultiThreadedAugmenter):
+                        loader._finish()
+
+    def train_step(self, batch: dict) -> dict:
+        """Take a step, unless a warning has come: raises `Interrupted`."""
+        self.interruption.check()
+        return super().train_step(batch)
+
+    def validation_step(self, batch: dict) -> dict:
+        """Validate on a batch, unless a warning has come: raises `Interrupted`."""
+        self.interruption.check()
+        return super().validation_step(batch)
 
     def on_train_epoch_start(self) -> None:
         """Freeze or free the encoder (paper 3.5.1), then start the epoch."""

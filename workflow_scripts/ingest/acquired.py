@@ -8,6 +8,7 @@ import numpy as np
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, same_grid, to_ras
+from workflow_scripts.ingest.plausible import AIR_HU
 from workflow_scripts.ingest.stack import Stack, in_order_of, sample
 
 EXACT_MM = 0.01
@@ -76,6 +77,19 @@ def binary(mask: Volume) -> Volume:
     if labels.size == 1 and values.size == 1:
         raise InputError("The lesion mask covers the whole image.", "give a mask that is 0 outside the lesion.")
     return mask.with_data((mask.data != 0).astype(np.uint8))
+
+
+def require_in_head(mask: Volume, ncct: Volume) -> None:
+    """Raise `InputError` when more than half of a mask lies in air or in the padding of the NCCT on its grid."""
+    values, counts = np.unique(np.rint(ncct.data), return_counts=True)
+    padding = values[counts.argmax()]
+    covered = np.rint(ncct.data[mask.data > 0])
+    outside = (covered < AIR_HU) | (covered == padding)
+    if outside.size and outside.mean() > 0.5:
+        raise InputError(
+            f"{100 * outside.mean():.0f} % of the lesion mask lie outside the head.",
+            "check that the mask belongs to this scan and is not mirrored or shifted.",
+        )
 
 
 def _starts_alike(stack: Stack, mask: Volume) -> bool:

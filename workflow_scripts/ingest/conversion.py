@@ -14,6 +14,7 @@ import numpy as np
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.ingest.stack import Stack, in_order_of
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,10 @@ def convert(files: Sequence[Path]) -> list[Output]:
             (source / f"{index:05d}.dcm").symlink_to(path.resolve())
         command = [str(dcm2niix.bin), *OPTIONS, "-o", str(target), str(source)]
         status = subprocess.run(command, capture_output=True, check=False).returncode
+        if status < 0:
+            raise InputError(
+                f"dcm2niix was stopped by signal {-status}.", "give it more memory, or room in TMPDIR; then run again."
+            )
         outputs = [_read(path) for path in sorted(target.glob("*.nii"))]
     log.info("dcm2niix: %d DICOM images, %d volumes, exit status %d", len(files), len(outputs), status)
     if not outputs:
@@ -71,6 +76,25 @@ def plain_output(outputs: Sequence[Output], shape: tuple[int, int, int]) -> Outp
     raise InputError(
         f"dcm2niix did not make one volume of the series' {shape[2]} slices of {shape[0]} × {shape[1]} pixels.",
         "put only the images of one scan into the folder, or convert them to NIfTI by another program.",
+    )
+
+
+def in_stack_order(stack: Stack, plain: Volume, files: Sequence[Path]) -> np.ndarray:
+    """Return acquired pixels in the order (column, row, slice) of the stack, whose images ``files`` are.
+
+    dcm2niix states the wrong direction across the slices of a tilted scan with the feet first, so one slice is
+    converted alone and found again. Raises `InputError` when it is not where either direction has it.
+    """
+    pixels = in_order_of(stack, plain).data
+    index = len(files) // 3
+    alone = in_order_of(stack, convert(files[index : index + 1])[0].volume).data
+    for candidate in (pixels, pixels[..., ::-1]):
+        found = candidate[..., index : index + 1]
+        if alone.shape == found.shape and np.allclose(found, alone, rtol=0, atol=0.5):
+            return candidate
+    raise InputError(
+        "dcm2niix puts the slices of the series into an order that is not that of their positions.",
+        "convert the series to NIfTI by another program.",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume, to_ras
-from workflow_scripts.ingest.acquired import binary, follow, stack_of
+from workflow_scripts.ingest.acquired import binary, follow, require_in_head, stack_of
 from workflow_scripts.ingest.source import locate
 
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     reference = load_volume(arguments.reference)
     if arguments.record:
         result = follow(mask, stack_of(read_json(arguments.record)), reference)
+        require_in_head(result, reference)
     else:
         result = to_ras(mask)
         require_same_grid(reference, result, "the MRI", "the lesion mask")

@@ -11,24 +11,36 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
 from workflow_scripts.ingest.conversion import Output, convert
+from workflow_scripts.ingest.headers import read_images
 from workflow_scripts.ingest.series import find_series
 from workflow_scripts.ingest.source import locate
 
 log = logging.getLogger(__name__)
 
 
-def from_dicom(folder: Path, min_slices: int) -> Volume:
-    """Convert the largest MR series below ``folder``; array (x, y, z), RAS+.
+def from_dicom(folder: Path, modality: str, min_slices: int) -> Volume:
+    """Convert the MR series of ``modality`` (dwi or adc) below ``folder``; array (x, y, z), RAS+.
 
-    Of a diffusion series with several b-values the mean of the volumes with the highest one is returned. Raises
-    `InputError` when there is no MR series, or it repeats without b-values.
+    A series whose ImageType calls it an ADC map is taken for ADC and never for DWI; of those left, the one with most
+    images. Of a diffusion series with several b-values the mean of the volumes with the highest one is returned.
+    Raises `InputError` when there is no MR series, several are equally good, or it repeats without b-values.
     """
-    series = [one for one in find_series(folder, "MR", min_slices) if one.modality == "MR" and not one.scout]
-    largest = max(series, key=lambda one: len(one.files), default=None)
-    if largest is None or len(largest.files) < min_slices:
-        found = len(largest.files) if largest else 0
-        raise InputError(f"The MRI has {found} images, fewer than {min_slices}.", "give the full series.")
-    outputs = [output for output in convert(largest.files) if output.label in ("plain", "Eq")]
+    images, _ = read_images(folder)
+    found = [group for group in find_series(images, "MR") if group[0].modality == "MR" and not group[0].scout]
+    maps = [group for group in found if group[0].adc_map]
+    right = (maps or found) if modality == "adc" else [group for group in found if not group[0].adc_map]
+    most = max((len(group) for group in right), default=0)
+    if most < min_slices:
+        raise InputError(f"The MRI has {most} images, fewer than {min_slices}.", "give the full series.")
+    largest = [group for group in right if len(group) == most]
+    if len(largest) > 1:
+        numbers = " and ".join(str(group[0].number) for group in largest)
+        raise InputError(
+            f"MR series {numbers} are equally good ({most} images each).",
+            "put the images of the right one into a folder of their own.",
+        )
+    files = list(dict.fromkeys(image.path for image in largest[0]))
+    outputs = [output for output in convert(files) if output.label in ("plain", "Eq")]
     best = max(outputs, key=lambda output: (output.equalised, output.volume.data.size))
     return single_volume(best)
 
@@ -60,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     name = arguments.modality.upper()
     source = locate(arguments.input, name, "mri")
-    image = to_ras(from_dicom(source, arguments.min_slices) if source.is_dir() else load_volume(source))
+    folder = source.is_dir()
+    read = from_dicom(source, arguments.modality, arguments.min_slices) if folder else load_volume(source)
+    image = to_ras(read)
     if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
         raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
     save_volume(arguments.image, image, np.float32)

@@ -14,9 +14,12 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
 from workflow_scripts.ingest.acquired import describe
-from workflow_scripts.ingest.conversion import choose_output, convert, plain_output
+from workflow_scripts.ingest.choice import choose_series
+from workflow_scripts.ingest.conversion import choose_output, convert, in_stack_order, plain_output
+from workflow_scripts.ingest.headers import read_images
+from workflow_scripts.ingest.multiframe import single_frames
 from workflow_scripts.ingest.plausible import require_head_ct
-from workflow_scripts.ingest.series import Series, choose_series, find_series
+from workflow_scripts.ingest.series import Limits, find_series, judge
 from workflow_scripts.ingest.source import locate
 from workflow_scripts.ingest.stack import Stack
 from workflow_scripts.ingest.upright import place, straighten
@@ -24,26 +27,37 @@ from workflow_scripts.ingest.upright import place, straighten
 log = logging.getLogger(__name__)
 
 INT16 = np.iinfo(np.int16)
+WHOLE_HEAD = "give a scan of the whole head."
 
 
-def from_dicom(folder: Path, hu_floor: float, min_slices: int) -> tuple[Volume, dict[str, Any]]:
-    """Convert the best CT series below ``folder``.
+def from_dicom(
+    folder: Path, hu_floor: float, limits: Limits, number: int | None = None
+) -> tuple[Volume, dict[str, Any]]:
+    """Convert the best CT series below ``folder``, or the one whose SeriesNumber is ``number``.
 
     Returns the upright image (RAS+, HU) and its record: candidates and decisions, acquired geometry, how the image
-    came to its place. No text of a header is in the record. Raises `InputError` for anything that is no CT series of
-    at least ``min_slices`` parallel slices.
+    came to its place. No text of a header is in the record. Raises `InputError` for anything that is no CT series
+    within ``limits``, and where several are equally good.
     """
-    series = find_series(folder, "CT", min_slices)
-    chosen = choose_series(series)
-    outputs = convert(chosen.files)
-    output, output_records = choose_output(outputs, min_slices)
-    acquired = plain_output(outputs, chosen.stack.shape).volume
-    placed = place(chosen.stack, acquired, output.volume, hu_floor)
+    images, others = read_images(folder)
+    series = [judge(group, "CT", limits) for group in find_series(images, "CT")]
+    chosen, series_records = choose_series(series, number)
+    with single_frames(chosen.images) as files:
+        outputs = convert(files)
+        plain = plain_output(outputs, chosen.stack.shape).volume
+        pixels = in_stack_order(chosen.stack, plain, files)
+    output, output_records = choose_output(outputs, limits.min_slices)
+    placed = place(chosen.stack, pixels, output.volume, hu_floor)
     log.info("Series %s, output %s, placed by %s.", chosen.number, output.label, placed.method)
+    if chosen.kernel == "sharp":
+        log.warning("Only a sharp kernel (bone) was found: noise and edges differ from those of a soft one.")
+    if chosen.missing:
+        log.warning("%d slices are missing; their neighbours stand for them.", chosen.missing)
     return placed.volume, {
         "source": "dicom",
         "modality": "CT",
-        "series": [_series_record(one, chosen) for one in series],
+        "files_without_image": others,
+        "series": series_records,
         "outputs": output_records,
         "chosen": {"series": chosen.number, "output": output.label},
         "placement": {"method": placed.method, "difference_hu": round(placed.difference_hu, 3)},
@@ -51,7 +65,7 @@ def from_dicom(folder: Path, hu_floor: float, min_slices: int) -> tuple[Volume, 
     }
 
 
-def from_nifti(path: Path, hu_floor: float, min_slices: int) -> tuple[Volume, dict[str, Any]]:
+def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dict[str, Any]]:
     """Read an NCCT that is NIfTI already; slices that an affine with shear describes are shifted upright.
 
     Returns image (RAS+) and record like `from_dicom`; the acquired geometry is that of the file.
@@ -64,9 +78,14 @@ def from_nifti(path: Path, hu_floor: float, min_slices: int) -> tuple[Volume, di
     if abs(first @ second) > 1e-3:
         raise InputError("The rows and columns of the NCCT are not perpendicular.", "give the DICOM images instead.")
     upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
-    if upright.data.shape[2] < min_slices:
+    slices = upright.data.shape[2]
+    if slices < limits.min_slices:
+        raise InputError(f"The NCCT has {slices} slices, fewer than {limits.min_slices}.", WHOLE_HEAD)
+    coverage = slices * upright.spacing[2]
+    if coverage < limits.min_coverage_mm:
         raise InputError(
-            f"The NCCT has {upright.data.shape[2]} slices, fewer than {min_slices}.", "give a scan of the whole head."
+            f"The NCCT covers {coverage:.0f} mm from bottom to top, not a whole brain ({limits.min_coverage_mm:g} mm).",
+            WHOLE_HEAD,
         )
     return upright, {
         "source": "nifti",
@@ -87,24 +106,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_case(parser)
     parser.add_argument("--input", type=Path, required=True, help="DICOM folder or NIfTI file")
     parser.add_argument("--stripped", action="store_true", help="the image came skull-stripped")
+    parser.add_argument("--series", type=int, help="SeriesNumber of the wanted series; default: chosen by criteria")
     parser.add_argument("--hu-floor", type=float, required=True, help="lower values become this, HU")
     parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
+    parser.add_argument("--max-missing-slices", type=int, required=True, help="series that lack more are refused")
+    parser.add_argument("--min-coverage-mm", type=float, required=True, help="shorter series are refused, mm")
     parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
     parser.add_argument("--record", type=Path, required=True, help="JSON to write")
     arguments = parser.parse_args(argv)
+    limits = Limits(arguments.min_slices, arguments.max_missing_slices, arguments.min_coverage_mm)
     source = locate(arguments.input, "NCCT", "ncct")
-    read = from_dicom if source.is_dir() else from_nifti
-    image, record = read(source, arguments.hu_floor, arguments.min_slices)
+    if source.is_dir():
+        image, record = from_dicom(source, arguments.hu_floor, limits, arguments.series)
+    elif arguments.series is None:
+        image, record = from_nifti(source, arguments.hu_floor, limits)
+    else:
+        raise InputError("A NIfTI file has no series to choose from.", "leave column ncct_series empty.")
     image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     require_head_ct(image, arguments.stripped)
     whole = bool((image.data == np.rint(image.data)).all())
     save_volume(arguments.image, image, np.int16 if whole else np.float32)
     write_json(arguments.record, {**record, "pixel_digest": pixel_digest(image.data)})
-
-
-def _series_record(series: Series, chosen: Series) -> dict[str, Any]:
-    decision = series.refused or ("chosen: most slices" if series is chosen else "fewer slices")
-    return {"number": series.number, "images": len(series.files), "size": list(series.size), "decision": decision}
 
 
 if __name__ == "__main__":

@@ -1,204 +1,251 @@
-"""DICOM series in a folder: found, grouped, judged by their headers.
+"""The series of a DICOM folder: images that belong together, and whether they make a stack of slices."""
 
-No text field of a header leaves this module except codes checked against a list: names and dates hide everywhere.
-"""
-
-import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.transform import RAS_LPS
+from workflow_scripts.ingest.headers import MODALITIES, Image, quiet_pydicom
+from workflow_scripts.ingest.kernels import sharpness
 from workflow_scripts.ingest.stack import Stack
 
-TAGS = [
-    "SOPInstanceUID",
-    "Modality",
-    "ImageType",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "PixelSpacing",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-]
-MODALITIES = {"CT": "CT", "MR": "MR", "PT": "PET", "CR": "X-ray", "DX": "X-ray", "OT": "other", "SC": "other"}
-SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
-PARALLEL_COSINE = 0.9999  # 0.8 degrees between the planes of one series
+SAME_PLANE = 0.01  # difference of direction cosines between the images of one series, 0.6 degrees
 REPEATED_MM = 0.01
+ISOLATED_GAP = 1.5  # times its neighbourhood's: slices are missing there
+NEIGHBOURS = 3  # gaps on either side that a gap is compared with; sequential scans change the gap at the skull base
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a series must have: slices, at most so many missing between them, and mm from the first to the last."""
+
+    min_slices: int
+    max_missing_slices: int
+    min_coverage_mm: float
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a series cannot be used, and what the user can do."""
+
+    reason: str
+    remedy: str
 
 
 @dataclass(frozen=True)
 class Series:
-    """Images of one series that share plane and size, and why they cannot be used (empty: they can)."""
+    """Images of one series that share plane, size and reconstruction, sorted along the normal where they are a stack.
 
-    number: int | None
-    modality: str
-    files: tuple[Path, ...]
-    size: tuple[int, int]
-    scout: bool
-    stack: Stack | None
-    refused: str
-
-
-@pydicom.config.disable_value_validation()  # pydicom's warnings quote the fields that they complain of
-def find_series(folder: Path, modality: str, min_slices: int) -> list[Series]:
-    """Group the DICOM images below ``folder`` into series, sorted by number, each judged.
-
-    ``modality`` is the wanted DICOM code. Files that are not DICOM images are passed over. Raises `InputError` when
-    there is no image, or none of that modality.
+    ``stack`` is None, and ``refusal`` says why, where they make none.
     """
-    headers = _read_headers(folder)
-    if not headers:
+
+    images: tuple[Image, ...]
+    stack: Stack | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def number(self) -> int | None:
+        """SeriesNumber, None where missing."""
+        return self.images[0].number
+
+    @property
+    def modality(self) -> str:
+        """DICOM code, or unknown."""
+        return self.images[0].modality
+
+    @property
+    def kernel(self) -> str:
+        """Kind of reconstruction kernel: soft, sharp or unknown."""
+        return sharpness(self.images[0].kernel, self.images[0].description)
+
+    @property
+    def plane(self) -> str:
+        """Axial, coronal or sagittal: the nearest one."""
+        return ("sagittal", "coronal", "axial")[int(np.abs(self.stack.normal).argmax())]
+
+    @property
+    def coverage_mm(self) -> float:
+        """Extent across the slices, the thickness of one included."""
+        return float(self.stack.heights[-1]) + self.gap_mm
+
+    @property
+    def gap_mm(self) -> float:
+        """Median distance of neighbouring slices."""
+        return float(np.median(np.diff(self.stack.heights)))
+
+    @property
+    def missing(self) -> int:
+        """Slices that are missing inside the stack."""
+        return missing_slices(self.stack.heights)
+
+
+def find_series(images: Sequence[Image], modality: str) -> list[list[Image]]:
+    """Group images into series, sorted by number; copies of an image are dropped.
+
+    ``modality`` is the wanted DICOM code. Raises `InputError` when there is no image, none of that modality, or the
+    images are of several patients.
+    """
+    if not images:
         raise InputError(
             "The DICOM folder holds no DICOM image.", "give the folder that the images of the scan are in."
         )
-    groups = defaultdict(list)
-    for path, header in headers:
-        groups[_group_key(header)].append((path, header))
-    series = [_judge(members, modality, min_slices) for members in groups.values()]
-    if not any(one.modality == modality for one in series):
-        found = sorted({MODALITIES.get(one.modality, "unknown") for one in series})
+    wanted = [image for image in images if image.modality == modality]
+    if not wanted:
+        found = sorted({MODALITIES.get(image.modality, "unknown") for image in images})
         raise InputError(
             f"The DICOM folder holds {', '.join(found)} images, no {modality}.",
             f"name a folder with the {modality} series in the case sheet.",
         )
-    return sorted(series, key=lambda one: (one.number is None, one.number or 0, -len(one.files), one.files[0].name))
-
-
-def choose_series(series: Sequence[Series]) -> Series:
-    """Return the usable series with most slices; raises `InputError` when there is none, or two equally good."""
-    usable = [one for one in series if not one.refused]
-    if not usable:
-        reasons = "; ".join(f"series {one.number}: {one.refused}" for one in series)
-        raise InputError(f"No series of the DICOM folder can be used ({reasons}).", "give the full axial series.")
-    most = max(len(one.files) for one in usable)
-    best = [one for one in usable if len(one.files) == most]
-    if len(best) > 1:
-        numbers = " and ".join(str(one.number) for one in best)
+    patients = {image.patient for image in images if image.patient}
+    if len(patients) > 1:
         raise InputError(
-            f"Series {numbers} of the DICOM folder are equally good ({most} slices each).",
-            "put the non-contrast soft-tissue series into a folder of its own and name that one in the case sheet.",
+            f"The DICOM folder holds images of {len(patients)} patients.",
+            "give a folder with the images of one patient.",
         )
-    return best[0]
+    unique = {image.identity: image for image in reversed(images)}
+    groups: dict[tuple, list[Image]] = defaultdict(list)
+    for image in sorted(unique.values(), key=lambda one: (one.path, one.frame or 0)):
+        groups[_kind(image)].append(image)
+    series = [plane for group in groups.values() for plane in _by_plane(group)]
+    return sorted(series, key=lambda one: (one[0].number is None, one[0].number or 0, -len(one), one[0].path.name))
 
 
-def _read_headers(folder: Path) -> list[tuple[Path, pydicom.Dataset]]:
-    headers = []
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent) / name
-            try:
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-            except (InvalidDicomError, EOFError):
-                continue
-            except OSError as error:
-                raise InputError(
-                    f"A file of the DICOM folder cannot be read ({error.strerror}).",
-                    "check the permissions and the disk.",
-                ) from error
-            if "Rows" in header and "SOPInstanceUID" in header:
-                headers.append((path, header))
-    return headers
-
-
-def _group_key(header: pydicom.Dataset) -> tuple:
-    orientation = _numbers(header, "ImageOrientationPatient", 6)
-    return (
-        str(header.get("SeriesInstanceUID", "")),
-        _code(header),
-        int(header.Rows),
-        int(header.Columns),
-        None if orientation is None else tuple(np.round(orientation, 2) + 0.0),
-        _is_scout(header),
-    )
-
-
-def _judge(members: list[tuple[Path, pydicom.Dataset]], modality: str, min_slices: int) -> Series:
-    unique = list({str(header.SOPInstanceUID): (path, header) for path, header in reversed(members)}.values())
-    first = unique[0][1]
-    stack = None
-    if _code(first) != modality:
-        refused = f"not {modality}"
-    elif _is_scout(first):
-        refused = "localizer"
-    elif any((_number(header, "NumberOfFrames") or 1) > 1 for _, header in unique):
-        refused = "multi-frame object; export it as single frames or convert it to NIfTI"
-    elif len(unique) < min_slices:
-        refused = f"{len(unique)} slices, fewer than {min_slices}"
+def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
+    """Make a `Series` of images of one group, with its `Stack` or the reason why it is none."""
+    first, count = images[0], len(images)
+    cut_off = sum(not image.complete for image in images)
+    if first.modality != modality:
+        refusal = Refusal(f"not {modality}", f"name a folder with the {modality} series in the case sheet.")
+    elif first.scout:
+        refusal = Refusal("localizer", "give the full axial series.")
+    elif not first.grey:
+        refusal = Refusal("colour or inverted pixels", "give the original images, not screenshots or maps.")
+    elif count < limits.min_slices:
+        refusal = Refusal(f"{count} slices, fewer than {limits.min_slices}", "give the full axial series.")
+    elif cut_off:
+        refusal = Refusal(f"{cut_off} of {count} images are cut off", "copy the files again.")
+    elif not first.hounsfield:
+        refusal = Refusal("the values are not HU by the headers", "give the CT itself, not a map computed from it.")
     else:
-        unique, stack, refused = _geometry(unique)
-    return Series(
-        number=_number(first, "SeriesNumber"),
-        modality=_code(first),
-        files=tuple(path for path, _ in unique),
-        size=(int(first.Columns), int(first.Rows)),
-        scout=_is_scout(first),
-        stack=stack,
-        refused=refused,
-    )
+        return _with_stack(images, limits)
+    return Series(tuple(images), refusal=refusal)
 
 
-def _geometry(
-    members: list[tuple[Path, pydicom.Dataset]],
-) -> tuple[list[tuple[Path, pydicom.Dataset]], Stack | None, str]:
-    """Return the images sorted along the normal, their `Stack`, and why they make none (empty: they do)."""
-    positions = [_numbers(header, "ImagePositionPatient", 3) for _, header in members]
-    orientations = [_numbers(header, "ImageOrientationPatient", 6) for _, header in members]
-    spacings = [_numbers(header, "PixelSpacing", 2) for _, header in members]
-    if any(value is None for value in (*positions, *orientations, *spacings)):
-        return members, None, "position, orientation or pixel spacing is missing in some images"
-    along_row, along_column = orientations[0][:3], orientations[0][3:]
+def missing_slices(heights: np.ndarray) -> int:
+    """Count the slices missing in a stack: gaps that stand out of their neighbourhood, in units of its median."""
+    gaps = np.diff(heights)
+    padded = np.pad(gaps, NEIGHBOURS, mode="reflect" if len(gaps) > NEIGHBOURS else "edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1), axis=1)
+    isolated = gaps > ISOLATED_GAP * usual
+    return int((np.rint(gaps[isolated] / usual[isolated]) - 1).sum())
+
+
+def _kind(image: Image) -> tuple:
+    return (image.series, image.modality, image.size, image.scout, image.kernel, image.contrast)
+
+
+def _by_plane(images: Sequence[Image]) -> list[list[Image]]:
+    """Part images by the directions of their rows and columns; those without stay together."""
+    planes: list[list[Image]] = []
+    for image in images:
+        for members in planes:
+            if _same_directions(image.orientation, members[0].orientation):
+                members.append(image)
+                break
+        else:
+            planes.append([image])
+    return planes
+
+
+def _same_directions(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return bool(np.abs(first - second).max() < SAME_PLANE)
+
+
+def _with_stack(images: Sequence[Image], limits: Limits) -> Series:
+    series = Series(tuple(images))
+    if any(value is None for image in images for value in (image.position, image.orientation, image.spacing)):
+        return _refused(
+            series,
+            "position, orientation or pixel spacing is missing in some images",
+            "export the original images with their geometry.",
+        )
+    first = images[0]
+    along_row, along_column = first.orientation[:3], first.orientation[3:]
     normal = np.cross(along_row, along_column)
     if abs(along_row @ along_column) > 1e-3 or abs(np.linalg.norm(normal) - 1) > 1e-3:
-        return members, None, "the orientation is not a pair of perpendicular unit vectors"
-    if any(normal @ np.cross(other[:3], other[3:]) < PARALLEL_COSINE for other in orientations):
-        return members, None, "the planes are not parallel"
-    if not np.allclose(spacings, spacings[0], rtol=1e-3) or min(spacings[0]) <= 0:
-        return members, None, "the pixel spacing differs between images or is not positive"
-    heights = np.array(positions) @ normal
-    order = np.argsort(heights, kind="stable")
-    if len(members) > 1 and np.diff(heights[order]).min() < REPEATED_MM:
-        return members, None, "several images lie at one position"
+        return _refused(
+            series,
+            "the orientation is not a pair of perpendicular unit vectors",
+            "export the original images, or convert them to NIfTI by a program that you trust with them.",
+        )
+    spacings = np.array([image.spacing for image in images])
+    if not np.allclose(spacings, spacings[0], rtol=1e-3) or spacings.min() <= 0:
+        return _refused(
+            series,
+            "the pixel spacing differs between images or is not positive",
+            "export the original images with their geometry.",
+        )
+    ordered = _without_copies(sorted(images, key=lambda image: float(image.position @ normal)), normal)
+    origins = np.array([image.position for image in ordered])
     to_ras = RAS_LPS[:3, :3]
     stack = Stack(
-        columns=int(members[0][1].Columns),
-        rows=int(members[0][1].Rows),
+        columns=first.size[0],
+        rows=first.size[1],
         column_step=to_ras @ along_row * spacings[0][1],
         row_step=to_ras @ along_column * spacings[0][0],
-        origins=np.array(positions)[order] @ to_ras.T,
+        origins=origins @ to_ras.T,
     )
-    return [members[index] for index in order], stack, ""
+    return _within_limits(Series(tuple(ordered), stack), limits)
 
 
-def _numbers(header: pydicom.Dataset, keyword: str, count: int) -> np.ndarray | None:
-    """Return a numeric field, or None where it is missing or malformed."""
-    try:
-        numbers = np.atleast_1d(np.array(header.get(keyword), float))
-    except (TypeError, ValueError):
-        return None
-    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
+def _within_limits(series: Series, limits: Limits) -> Series:
+    count, heights = len(series.images), series.stack.heights
+    if count < limits.min_slices:
+        return _refused(series, f"{count} slices, fewer than {limits.min_slices}", "give the full axial series.")
+    if np.diff(heights).min() < REPEATED_MM:
+        return _refused(
+            series,
+            "several images lie at one position",
+            "put the images of one pass over the head into a folder of their own.",
+        )
+    if series.missing > limits.max_missing_slices:
+        return _refused(
+            series,
+            f"{series.missing} slices are missing",
+            "fetch the missing images, or raise ingest.max_missing_slices.",
+        )
+    if series.coverage_mm < limits.min_coverage_mm:
+        return _refused(
+            series,
+            f"it covers {series.coverage_mm:.0f} mm, not a whole brain ({limits.min_coverage_mm:g} mm)",
+            "give a scan of the whole head.",
+        )
+    return series
 
 
-def _number(header: pydicom.Dataset, keyword: str) -> int | None:
-    numbers = _numbers(header, keyword, 1)
-    return None if numbers is None else int(numbers[0])
+def _refused(series: Series, reason: str, remedy: str) -> Series:
+    return replace(series, refusal=Refusal(reason, remedy))
 
 
-def _code(header: pydicom.Dataset) -> str:
-    code = str(header.get("Modality", ""))
-    return code if code in MODALITIES else "unknown"
+def _without_copies(ordered: Sequence[Image], normal: np.ndarray) -> list[Image]:
+    """Drop an image that lies where another lies and has the same pixels, such as one that was sent twice."""
+    kept: list[Image] = []
+    for image in ordered:
+        if kept and np.abs((image.position - kept[-1].position) @ normal) < REPEATED_MM and _same(image, kept[-1]):
+            continue
+        kept.append(image)
+    return kept
 
 
-def _is_scout(header: pydicom.Dataset) -> bool:
-    image_type = header.get("ImageType") or []
-    return not SCOUTS.isdisjoint([image_type] if isinstance(image_type, str) else image_type)
+def _same(first: Image, second: Image) -> bool:
+    if first.frame is not None or second.frame is not None:
+        return False
+    with quiet_pydicom():
+        pixels = [pydicom.dcmread(image.path, specific_tags=["PixelData"]).PixelData for image in (first, second)]
+    return pixels[0] == pixels[1]

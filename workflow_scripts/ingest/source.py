@@ -12,8 +12,18 @@ def locate(path: Path, image: str, column: str) -> Path:
     """Return a NIfTI file, or the folder of a DICOM study.
 
     A folder with one NIfTI file, and nothing else but its sidecars, stands for that file. Raises `InputError`, naming
-    ``image`` and the ``column`` of the case sheet, when there is nothing, or several NIfTI files.
+    ``image`` and the ``column`` of the case sheet, when there is nothing, it cannot be read, or it holds
+    several NIfTI files.
     """
+    try:
+        return _locate(path, image, column)
+    except PermissionError as error:
+        raise InputError(
+            f"The {image} {str(path)!r} cannot be read ({error.strerror}).", "change its permissions."
+        ) from error
+
+
+def _locate(path: Path, image: str, column: str) -> Path:
     if not path.exists():
         raise InputError(f"The {image} {str(path)!r} does not exist.", f"correct column {column} of the case sheet.")
     if not path.is_dir():

@@ -23,7 +23,7 @@ class Placed:
     difference_hu: float
 
 
-def place(stack: Stack, acquired: Volume, upright: Volume, background: float) -> Placed:
+def place(stack: Stack, pixels: np.ndarray, upright: Volume, background: float) -> Placed:
     """Return the upright image in its true place.
 
     dcm2niix shifts each slice of a tilted series along its rows. For one direction of tilt it then writes a wrong
@@ -33,14 +33,13 @@ def place(stack: Stack, acquired: Volume, upright: Volume, background: float) ->
 
     Parameters
     ----------
-    acquired
-        the acquired pixels as dcm2niix read them; only its array and its axis directions are used
+    pixels
+        the acquired pixels, HU, in the order (column, row, slice) of the stack
     upright
         dcm2niix's corrected image
     background
         HU outside the acquired slices
     """
-    pixels = in_order_of(stack, acquired).data
     given = in_order_of(stack, upright)
     best = np.inf
     for method, candidate in (("dcm2niix", given), ("dcm2niix, origin corrected", _with_true_origin(stack, given))):

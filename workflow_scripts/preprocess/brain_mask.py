@@ -12,7 +12,15 @@ from workflow_scripts.common.files import write_json
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import tissue
 from workflow_scripts.preprocess.morphology import hull_excess
-from workflow_scripts.preprocess.skull_stripping import NCCT_METHODS, ncct_brain
+from workflow_scripts.preprocess.skull_stripping import (
+    NCCT_METHODS,
+    Settings,
+    add_settings,
+    ncct_brain,
+    pseudo_t1,
+    settings_of,
+    weights_digests,
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,28 +30,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     ncct = load_volume(arguments.ncct)
     padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
-    brain = ncct_brain(arguments.method, ncct, padded, arguments.deepbet_grid, arguments.threads)
+    settings = settings_of(arguments)
+    image = pseudo_t1(arguments.method, ncct, padded, settings)
+    brain = ncct_brain(arguments.method, ncct, image, padded, settings)
     facts = {
         "method": arguments.method,
+        "weights_sha256": weights_digests(arguments.method, settings),
         "stripped_before": arguments.stripped,
         "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(brain),
         "cross_check": arguments.cross_check,
-        "cross_check_dice": _cross_check(arguments, ncct, padded, brain),
+        "cross_check_dice": _cross_check(arguments, ncct, padded, brain, settings),
     }
-    pseudo_t1 = tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
-    save_volume(arguments.out_pseudo_t1, ncct.with_data(pseudo_t1))
+    save_volume(arguments.out_pseudo_t1, ncct.with_data(image))
     save_volume(arguments.out_mask, ncct.with_data(brain), np.uint8)
     stripped = np.where(brain, ncct.data, np.float32(arguments.background))
     save_volume(arguments.out_stripped, ncct.with_data(stripped))
     write_json(arguments.out_json, facts)
 
 
-def _cross_check(arguments: argparse.Namespace, ncct: Volume, padded: np.ndarray, brain: np.ndarray) -> float | None:
+def _cross_check(
+    arguments: argparse.Namespace, ncct: Volume, padded: np.ndarray, brain: np.ndarray, settings: Settings
+) -> float | None:
     if arguments.cross_check in ("none", arguments.method):
         return None
     try:
-        other = ncct_brain(arguments.cross_check, ncct, padded, arguments.deepbet_grid, arguments.threads)
+        image = pseudo_t1(arguments.cross_check, ncct, padded, settings)
+        other = ncct_brain(arguments.cross_check, ncct, image, padded, settings)
     except InputError as error:
         log.warning("The cross-check failed and counts as Dice 0: %s", error.problem)
         return 0.0
@@ -62,10 +75,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ncct", required=True, help="resampled NCCT, HU")
     parser.add_argument("--method", choices=NCCT_METHODS, required=True)
     parser.add_argument("--cross-check", choices=("hu", "deepbet", "none"), required=True)
-    parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
     parser.add_argument("--stripped", action="store_true", help="the NCCT came skull-stripped")
     parser.add_argument("--background", type=float, required=True, help="HU outside the brain")
-    parser.add_argument("--threads", type=int, required=True)
+    add_settings(parser)
     for name in ("pseudo-t1", "mask", "stripped", "json"):
         parser.add_argument(f"--out-{name}", required=True)
     return parser.parse_args(argv)

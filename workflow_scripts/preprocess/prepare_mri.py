@@ -1,6 +1,7 @@
 """Resample a DWI or ADC map to isotropic voxels and strip it (paper section 3.2a-b)."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +9,16 @@ import numpy as np
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.volume import load_volume, save_volume
 from workflow_scripts.preprocess.grids import resample_isotropic
-from workflow_scripts.preprocess.skull_stripping import MRI_METHODS, mri_brain
+from workflow_scripts.preprocess.skull_stripping import (
+    MRI_METHODS,
+    add_settings,
+    mri_brain,
+    settings_of,
+    weights_digests,
+)
 from workflow_scripts.preprocess.tissue import padding
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--spacing", type=float, required=True, help="wanted spacing, mm")
     parser.add_argument("--antialias", action=argparse.BooleanOptionalAction, required=True)
     parser.add_argument("--method", choices=MRI_METHODS, required=True)
-    parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
-    parser.add_argument("--threads", type=int, required=True)
+    add_settings(parser)
     parser.add_argument("--out-resampled", required=True)
     parser.add_argument("--out-stripped", required=True)
     arguments = parser.parse_args(argv)
@@ -34,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         background=0,
         measured=~padding(mri.data) if arguments.method == "none" else None,
     )
-    brain = mri_brain(arguments.method, resampled, arguments.deepbet_grid, arguments.threads)
+    settings = settings_of(arguments)
+    for network, digest in weights_digests(arguments.method, settings).items():
+        log.info("weights of %s: SHA-256 %s", network, digest)
+    brain = mri_brain(arguments.method, resampled, settings)
     save_volume(arguments.out_resampled, resampled)
     save_volume(arguments.out_stripped, resampled.with_data(np.where(brain, resampled.data, np.float32(0))))
 

@@ -1,20 +1,78 @@
 """The methods that can find the brain, under the names that config.yaml gives them."""
 
+import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.volume import Volume
+from workflow_scripts.common.volume import Volume, resample, to_ras
 from workflow_scripts.preprocess import tissue
+from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.preprocess.morphology import largest_component
+from workflow_scripts.preprocess.weights import digest
 
 NCCT_METHODS = ("synthsr+synthstrip", "synthstrip", "deepbet", "hu")
 MRI_METHODS = ("synthstrip", "deepbet", "none")
 BRAIN_FROM_PROBABILITY = 0.5
 
 
-def ncct_brain(method: str, ncct: Volume, padded: np.ndarray, deepbet_grid: int, threads: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Settings:
+    """What the methods need beside the image.
+
+    Attributes
+    ----------
+    threads
+        for the networks
+    deepbet_grid
+        voxels along each side of the box that deepbet's network sees
+    border_mm
+        how far SynthStrip's mask reaches beyond the brain's surface
+    synthstrip_weights, synthsr_weights
+        files of the published networks, where a method runs them
+    """
+
+    threads: int
+    deepbet_grid: int
+    border_mm: float
+    synthstrip_weights: Path | None = None
+    synthsr_weights: Path | None = None
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add one option for every field of `Settings`."""
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
+    parser.add_argument("--border-mm", type=float, required=True, help="of SynthStrip's mask around the brain")
+    for network in ("synthstrip", "synthsr"):
+        parser.add_argument(f"--{network}-weights", type=Path, help="file of the published network")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Collect the options of `add_settings`."""
+    return Settings(**{name: getattr(arguments, name) for name in Settings.__dataclass_fields__})
+
+
+def weights_digests(method: str, settings: Settings) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights that ``method`` runs, by network."""
+    files = {"synthstrip": settings.synthstrip_weights, "synthsr": settings.synthsr_weights}
+    return {network: digest(files[network]) for network in method.split("+") if files.get(network)}
+
+
+def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the T1-like image that ``method`` looks at: SynthSR's, or the CT without its bone.
+
+    Parameters as for `ncct_brain`. Returns float32 on the grid of ``ncct``.
+    """
+    if method == "synthsr+synthstrip":
+        return _synthsr(ncct, padded, settings)
+    return tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
+
+
+def ncct_brain(method: str, ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
     """Find the brain in a head CT.
 
     Parameters
@@ -23,12 +81,10 @@ def ncct_brain(method: str, ncct: Volume, padded: np.ndarray, deepbet_grid: int,
         one of `NCCT_METHODS`
     ncct
         HU, axes along right, anterior, superior
+    image
+        `pseudo_t1` of the same method
     padded
         voxels without a measurement (`tissue.padding`)
-    deepbet_grid
-        voxels along each side of the box that deepbet's network sees
-    threads
-        for deepbet
 
     Returns
     -------
@@ -37,28 +93,18 @@ def ncct_brain(method: str, ncct: Volume, padded: np.ndarray, deepbet_grid: int,
     Raises
     ------
     InputError
-        when the method is not available or finds nothing
+        when the method finds nothing, or a file of weights is not what it should be
     """
-    brain = _choose(_NCCT, method, "ncct")(ncct, padded, deepbet_grid, threads)
-    return _require_brain(brain, method)
+    return _require_brain(_NCCT[method](ncct, image, padded, settings), method)
 
 
-def mri_brain(method: str, mri: Volume, deepbet_grid: int, threads: int) -> np.ndarray:
+def mri_brain(method: str, mri: Volume, settings: Settings) -> np.ndarray:
     """Find the brain in a DWI or ADC map; with ``none`` the image is taken as stripped: all but 0 is brain.
 
-    Returns a boolean mask of the same shape. Raises `InputError` when the method is not available or finds nothing.
+    Returns a boolean mask of the same shape. Raises `InputError` when the method finds nothing, or a file of weights
+    is not what it should be.
     """
-    brain = _choose(_MRI, method, "mri")(mri, deepbet_grid, threads)
-    return _require_brain(brain, method)
-
-
-def _choose(methods: dict[str, Callable[..., np.ndarray]], method: str, image: str) -> Callable[..., np.ndarray]:
-    if method not in methods:
-        raise InputError(
-            f"Skull stripping with {method!r} is not available in this version.",
-            f"set preprocess.skull_stripping.{image} to one of: {', '.join(methods)}.",
-        )
-    return methods[method]
+    return _require_brain(_MRI[method](mri, settings), method)
 
 
 def _require_brain(brain: np.ndarray, method: str) -> np.ndarray:
@@ -71,29 +117,72 @@ def _require_brain(brain: np.ndarray, method: str) -> np.ndarray:
     return brain
 
 
-def _ncct_deepbet(ncct: Volume, padded: np.ndarray, grid: int, threads: int) -> np.ndarray:
-    found = _deepbet(tissue.pseudo_t1(ncct.data, ncct.spacing, padded), grid, threads)
-    return tissue.clean(found, ncct.data, ncct.spacing, padded)
+def _ncct_synthsr(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+    return _synthstrip(ncct.with_data(image), settings) & ~padded
 
 
-def _ncct_threshold(ncct: Volume, padded: np.ndarray, _grid: int, _threads: int) -> np.ndarray:
+def _ncct_synthstrip(ncct: Volume, _image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+    measured = np.where(padded, ncct.data.min(), ncct.data)
+    return _synthstrip(ncct.with_data(measured), settings) & ~padded
+
+
+def _ncct_deepbet(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+    return tissue.clean(_deepbet(image, settings), ncct.data, ncct.spacing, padded)
+
+
+def _ncct_threshold(ncct: Volume, _image: np.ndarray, padded: np.ndarray, _settings: Settings) -> np.ndarray:
     return tissue.brain_by_threshold(ncct.data, ncct.spacing, padded)
 
 
-def _mri_deepbet(mri: Volume, grid: int, threads: int) -> np.ndarray:
-    return largest_component(_deepbet(mri.data, grid, threads))
+def _mri_deepbet(mri: Volume, settings: Settings) -> np.ndarray:
+    return largest_component(_deepbet(mri.data, settings))
 
 
-def _mri_stripped(mri: Volume, _grid: int, _threads: int) -> np.ndarray:
+def _mri_stripped(mri: Volume, _settings: Settings) -> np.ndarray:
     return mri.data != 0
 
 
-def _deepbet(image: np.ndarray, grid: int, threads: int) -> np.ndarray:
-    # Loading torch takes longer than all that the other methods do.
+# Loading torch takes longer than all that the other methods do: the networks are imported where they are used.
+
+
+def _deepbet(image: np.ndarray, settings: Settings) -> np.ndarray:
     from workflow_scripts.preprocess.deepbet import brain_probability
 
-    return brain_probability(image, grid, threads) > BRAIN_FROM_PROBABILITY
+    return brain_probability(image, settings.deepbet_grid, settings.threads) > BRAIN_FROM_PROBABILITY
 
 
-_NCCT = {"deepbet": _ncct_deepbet, "hu": _ncct_threshold}
-_MRI = {"deepbet": _mri_deepbet, "none": _mri_stripped}
+def _synthstrip(image: Volume, settings: Settings) -> np.ndarray:
+    from workflow_scripts.preprocess.synthstrip import brain, load_network
+
+    network = load_network(_require_weights(settings.synthstrip_weights, "synthstrip"))
+    return brain(network, image, settings.border_mm, settings.threads)
+
+
+def _synthsr(ncct: Volume, padded: np.ndarray, settings: Settings) -> np.ndarray:
+    from workflow_scripts.preprocess.synthsr import load_network, synthetic_t1
+
+    network = load_network(_require_weights(settings.synthsr_weights, "synthsr"))
+    floor = float(ncct.data.min())
+    measured = ncct.with_data(np.where(padded, floor, ncct.data))
+    upright = resample_isotropic(to_ras(measured), 1.0, antialias=True, background=floor)
+    found = upright.with_data(synthetic_t1(network, upright.data, settings.threads))
+    return resample(found, ncct.data.shape, ncct.affine, order=1, background=0).data
+
+
+def _require_weights(path: Path | None, network: str) -> Path:
+    if path is None:
+        raise InputError(f"The weights of {network} are not given.", f"name their file with --{network}-weights.")
+    return path
+
+
+_NCCT: dict[str, Callable[..., np.ndarray]] = {
+    "synthsr+synthstrip": _ncct_synthsr,
+    "synthstrip": _ncct_synthstrip,
+    "deepbet": _ncct_deepbet,
+    "hu": _ncct_threshold,
+}
+_MRI: dict[str, Callable[..., np.ndarray]] = {
+    "synthstrip": _synthstrip,
+    "deepbet": _mri_deepbet,
+    "none": _mri_stripped,
+}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,6 +36,10 @@ class Views:
 
     plain: Tensor
     parameters: Parameters
+
+    def of(self, rows: np.ndarray) -> Self:
+        """Return some of the views."""
+        return Views(self.plain[torch.from_numpy(rows)], self.parameters.of(rows))
 
     def augmented(self) -> Tensor:
         """Apply all augmentations."""

@@ -1,7 +1,7 @@
 """The images a pretraining sees: preprocessed arrays, opened lazily, with what crops are placed by."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +74,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The scans of an image set and the SHA-256 of all that was read to describe them."""
+    """The scans of an image set and, for each of them by name, the SHA-256 of all that was read of it."""
 
     scans: tuple[Scan, ...]
-    digest: str
+    digests: Mapping[str, str]
 
     def of_splits(self, splits: Sequence[str]) -> list[Scan]:
         """Return the scans of some splits, in the order of ``cases.tsv``."""
@@ -100,10 +100,7 @@ def open_cohort(folder: Path, channels: int, symmetry: bool, threads: int) -> Co
 
     with ThreadPoolExecutor(threads) as pool:
         described = list(pool.map(describe, rows))
-    digest = hashlib.sha256((folder / "cases.tsv").read_bytes())
-    for _, part in described:
-        digest.update(part.encode())
-    return Cohort(tuple(scan for scan, _ in described), digest.hexdigest())
+    return Cohort(tuple(scan for scan, _ in described), {scan.name: digest for scan, digest in described})
 
 
 def describe_scan(

@@ -1,8 +1,6 @@
 """Rule pretrain: train an encoder on the arrays of an image set, without labels."""
 
 import argparse
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,27 +9,35 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_json, read_yaml, write_tsv
-from workflow_scripts.pretrain.checkpoint import StateFile, code_digest, save_encoder
+from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
+from workflow_scripts.common.trained import open_training
+from workflow_scripts.pretrain.checkpoint import save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
+from workflow_scripts.pretrain.description import describe, model_card
 from workflow_scripts.pretrain.ranks import joined, process_count
 from workflow_scripts.pretrain.settings import Settings, parse_settings
+from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.student import CONFIGURATION
-from workflow_scripts.pretrain.train import pretrain
+from workflow_scripts.pretrain.train import Trained, pretrain
 
 log = logging.getLogger(__name__)
 
+TIMES = ("images_per_second", "seconds")
+
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read settings and dataset, train, write the teacher's encoder and the two tables."""
+    """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
     parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
     parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--state", type=Path, help="folder for the state of an unfinished training; default: none kept")
+    parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
+    parser.add_argument("--retrain", default="false", choices=["true", "false"], help="train anew what is trained")
     parser.add_argument("--encoder", required=True, type=Path, help="encoder.pt to write")
+    parser.add_argument("--card", required=True, type=Path, help="model card to write, Markdown")
     parser.add_argument("--curves", required=True, type=Path, help="curves.tsv to write")
     parser.add_argument("--rankme", required=True, type=Path, help="rankme.tsv to write")
     args = parser.parse_args(argv)
@@ -40,15 +46,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
-    state = StateFile(args.state, training_digest(settings, cohort, plans))
+    code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
     with joined(choose_device(args.device)) as (ranks, device):
-        trained = pretrain(cohort, architecture, settings, device, args.threads, state, ranks)
+        training = ranks.from_first(
+            lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain == "true")
+        )
+        trained = None
+        if not training.finished:
+            states = States(training.folder)
+            trained = pretrain(cohort, architecture, settings, device, args.threads, states, ranks)
     if not ranks.first:
         return
-    save_encoder(args.encoder, trained.encoder, describe(settings, cohort, plans))
+    if trained is None:
+        log.info("trained before with these settings and images: the encoder of then is put back")
+        training.restore()
+        return
+    statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
+    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
+    save_encoder(args.encoder, trained.encoder, description)
+    write_text(args.card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
     write_tsv(args.curves, trained.curves, list(trained.curves[0]))
     write_tsv(args.rankme, trained.rankme, list(trained.rankme[0]))
-    state.discard()
+    training.finish()
 
 
 def choose_device(name: str) -> torch.device:
@@ -58,24 +77,23 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def describe(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the encoder's file says of its origin."""
+def final_metrics(trained: Trained) -> dict[str, Any]:
+    """Return the last rows of the tables but for times, which differ between equal runs."""
+    last = trained.curves[-1] | trained.rankme[-1]
+    return {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
+
+
+def origin(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that decides a training but the code, whose every comment would count.
+
+    The alarm decides no weight: who raised it in error may lower its bounds and go on.
+    """
     return {
-        "architecture": plans["configurations"][CONFIGURATION]["architecture"],
+        "settings": {key: value for key, value in settings.to_mapping().items() if key != "alarm"},
         "plans": dict(plans),
-        "channels": list(settings.channels),
-        "settings": settings.to_mapping(),
-        "image_set": settings.image_set,
-        "splits": list(settings.splits),
-        "cases": [scan.name for scan in cohort.of_splits(settings.splits)],
-        "code": code_digest(),
+        "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
+        "order": [scan.name for scan in cohort.scans],
     }
-
-
-def training_digest(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> str:
-    """SHA-256 of all that decides a training: settings, plans, images and code."""
-    parts = [settings.to_mapping(), plans, cohort.digest, code_digest()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -26,10 +26,9 @@ log = logging.getLogger(__name__)
 def prepare(arguments: argparse.Namespace, cases: Sequence[DatasetCase], folder: Path) -> None:
     """Write the dataset of ``cases`` into ``folder``; statistics come from the cases of ``arguments.splits`` alone."""
     voxels = check_cases(cases, arguments.spacing, arguments.threads)
-    seen = [index for index, case in enumerate(cases) if case.split in arguments.splits]
-    fingerprint = extract_fingerprint(
-        [cases[index] for index in seen], [voxels[index] for index in seen], arguments.threads
-    )
+    seen = {case: count for case, count in zip(cases, voxels, strict=True) if case.split in arguments.splits}
+    fingerprint = extract_fingerprint(list(seen), list(seen.values()), arguments.threads)
+    fingerprint["cases"] = [f"{case.cohort}/{case.case}" for case in seen]
     dataset = dataset_json(arguments.channels, "brain", len(seen))
     plans = make_plans(fingerprint, dataset, cases[0], arguments.spacing, arguments.gpu_memory)
     plans = with_overrides(plans, arguments.patch_size, arguments.batch_size, arguments.features)

@@ -1,14 +1,17 @@
 """The processes that share a training: one, or several under torchrun with PyTorch's own data parallelism."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class Ranks:
     def any(self, condition: bool) -> bool:
         """Whether a condition holds on some process; compared on the host, so that no GPU is waited for."""
         return bool(self.sum(torch.tensor(int(condition))))
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        self.any(False)
+
+    def from_first(self, function: Callable[[], Result]) -> Result:
+        """Call a function in the first process alone, and return its result in all of them."""
+        if self.size == 1:
+            return function()
+        result = [function() if self.first else None]
+        dist.broadcast_object_list(result, device=torch.device("cpu"))
+        return result[0]
 
     def rows(self, values: Tensor) -> Tensor:
         """Join the rows of all processes' matrices, of which each may have another number, on the CPU."""

@@ -74,12 +74,14 @@ class Distillation:
 
     @torch.no_grad()
     def measure(self, embeddings: Tensor, step: int) -> dict[str, float]:
-        """Return what tells a collapse, from the teacher's embeddings (V, bottleneck) of many images."""
-        temperature, assignment = values_at(self._settings, step).teacher_temperature, Assignment()
+        """Return the teacher's values and what tells a collapse, from embeddings (V, bottleneck) of many images."""
+        values, assignment = values_at(self._settings, step), Assignment()
         for rows in embeddings.split(EMBEDDINGS_AT_ONCE):
             logits = self.teacher.head.logits(rows.to(self.centre.device))
-            assignment.add(teacher_probabilities(logits, self.centre, temperature))
+            assignment.add(teacher_probabilities(logits, self.centre, values.teacher_temperature))
         return {
+            "teacher_momentum": values.teacher_momentum,
+            "teacher_temperature": values.teacher_temperature,
             "teacher_entropy": assignment.entropy,
             "teacher_kl_uniform": assignment.divergence,
             "teacher_information": assignment.information,

@@ -2,24 +2,24 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
-from workflow_scripts.pretrain.batches import Batch, Purpose, Source
-from workflow_scripts.pretrain.checkpoint import StateFile
+from workflow_scripts.pretrain.batches import Purpose, Source
 from workflow_scripts.pretrain.cohort import Cohort
-from workflow_scripts.pretrain.mae import Reconstruction
+from workflow_scripts.pretrain.learner import METHODS, Learner
+from workflow_scripts.pretrain.memory import step_within_memory
 from workflow_scripts.pretrain.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.schedules import values_at
 from workflow_scripts.pretrain.settings import PATCH_KEYS, Settings
-from workflow_scripts.pretrain.step import Distillation
+from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.student import check_patch
 
 log = logging.getLogger(__name__)
@@ -27,43 +27,6 @@ log = logging.getLogger(__name__)
 FINITE_CHECK_STEPS = 25
 
 Row = dict[str, Any]
-
-
-class Learner(Protocol):
-    """A method of pretraining: `Distillation` (DeSD) or `Reconstruction` (MAE)."""
-
-    encoder: nn.Module
-
-    def inputs(self, batch: Batch) -> Any:
-        """Turn a batch into what `step` and `evaluate` learn from."""
-        ...
-
-    def step(self, inputs: Any, step: int) -> Tensor:
-        """Take an optimiser step; returns its losses, shape (N,), averaged over processes, on the device."""
-        ...
-
-    def evaluate(self, inputs: Any, step: int) -> Tensor:
-        """Return the losses of this process's images, shape (N,), and change nothing."""
-        ...
-
-    def embed(self, batch: Batch) -> Tensor:
-        """Return embeddings (V, D) of the views as they were cut."""
-        ...
-
-    def measure(self, embeddings: Tensor, step: int) -> Row:
-        """Return the method's monitors, from embeddings (V, D)."""
-        ...
-
-    def state_dict(self) -> Row:
-        """Return all that a later step depends on."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        ...
-
-
-METHODS: dict[str, type[Learner]] = {"desd": Distillation, "mae": Reconstruction}
 
 
 @dataclass(frozen=True)
@@ -110,7 +73,7 @@ def pretrain(
     settings: Settings,
     device: torch.device,
     threads: int,
-    state: StateFile,
+    states: States,
     ranks: Ranks = ALONE,
 ) -> Trained:
     """Train from the state left by an earlier run, or from fresh weights.
@@ -119,7 +82,8 @@ def pretrain(
     loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
 
     Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the batch cannot be shared,
-    the loss is no number, or the training collapses.
+    the loss or a weight is no number, the training collapses, memory does not suffice, or the state cannot be saved;
+    `Interrupted` on a scheduler's warning to this process or another one of the training.
     """
     scans = cohort.of_splits(settings.splits)
     if not scans:
@@ -137,17 +101,21 @@ def pretrain(
     seen = cohort.of_splits(["validation"])
     validation = Source(seen, settings, device, threads, ranks) if seen else None
     log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
-    progress = _resume(learner, state, device)
+    if settings.rankme_samples < settings.head.bottleneck:
+        log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
+    progress = _resume(learner, states, device)
     with Interruption() as interruption:
         while progress.epoch < settings.epochs:
             stopped = train_epoch(learner, training, settings, progress, interruption, ranks)
             if not stopped:
                 _measure(learner, training, validation, settings, progress, ranks)
                 sound_alarm(progress.curves, settings.alarm)
+                stopped = ranks.any(interruption.requested)
             if ranks.first:
-                state.save({"learner": learner.state_dict(), "progress": asdict(progress)})
-            interruption.check()
+                _save(learner, progress, states, settings)
+            ranks.wait()
             if stopped:
+                interruption.check()
                 raise Interrupted("Ended early with another process of this training.")
     return Trained(learner.encoder, progress.curves, progress.rankme)
 
@@ -164,14 +132,13 @@ def train_epoch(
 
     Ends after a whole step when a warning came to any process; returns whether it did.
     """
-    epoch, started = progress.epoch, time.perf_counter()
+    epoch, started, stopped = progress.epoch, time.perf_counter(), False
     first, done = epoch * settings.steps_per_epoch, len(progress.losses)
-    stopped = ranks.any(interruption.requested)
     batches = source.batches(Purpose.TRAINING, epoch, settings.samples_per_epoch, done)
     for step, batch in enumerate(batches, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
-        progress.losses.append(learner.step(learner.inputs(batch), step))
+        progress.losses.append(step_within_memory(learner, batch, step, settings, ranks))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
             _require_finite(progress.losses, first, settings)
         stopped = ranks.any(interruption.requested)
@@ -218,12 +185,13 @@ def _measure(
 ) -> None:
     """Close an epoch whose steps are done: mean losses, the last step's values, validation and monitors."""
     started, last = time.perf_counter(), (progress.epoch + 1) * settings.steps_per_epoch - 1
-    losses = torch.stack(progress.losses).mean(0)
+    losses, values = torch.stack(progress.losses).mean(0), values_at(settings, last)
     monitors, rank = measure_embeddings(learner, training, settings, last, ranks)
     row = {
         **_loss_columns("train", losses),
         **validate(learner, validation, settings, last, len(losses), ranks),
-        **asdict(values_at(settings, last)),
+        "learning_rate": values.learning_rate,
+        "weight_decay": values.weight_decay,
         **monitors,
         "images_per_second": settings.samples_per_epoch / progress.seconds,
     }
@@ -232,8 +200,8 @@ def _measure(
     _report(progress.curves[-1], rank, settings.epochs)
 
 
-def _resume(learner: Learner, state: StateFile, device: torch.device) -> Progress:
-    left = state.load()
+def _resume(learner: Learner, states: States, device: torch.device) -> Progress:
+    left = states.load()
     if left is None:
         return Progress()
     learner.load_state_dict(left["learner"])
@@ -241,6 +209,23 @@ def _resume(learner: Learner, state: StateFile, device: torch.device) -> Progres
     progress.losses = [losses.to(device) for losses in progress.losses]
     log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
     return progress
+
+
+def _save(learner: Learner, progress: Progress, states: States, settings: Settings) -> None:
+    step = progress.epoch * settings.steps_per_epoch + len(progress.losses)
+    state = {"learner": learner.state_dict(), "progress": asdict(progress)}
+    # A gradient that overflows in the last step shows in no loss yet.
+    if not all(tensor.isfinite().all() for tensor in _tensors(state["learner"])):
+        raise _divergence("A weight", step - 1, settings)
+    states.save(state, step)
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for branch in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _tensors(branch)
 
 
 def _loss_columns(name: str, losses: Tensor) -> Row:
@@ -252,13 +237,15 @@ def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) ->
     """Checked every few steps, since looking at a value makes the host wait for the device."""
     finite = torch.stack(list(losses)).isfinite().all(1).cpu()
     if not finite.all():
-        step = first + int(finite.logical_not().nonzero()[0])
-        rate = values_at(settings, step).learning_rate
-        raise InputError(
-            f"The loss is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
-            f"rate {rate:.3g}.",
-            "lower learning_rate or set clip_gradient in pretrain.optimisers; the state of the epoch before is kept.",
-        )
+        raise _divergence("The loss", first + int(finite.logical_not().nonzero()[0]), settings)
+
+
+def _divergence(what: str, step: int, settings: Settings) -> InputError:
+    return InputError(
+        f"{what} is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
+        f"rate {values_at(settings, step).learning_rate:.3g}.",
+        "lower learning_rate or set clip_gradient in pretrain.optimisers; the state before is kept.",
+    )
 
 
 def _report(row: Row, rank: Row, epochs: int) -> None:

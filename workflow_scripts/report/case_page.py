@@ -1,54 +1,81 @@
 """Write the quality page of one case: what every step made of its images, and what was flagged."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_text
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.ingest.acquired import stack_of
+from workflow_scripts.ingest.stack import Stack
 from workflow_scripts.report.page import render
-from workflow_scripts.report.quality import explained, numbers
-from workflow_scripts.report.slices import jpeg_uri, load_ras, on_grid
-from workflow_scripts.report.strips import Images, make_strips
+from workflow_scripts.report.panels import Images, make_panels, pictures_of, thumbnails
+from workflow_scripts.report.quality import explained, readings
+from workflow_scripts.report.slices import load_ras, on_grid
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the images and numbers of one case, write one page."""
+    """Read the images and numbers of one case; write its page, and its small pictures for the page of the cohort."""
     arguments = _parse(argv)
     facts = read_json(arguments.qc)
-    strips = [
-        {"title": strip.title, "text": strip.text, "legend": strip.legend, "uri": jpeg_uri(strip.picture)}
-        for strip in make_strips(_read_images(arguments))
-    ]
+    stack = stack_of(read_json(arguments.ingest_json))
+    images = _read_images(arguments, stack)
+    panels = make_panels(images, acquisition(stack))
     page = render(
         "case.html.j2",
         title=arguments.title,
         notice=arguments.notice,
+        cohort=arguments.cohort,
         name=f"{arguments.cohort}/{arguments.case}",
         flags=explained(facts["flags"]),
-        numbers=numbers(facts),
-        strips=strips,
+        readings=readings(facts),
+        facts=lesion_in_words(facts),
+        panels=panels,
+        pictures=pictures_of(panels),
     )
-    write_text(arguments.out, page)
+    write_text(arguments.out_page, page)
+    write_text(arguments.out_thumbnail, render("thumbnail.svg.j2", tiles=thumbnails(images)))
 
 
-def _read_images(arguments: argparse.Namespace) -> Images:
+def acquisition(stack: Stack) -> str:
+    """Say in words how a scan was acquired."""
+    gaps = np.diff(stack.heights)
+    distance = f"{gaps.mean():.4g} mm" if stack.equal_gaps else f"{gaps.min():.4g} to {gaps.max():.4g} mm"
+    tilt = "no gantry tilt" if stack.orthogonal else f"gantry tilt {stack.tilt_degrees:.1f}°".replace("-", "−")
+    pixels = np.linalg.norm(stack.row_step)
+    return (
+        f"{len(gaps) + 1} slices of {stack.columns} × {stack.rows} pixels of {pixels:.3g} mm, {distance} apart, {tilt}."
+    )
+
+
+def lesion_in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known about the lesion mask as pairs of a name and a value; empty without a mask."""
+    if facts["lesion_ml"] is None:
+        return []
+    return [("lesion volume", f"{facts['lesion_ml']:.1f} mL"), ("side of the lesion", facts["side"])]
+
+
+def _read_images(arguments: argparse.Namespace, stack: Stack) -> Images:
     ncct = load_ras(arguments.ncct)
 
-    def like_ncct(path: Path, order: int = 0) -> Volume:
-        return on_grid(load_ras(path), ncct, order, 0)
+    def like_ncct(path: Path | str, order: int = 0) -> Volume:
+        return on_grid(load_ras(Path(path)), ncct, order, 0)
 
     return Images(
+        upright=load_ras(arguments.upright),
+        stack=stack,
         unstripped=load_ras(arguments.unstripped),
         brain_mask=load_ras(arguments.brain_mask),
         ncct=ncct,
         mirrored=like_ncct(arguments.mirrored),
         difference=like_ncct(arguments.difference),
-        brain=like_ncct(arguments.brain),
-        mri={modality: like_ncct(Path(path), order=1) for modality, path in arguments.mri},
-        lesion=like_ncct(arguments.lesion) if arguments.lesion else None,
-        segmentations={arm: like_ncct(Path(path)) for arm, path in arguments.segmentation},
+        brain=like_ncct(arguments.brain).data > 0.5,
+        mri={modality: like_ncct(path, order=1) for modality, path in arguments.mri},
+        lesion=like_ncct(arguments.lesion).data > 0.5 if arguments.lesion else None,
     )
 
 
@@ -58,14 +85,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--title", required=True, help="title of the study")
     parser.add_argument("--notice", help="sentence on top of the page")
     parser.add_argument("--qc", type=Path, required=True, help="numbers of the preprocessing, JSON")
+    parser.add_argument("--ingest-json", type=Path, required=True, help="record of the conversion")
+    parser.add_argument("--upright", type=Path, required=True, help="ingested NCCT, HU")
     parser.add_argument("--unstripped", type=Path, required=True, help="resampled NCCT, HU")
     parser.add_argument("--brain-mask", type=Path, required=True, help="brain mask on the grid of --unstripped")
     for image in ("ncct", "mirrored", "difference", "brain"):
         parser.add_argument(f"--{image}", type=Path, required=True, help="final image")
     parser.add_argument("--mri", nargs=2, action="append", default=[], metavar=("MODALITY", "PATH"), help="registered")
     parser.add_argument("--lesion", type=Path, help="final lesion mask")
-    parser.add_argument("--segmentation", nargs=2, action="append", default=[], metavar=("ARM", "PATH"))
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out-page", type=Path, required=True, help="HTML")
+    parser.add_argument("--out-thumbnail", type=Path, required=True, help="SVG elements")
     return parser.parse_args(argv)
 
 

@@ -13,6 +13,7 @@ from workflow_scripts.report.quality import read_quality
 from workflow_scripts.report.style import COLOURS, drawing
 
 PANELS = (
+    ("concern", "concern (1: limit of a flag)"),
     ("brain_ml", "brain volume (mL)"),
     ("cross_check_dice", "agreement of two brain masks (Dice)"),
     ("hull_excess", "convex hull beyond the mask (share)"),
@@ -23,7 +24,7 @@ CALM, FLAGGED = COLOURS[0], COLOURS[7]
 def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
     """Draw the contents of the cases' quality files; flagged cases are marked by colour and shape."""
     cohorts = list(dict.fromkeys(facts["cohort"] for facts in cases))
-    with drawing(path, 10.2, 0.9 + 0.5 * len(cohorts)) as figure:
+    with drawing(path, 11.6, 0.9 + 0.5 * len(cohorts)) as figure:
         for axes, (key, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
             generator = np.random.default_rng(0)
             for facts in cases:

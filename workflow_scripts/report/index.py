@@ -13,7 +13,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
 from workflow_scripts.report import content
 from workflow_scripts.report.page import render
-from workflow_scripts.report.quality import FLAGS, concern, read_quality
+from workflow_scripts.report.quality import FLAGS, by_concern, explained, read_quality
 from workflow_scripts.report.slices import data_uri
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -41,9 +41,9 @@ def figure_groups(paths: Iterable[Path], captions: Path) -> dict[str, dict[str, 
 
 
 def quality_rows(preprocess: Path, splits: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Return the quality facts of all cases with their split, those that want a look first."""
+    """Return the quality facts of all cases with their split, the most alarming first."""
     split = {(row["cohort"], row["case"]): row["split"] for row in splits}
-    rows = sorted(read_quality(preprocess, splits), key=concern)
+    rows = by_concern(read_quality(preprocess, splits))
     return [facts | {"split": split[facts["cohort"], facts["case"]]} for facts in rows]
 
 
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="written by rule report_settings")
     parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
+    parser.add_argument("--audits", type=Path, nargs="*", default=[], help="audit.json of each pretraining")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
     parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
     parser.add_argument("--tables", type=Path, nargs="+", required=True)
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings=settings,
         cohorts=content.cohort_rows(splits),
         leakage=read_json(arguments.split / "leakage.json"),
+        audits=[read_json(path) for path in arguments.audits],
         tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
         table_caption=read_caption(arguments.captions, "table"),
         figures=figure_groups(arguments.figures, arguments.captions),
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         member_rows=content.member_rows(summary, members),
         headlines=content.headlines(summary, limit),
         cases=quality_rows(arguments.preprocess, splits),
-        flags=FLAGS,
+        flags=explained(list(FLAGS)),
         python=platform.python_version(),
         versions=content.pinned_versions(arguments.requirements.read_text(encoding="utf-8")),
     )

@@ -1,30 +1,85 @@
-"""What the numbers of a case's preprocessing mean to a reader, and which cases want a look first."""
+"""What the numbers of a case's preprocessing mean to a reader."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.common.files import read_json
 
-FLAGS = {
-    "brain masks disagree": "The brain mask differs from that of a second, independent method.",
-    "brain mask not convex": "The brain mask has deep notches: brain may be missing, or other tissue may be in it.",
-    "brain volume": "The brain mask is smaller or larger than brains are.",
-    "mirroring implausible": "The registration to the template stretches or turns the head more than heads differ: "
-    "the mirrored and the difference image may be wrong.",
-    "registration implausible": "The registration of the MRI stretches or turns it too much, or made it fit less well: "
-    "a lesion mask drawn on the MRI may lie in the wrong place.",
-    "lesion outside brain": "Part of the lesion mask lies outside the brain mask: one of them is wrong or misplaced.",
-}
 
-NUMBERS = (
-    ("brain_ml", "brain volume", "{:.0f} mL"),
-    ("cross_check_dice", "agreement with the second brain mask", "Dice {:.3f}"),
-    ("hull_excess", "convex hull beyond the brain mask (share)", "{:.3f}"),
-    ("lesion_ml", "lesion volume", "{:.1f} mL"),
-    ("lesion_outside_brain_fraction", "lesion outside the brain mask (share)", "{:.3f}"),
-    ("side", "side of the lesion", "{}"),
-)
+@dataclass(frozen=True)
+class Meaning:
+    """How a check of ``qc.json`` reads: the name and the format of its number, and what is wrong beyond the limit."""
+
+    number: str
+    form: str
+    text: str
+
+
+DOUBTS = "{:.0f}"
+FLAGS = {
+    "brain masks disagree": Meaning(
+        "agreement with a second brain mask (Dice)",
+        "{:.3f}",
+        "The brain mask differs from that of a second, independent method: one of them lost a part or spilled out.",
+    ),
+    "brain mask not convex": Meaning(
+        "convex hull beyond the brain mask (share)",
+        "{:.3f}",
+        "The brain mask has deep notches: brain may be missing, or other tissue may be in it.",
+    ),
+    "brain volume": Meaning(
+        "brain volume (mL)",
+        "{:.0f}",
+        "The brain mask is smaller or larger than brains are: a failed mask, a cut scan, or another part of the body.",
+    ),
+    "brain mask too small": Meaning(
+        "soft tissue between brain mask and skull (mm)",
+        "{:.1f}",
+        "The brain mask ends well before the skull all around: the outer brain is missing from it.",
+    ),
+    "brain cut off": Meaning(
+        "lowest or highest slice of the brain over the largest (share)",
+        "{:.2f}",
+        "The brain ends in a plane instead of a dome: the scan does not reach its top or its bottom.",
+    ),
+    "mirroring implausible": Meaning(
+        "doubts about the mirroring",
+        DOUBTS,
+        "The registration to the template stretches or turns the head more than heads differ: the mirrored and the "
+        "difference image may be wrong.",
+    ),
+    "registration implausible": Meaning(
+        "doubts about the registration of the MRI",
+        DOUBTS,
+        "The registration of the MRI stretches or turns it too much, or made it fit less well: a lesion mask drawn on "
+        "the MRI may lie in the wrong place.",
+    ),
+    "MRI misplaced": Meaning(
+        "shift that would make the MRI fit best (mm)",
+        "{:.0f}",
+        "The MRI would fit the NCCT better if it were shifted: it is misregistered, and a lesion mask drawn on it lies "
+        "in the wrong place.",
+    ),
+    "MRI of another head or side": Meaning(
+        "fit of the MRI to the NCCT over that to the mirrored NCCT",
+        "{:.2f}",
+        "The MRI fits the NCCT no better than its mirror image: left and right may be swapped in one of the two, or "
+        "the MRI may be another patient's.",
+    ),
+    "lesion outside brain": Meaning(
+        "lesion outside the brain mask (share)",
+        "{:.3f}",
+        "Part of the lesion mask lies outside the brain mask: one of them is wrong or misplaced.",
+    ),
+    "lesion on the brighter side": Meaning(
+        "lesion darker than its mirrored place (HU)",
+        "{:.1f}",
+        "The place under the lesion mask is brighter than the same place on the other side: left and right of the mask "
+        "may be swapped, it may lie in the wrong place, or the lesion may have bled.",
+    ),
+}
 
 
 def read_quality(preprocess: Path, cases: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -32,17 +87,21 @@ def read_quality(preprocess: Path, cases: Sequence[Mapping[str, str]]) -> list[d
     return [read_json(preprocess / row["cohort"] / row["case"] / "qc.json") for row in cases]
 
 
-def concern(facts: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return a key that sorts cases with more flags, and then with a lower agreement of brain masks, to the front."""
-    dice = facts["cross_check_dice"]
-    return (-len(facts["flags"]), 1.0 if dice is None else dice, facts["cohort"], facts["case"])
-
-
-def numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is known about a case as pairs of a name and a formatted value."""
-    return [(name, form.format(facts[key])) for key, name, form in NUMBERS if facts.get(key) is not None]
+def by_concern(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort the contents of quality files: the highest concern first, then more flags, then by name."""
+    return sorted(cases, key=lambda facts: (-facts["concern"], -len(facts["flags"]), facts["cohort"], facts["case"]))
 
 
 def explained(flags: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each flag with its meaning; a flag without an entry in `FLAGS` keeps its name alone."""
-    return [(flag, FLAGS.get(flag, "")) for flag in flags]
+    """Return each flag with its meaning."""
+    return [(flag, FLAGS[flag].text) for flag in flags]
+
+
+def readings(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the checks of a case as a reader sees them: number, value, limit, level, whether flagged."""
+    rows = []
+    for check in facts["checks"]:
+        meaning = FLAGS[check["flag"]]
+        shown = {name: meaning.form.format(check[name]).replace("-", "−") for name in ("value", "limit")}
+        rows.append({"number": meaning.number, **shown, "level": check["level"], "flagged": check["level"] > 1})
+    return sorted(rows, key=lambda row: -row["level"])

@@ -2,18 +2,16 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from contourpy import contour_generator
 from PIL import Image
-from scipy import ndimage
 
 from workflow_scripts.common.volume import Volume, load_volume, resample, same_grid, to_ras
 
 PLANES = ("sagittal", "coronal", "axial")
-GAP = 4
-JPEG_QUALITY = 75
+JPEG_QUALITY = 80
 
 
 def load_ras(path: Path) -> Volume:
@@ -54,58 +52,60 @@ def largest_slice(mask: np.ndarray, axis: int) -> int:
 
 
 def grey(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map values from ``low`` (black) to ``high`` (white) to RGB, uint8, shape (rows, columns, 3)."""
-    scaled = np.clip((image - low) / (high - low), 0, 1) * 255
-    return np.repeat(np.rint(scaled).astype(np.uint8)[..., None], 3, axis=2)
+    """Map values from ``low`` (black) to ``high`` (white); uint8, same shape."""
+    scaled = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
+    return np.rint(scaled).astype(np.uint8)
 
 
 def diverging(image: np.ndarray, limit: float) -> np.ndarray:
-    """Map −limit to orange, 0 to black, +limit to violet; RGB, uint8."""
+    """Map −limit to orange, 0 to black, +limit to violet; RGB, uint8, shape (rows, columns, 3)."""
     share = np.clip(image / limit, -1, 1)[..., None]
     colour = np.where(share < 0, (255, 170, 40), (190, 150, 255))
     return np.rint(colour * np.abs(share)).astype(np.uint8)
 
 
-def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge an RGB picture by a whole factor, interpolating."""
+def enlarge(picture: np.ndarray, least: int) -> np.ndarray:
+    """Enlarge a picture, interpolating, by the smallest whole factor that makes both sides ``least`` pixels or more."""
+    scale = -(-least // min(picture.shape[:2]))
+    if scale < 2:
+        return picture
     size = (picture.shape[1] * scale, picture.shape[0] * scale)
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
-def outlined(picture: np.ndarray, mask: np.ndarray, colour: str, scale: int) -> np.ndarray:
-    """Draw the outline of a mask, given at the unscaled size, two pixels wide into an enlarged picture."""
-    large = np.kron(mask.astype(bool), np.ones((scale, scale), bool))
-    line = large & ~ndimage.binary_erosion(large, iterations=2 if scale > 1 else 1)
-    drawn = picture.copy()
-    drawn[line] = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    return drawn
+def reduce(picture: np.ndarray, most: int) -> np.ndarray:
+    """Shrink a picture by the smallest whole factor that makes its shorter side ``most`` pixels or less."""
+    return np.asarray(Image.fromarray(picture).reduce(-(-min(picture.shape[:2]) // most)))
 
 
-def strip(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Put pictures side by side on black, centred vertically."""
-    height = max(tile.shape[0] for tile in tiles)
-    width = sum(tile.shape[1] for tile in tiles) + GAP * (len(tiles) - 1)
-    canvas = np.zeros((height, width, 3), np.uint8)
-    left = 0
-    for tile in tiles:
-        top = (height - tile.shape[0]) // 2
-        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-        left += tile.shape[1] + GAP
-    return canvas
+def outline(mask: np.ndarray, height: float, width: float) -> str:
+    """Return the outline of a mask as an SVG path, empty for an empty mask.
+
+    ``mask`` is boolean, shape (rows, columns) as displayed; ``height`` and ``width`` are those of a pixel in the units
+    of the drawing, whose origin is the upper left corner of the mask.
+    """
+    lines = contour_generator(z=np.pad(mask, 1).astype(np.float32)).lines(0.5)
+    return "".join(_closed_path((line - 0.5) * (width, height)) for line in lines)
+
+
+def _closed_path(points: np.ndarray) -> str:
+    """Write a closed line, shape (points, 2) as (x, y), in whole units without points on the straight."""
+    points = np.rint(points[:-1]).astype(int)
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    corners = points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    if len(corners) < 3:
+        return ""
+    start, steps = corners[0], np.diff(corners, axis=0)
+    return f"M{start[0]} {start[1]}l" + " ".join(f"{x} {y}" for x, y in steps) + "z"
 
 
 def jpeg_uri(picture: np.ndarray) -> str:
-    """Encode a picture as a data URI that a page can hold."""
+    """Encode a picture, grey or RGB, as a data URI that a page can hold."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return data_uri(buffer.getvalue(), "image/jpeg")
 
 
 def data_uri(content: bytes, media_type: str) -> str:
     """Encode bytes as a data URI."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def views(axial: Iterable[int], coronal: int, sagittal: int) -> list[tuple[int, int]]:
-    """Return (axis, index) of the slices of one strip: axial ones from below, then a coronal and a sagittal one."""
-    return [*((2, index) for index in sorted(axial)), (1, coronal), (0, sagittal)]

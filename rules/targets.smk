@@ -1,0 +1,17 @@
+# Targets by cohort and by arm; a stage has all_<stage> (Snakefile), and any file is a target by its name.
+for _cohort in dict.fromkeys(case.cohort for case in STUDY.cases):
+
+    rule:
+        name:
+            f"cohort_{_cohort}"
+        input:
+            cohort_files(STUDY, _cohort),
+
+
+for _arm_name in STUDY.arms:
+
+    rule:
+        name:
+            f"arm_{_arm_name}"
+        input:
+            arm_files(STUDY, _arm_name) if STUDY.cases else [],

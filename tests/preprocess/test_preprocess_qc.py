@@ -1,0 +1,208 @@
+"""The numbers that tell whether to trust a case, and the flags made of them."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.transform import write_affine
+from workflow_scripts.common.volume import Volume, load_volume, save_volume
+from workflow_scripts.preprocess import finalise, mri_fit, qc
+from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
+
+LIMITS = Limits(
+    min_cross_check_dice=0.93,
+    max_hull_excess=0.25,
+    brain_ml=(800, 2200),
+    max_tissue_beyond_mm=5.0,
+    max_end_share=0.3,
+    max_mri_offset_mm=8.0,
+    min_mri_side_ratio=1.03,
+    max_lesion_outside_brain=0.1,
+    min_lesion_darker_hu=-2.0,
+)
+OPTIONS = (
+    "--min-cross-check-dice 0.93 --max-hull-excess 0.25 --brain-ml 800 2200 --max-tissue-beyond-mm 5"
+    " --max-end-share 0.3 --max-mri-offset-mm 8 --min-mri-side-ratio 1.03"
+    " --max-lesion-outside-brain 0.1 --min-lesion-darker-hu -2"
+).split()
+GOOD = {
+    "brain_ml": 1400.0,
+    "hull_excess": 0.1,
+    "cross_check_dice": 0.98,
+    "tissue_beyond_mm": 1.0,
+    "end_share": 0.1,
+    "mri_offset_mm": 2.0,
+    "mri_side_ratio": 1.3,
+    "contralateral": {"doubts": []},
+    "registration": {"doubts": []},
+    "lesion_outside_brain_fraction": 0.0,
+    "lesion_darker_hu": 4.0,
+}
+WORSE = [
+    ({"cross_check_dice": 0.9}, "brain masks disagree"),
+    ({"hull_excess": 0.3}, "brain mask not convex"),
+    ({"brain_ml": 600.0}, "brain volume"),
+    ({"brain_ml": 2400.0}, "brain volume"),
+    ({"tissue_beyond_mm": 7.0}, "brain mask too small"),
+    ({"end_share": 0.6}, "brain cut off"),
+    ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
+    ({"registration": {"doubts": ["rotation"]}}, "registration implausible"),
+    ({"mri_offset_mm": 12.0}, "MRI misplaced"),
+    ({"mri_side_ratio": 0.7}, "MRI of another head or side"),
+    ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),
+    ({"lesion_darker_hu": -5.0}, "lesion on the brighter side"),
+]
+LACKING = dict.fromkeys(
+    ("cross_check_dice", "registration", "mri_offset_mm", "mri_side_ratio", "lesion_outside_brain_fraction")
+)
+
+
+@pytest.mark.parametrize(("change", "flag"), WORSE)
+def test_each_suspicion_has_its_flag_and_a_good_case_none(change, flag):
+    assert flags(checks(GOOD, LIMITS)) == []
+    assert flags(checks(GOOD | change, LIMITS)) == [flag]
+
+
+@pytest.mark.parametrize("change", [change for change, _ in WORSE])
+def test_concern_exceeds_1_exactly_with_a_flag(change):
+    assert concern(checks(GOOD, LIMITS)) < 1 < concern(checks(GOOD | change, LIMITS))
+
+
+def test_a_value_at_its_limit_is_not_flagged_and_has_level_1():
+    at_limit = GOOD | {"cross_check_dice": 0.93, "hull_excess": 0.25, "brain_ml": 800.0, "lesion_darker_hu": -2.0}
+    judged = checks(at_limit, LIMITS)
+    assert flags(judged) == []
+    assert concern(judged) == 1
+
+
+def test_the_farther_beyond_its_limit_the_more_alarming():
+    levels = [concern(checks(GOOD | {"cross_check_dice": dice}, LIMITS)) for dice in (0.9, 0.8, 0.5, 0.0)]
+    assert levels == sorted(levels)
+    assert len(set(levels)) == 4 or levels[-1] == 10
+
+
+def test_flags_stand_in_the_order_of_alarm():
+    judged = checks(GOOD | {"hull_excess": 0.26, "end_share": 0.9}, LIMITS)
+    assert flags(judged) == ["brain cut off", "brain mask not convex"]
+
+
+def test_a_misplaced_mri_is_not_called_another_head():
+    assert flags(checks(GOOD | {"mri_offset_mm": 14.0, "mri_side_ratio": 0.6}, LIMITS)) == ["MRI misplaced"]
+
+
+def test_what_a_case_does_not_have_is_not_held_against_it():
+    assert flags(checks(GOOD | LACKING, LIMITS)) == []
+
+
+def test_a_brain_mask_without_a_hull_is_flagged():
+    assert flags(checks(GOOD | {"hull_excess": None}, LIMITS)) == ["brain mask not convex"]
+
+
+@pytest.mark.parametrize("eroded_mm", [0, 10])
+def test_soft_tissue_beyond_the_mask_is_what_was_eroded(eroded_mm):
+    """A ball of brain of 60 mm in a skull of 8 mm, 2 mm voxels."""
+    radius = np.linalg.norm(np.indices((80, 80, 80)) * 2.0 - 79.0, axis=0)
+    head = Volume(np.where(radius < 60, 35.0, np.where(radius < 68, 900.0, -1000.0)), np.diag([2.0, 2, 2, 1]))
+    found = qc.tissue_beyond(head, radius < 60 - eroded_mm)
+    assert found == pytest.approx(eroded_mm, abs=2)
+
+
+def test_a_dome_ends_in_little_and_a_cut_brain_in_much():
+    ball = np.linalg.norm(np.indices((40, 40, 40)) - 19.5, axis=0) < 18
+    assert qc.end_share(ball) < 0.15
+    cut = ball.copy()
+    cut[:, :, 28:] = False
+    assert qc.end_share(cut) == pytest.approx(1 - (8 / 18) ** 2, abs=0.05)
+    assert qc.end_share(np.zeros((4, 4, 4), bool)) == 0
+
+
+def test_a_lesion_on_the_dark_side_is_positive(head):
+    lesion = np.zeros(head.brain.shape, np.uint8)
+    lesion[tuple(np.argwhere(head.brain)[:100].T)] = 1
+    difference = np.where(lesion > 0, 6.0, -6.0)
+    difference[tuple(np.argwhere(lesion)[:40].T)] = 0  # no counterpart there
+    facts = qc.lesion_facts(head.ct.with_data(lesion), head.brain, difference, head.to_template)
+    assert facts["lesion_darker_hu"] == 6
+    empty = qc.lesion_facts(head.ct.with_data(0 * lesion), head.brain, difference, head.to_template)
+    assert empty["lesion_darker_hu"] is None
+
+
+# A brain of smooth random structure, and an MRI that shows the same structure in another, folded contrast.
+INSIDE = np.linalg.norm((np.indices((54, 60, 48)) - [[[[26.5]]], [[[29.5]]], [[[23.5]]]]) / 22, axis=0) < 1
+
+
+def structure(seed: int) -> np.ndarray:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(INSIDE.shape), 2.0)
+    return noise / noise[INSIDE].std()
+
+
+@pytest.fixture(scope="module")
+def ncct() -> Volume:
+    return Volume(np.where(INSIDE, 35 + 5 * structure(1), -100), np.diag([3.0, 3, 3, 1]))
+
+
+def mri_of(ncct: Volume, seed: int = 1) -> Volume:
+    noise = np.random.default_rng(9).normal(0, 20, INSIDE.shape)
+    signal = 300 + 60 * (structure(seed) + 0.6) ** 2 + noise
+    return ncct.with_data(np.where(INSIDE, np.maximum(signal, 1), 0))
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0), (15, 0, 0), (0, -9, 12), (6, 6, 6)])
+def test_the_offset_is_the_shift_of_the_mri(ncct, shift):
+    mri = mri_of(ncct)
+    moved = mri.affine.copy()
+    moved[:3, 3] += shift
+    found = mri_fit.offset_mm(ncct, INSIDE, Volume(mri.data, moved))
+    assert found == pytest.approx(np.linalg.norm(shift), abs=2.5)
+
+
+def test_the_ratio_tells_the_same_the_mirrored_and_another_head_apart(ncct):
+    mirrored = ncct.with_data(ncct.data[::-1])
+    same, other = mri_of(ncct), mri_of(ncct, seed=2)
+    swapped = same.with_data(same.data[::-1])
+    assert mri_fit.side_ratio(ncct, mirrored, INSIDE, same) > 2
+    assert mri_fit.side_ratio(ncct, mirrored, INSIDE, swapped) < 0.5
+    assert mri_fit.side_ratio(ncct, mirrored, INSIDE, other) == pytest.approx(1, abs=0.5)
+
+
+def test_without_voxels_to_compare_there_is_no_ratio(ncct):
+    assert mri_fit.side_ratio(ncct, ncct, INSIDE, ncct.with_data(0 * ncct.data)) is None
+
+
+def test_the_command_gathers_the_numbers_of_a_case(head, stripped, tmp_path):
+    final = finalise.finalise(stripped, stripped, head.brain, (-100.0, 400.0), margin=2)
+    lesion = np.zeros(final.brain.data.shape, np.uint8)
+    lesion[tuple(np.argwhere(final.brain.data)[:50].T)] = 1
+    lesion[0, 0, :10] = 1
+    images = {"head": head.ct, "brain-mask": head.ct.with_data(head.brain), "lesion": final.ncct.with_data(lesion)}
+    images |= {name: getattr(final, name) for name in ("ncct", "mirrored", "difference", "brain")}
+    options = ["--cohort", "c", "--case", "k", "--to-template", str(tmp_path / "to_template.txt")]
+    for name, volume in images.items():
+        kind = np.uint8 if name in ("brain", "brain-mask", "lesion") else np.float32
+        save_volume(tmp_path / f"{name}.nii.gz", volume, kind)
+        options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
+    write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
+    write_json(tmp_path / "ingest.json", {"pixel_digest": "abc"})
+    write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98})
+    write_json(tmp_path / "contralateral.json", {"doubts": []})
+    for name in ("ingest", "brain", "contralateral"):
+        options += [f"--{name}-json", str(tmp_path / f"{name}.json")]
+    qc.main([*options, *OPTIONS, "--out", str(tmp_path / "qc.json")])
+    facts = json.loads((tmp_path / "qc.json").read_text())
+    assert facts["lesion_ml"] == pytest.approx(60 * 0.064)
+    assert facts["lesion_outside_brain_fraction"] == pytest.approx(10 / 60)
+    assert facts["flags"] == ["lesion outside brain"]
+    assert facts["concern"] == pytest.approx(10 / 60 / 0.1)
+    assert facts["pixel_digest"] == "abc"
+    assert facts["registration"] is None
+    assert facts["mri_offset_mm"] is None
+    assert facts["final_digest"] == qc.digest(load_volume(tmp_path / "ncct.nii.gz").data)
+
+
+def test_the_digest_tells_images_apart_and_ignores_less_than_half_a_hu():
+    image = np.arange(24.0).reshape(2, 3, 4)
+    assert qc.digest(image) == qc.digest(image + 0.3)
+    assert len({qc.digest(image), qc.digest(image + 1), qc.digest(image.reshape(4, 3, 2))}) == 3

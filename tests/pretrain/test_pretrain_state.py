@@ -1,0 +1,291 @@
+import os
+import random
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.pretrain import pretrain as pretrain_rule
+from workflow_scripts.pretrain import train
+from workflow_scripts.pretrain.checkpoint import encoder_state, read_encoder
+from workflow_scripts.pretrain.cohort import open_cohort
+from workflow_scripts.pretrain.memory import smaller_sizes
+from workflow_scripts.pretrain.pretrain import TIMES
+from workflow_scripts.pretrain.state import States
+from workflow_scripts.pretrain.step import Distillation
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cohort(make_dataset):
+    return open_cohort(make_dataset(), 1, True, 1)
+
+
+@pytest.fixture
+def at_call(monkeypatch):
+    """Do something before the n-th call (counted from 1) of a method of the learner."""
+
+    def arrange(method, number, action):
+        original, calls = getattr(Distillation, method), []
+
+        def acting(self, *arguments, **keywords):
+            calls.append(1)
+            if len(calls) == number:
+                action(self)
+            return original(self, *arguments, **keywords)
+
+        monkeypatch.setattr(Distillation, method, acting)
+
+    return arrange
+
+
+def warn(_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop(_):
+    raise KeyboardInterrupt
+
+
+def files(folder):
+    """States below a folder by the number of steps done."""
+    return {int(file.name.split("-")[1]): file for file in sorted(folder.rglob("step-*.pt"))}
+
+
+@pytest.fixture
+def assert_equal_results(column):
+    def compare(one, two):
+        assert (one / "encoder.pt").read_bytes() == (two / "encoder.pt").read_bytes()
+        assert (one / "rankme.tsv").read_bytes() == (two / "rankme.tsv").read_bytes()
+        for name in set(read_tsv(one / "curves.tsv")[0]) - set(TIMES):
+            assert column(one, name) == column(two, name), name
+
+    return compare
+
+
+@pytest.fixture
+def assert_equal_weights():
+    def compare(one, two):
+        ours, theirs = (encoder_state(folder / "encoder.pt") for folder in (one, two))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+    return compare
+
+
+# An epoch has 4 steps, 2 batches of validation and 3 of RankMe.
+@pytest.mark.parametrize(
+    ("method", "number", "action", "error"),
+    [
+        ("step", 6, warn, Interrupted),
+        ("step", 8, warn, Interrupted),
+        ("evaluate", 6, warn, Interrupted),
+        ("step", 11, stop, KeyboardInterrupt),
+    ],
+)
+def test_a_stopped_training_continues_to_the_same_weights(
+    run_rule, tmp_path, at_call, assert_equal_results, method, number, action, error
+):
+    undisturbed = run_rule("undisturbed", epochs=3)
+    at_call(method, number, action)
+    with pytest.raises(error):
+        run_rule("resumed", state=tmp_path / "state", epochs=3)
+    assert not (tmp_path / "resumed" / "encoder.pt").exists()
+    resumed = run_rule("resumed", state=tmp_path / "state", epochs=3)
+    assert_equal_results(resumed, undisturbed)
+    assert not files(tmp_path / "state")
+
+
+def test_a_warned_training_ends_after_the_running_step_and_repeats_none(run_rule, tmp_path, at_call, monkeypatch):
+    at_call("step", 6, warn)
+    state, steps, original = tmp_path / "state", [], Distillation.step
+
+    def noted(self, views, step):
+        steps.append(step)
+        return original(self, views, step)
+
+    monkeypatch.setattr(Distillation, "step", noted)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run_rule("warned", state=state, epochs=3)
+    assert steps == [0, 1, 2, 3, 4, 5]
+    run_rule("warned", state=state, epochs=3)
+    assert steps[6:] == [6, 7, 8, 9, 10, 11]
+
+
+def test_a_damaged_newest_state_is_told_and_the_one_before_gives_the_same_result(
+    run_rule, tmp_path, at_call, assert_equal_results, caplog
+):
+    state, undisturbed = tmp_path / "state", run_rule("undisturbed", epochs=3)
+    at_call("step", 11, stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_rule("resumed", state=state, epochs=3)
+    assert list(files(state)) == [4, 8]
+    newest = files(state)[8]
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    assert_equal_results(run_rule("resumed", state=state, epochs=3), undisturbed)
+    assert f"{newest.name} is damaged; falling back" in caplog.text
+
+
+def test_two_generations_are_kept(tmp_path):
+    states = States(tmp_path)
+    (tmp_path / ".partial-of-a-killed-process").write_bytes(b"half a st")
+    for step in (4, 8, 12):
+        states.save({"step": step}, step)
+    assert list(files(tmp_path)) == [8, 12] and len(list(tmp_path.iterdir())) == 2
+    assert states.load() == {"step": 12}
+
+
+def test_a_later_state_that_was_damaged_does_not_outlive_a_sound_one(tmp_path):
+    states = States(tmp_path)
+    for step in (4, 8):
+        states.save({"step": step}, step)
+    files(tmp_path)[8].write_bytes(b"")
+    for step in (5, 6):
+        states.save({"step": step}, step)
+    assert list(files(tmp_path)) == [5, 6]
+
+
+def test_damage_anywhere_in_the_file_is_found(tmp_path):
+    """Torch on its own loads changed weights without a word."""
+    states, rng = States(tmp_path), random.Random(5)
+    for step in (4, 8):
+        states.save({"step": step, "weights": torch.arange(500.0)}, step)
+    newest = files(tmp_path)[8]
+    sound = newest.read_bytes()
+    damaged = [sound[:length] for length in (0, 1, len(sound) // 2, len(sound) - 1)]
+    for _ in range(100):
+        content = bytearray(sound)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        damaged.append(content)
+    for content in damaged:
+        newest.write_bytes(content)
+        assert states.load()["step"] == 4
+    newest.write_bytes(sound)
+    assert states.load()["step"] == 8
+
+
+def test_when_every_state_is_damaged_the_training_is_not_begun_anew_unasked(tmp_path):
+    states = States(tmp_path)
+    for step in (4, 8):
+        states.save({"step": step}, step)
+        files(tmp_path)[step].write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match=rf"Every saved state is damaged.* delete {tmp_path} to start anew"):
+        states.load()
+
+
+def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
+    """A limit on the size of files stands for the full disk: the kernel refuses the write in the same way."""
+    states = States(tmp_path)
+    states.save({"step": 4}, 4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(InputError, match=r"after step 8 cannot be saved: File too large.* make room in"):
+            states.save({"weights": torch.zeros(10_000)}, 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(list(tmp_path.iterdir())) == 1 and states.load() == {"step": 4}
+
+
+def test_other_settings_or_images_are_refused_by_name_and_the_old_ones_go_on(
+    run_rule, make_dataset, tmp_path, at_call, assert_equal_results
+):
+    state, undisturbed = tmp_path / "state", run_rule("undisturbed")
+    at_call("step", 6, warn)
+    with pytest.raises(Interrupted):
+        run_rule("run", state=state)
+    with pytest.raises(InputError, match=r"settings\.seed was 7, is now 8\. Remedy: put that back"):
+        run_rule("run", state=state, seed=8)
+    with pytest.raises(InputError, match=r"images\.A/c0 was \"train, .* is now \"test, SHA-256"):
+        run_rule("run", state=state, dataset=make_dataset(splits=("test",) + ("train",) * 3, folder="other"))
+    assert_equal_results(run_rule("run", state=state), undisturbed)
+
+
+def test_changed_code_is_told_and_goes_on(run_rule, tmp_path, at_call, monkeypatch, caplog, assert_equal_weights):
+    undisturbed = run_rule("undisturbed")
+    at_call("step", 6, warn)
+    monkeypatch.setattr(pretrain_rule, "code_digest", lambda _: "old")
+    with pytest.raises(Interrupted):
+        run_rule("run", state=tmp_path / "state")
+    monkeypatch.setattr(pretrain_rule, "code_digest", lambda _: "new")
+    folder = run_rule("run", state=tmp_path / "state")
+    assert "trained with code old; the code is now new" in caplog.text
+    assert read_encoder(folder / "encoder.pt")["code"] == ["old", "new"]
+    assert_equal_weights(folder, undisturbed)
+
+
+def test_what_is_trained_is_put_back_not_trained_again(run_rule, tmp_path, monkeypatch):
+    first = run_rule("run", state=tmp_path / "state")
+    content = (first / "encoder.pt").read_bytes()
+    (first / "encoder.pt").unlink()
+    with monkeypatch.context() as idle:
+        idle.setattr(Distillation, "step", stop)
+        run_rule("run", state=tmp_path / "state")
+    assert (first / "encoder.pt").read_bytes() == content
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(run_rule, tmp_path, at_call):
+    def spoil(learner):
+        learner.centre.fill_(torch.nan)
+
+    at_call("step", 6, spoil)
+    with pytest.raises(InputError, match=r"loss is no finite number at step 5 \(epoch 1\) with learning rate 0\.000"):
+        run_rule(state=tmp_path / "state")
+    assert list(files(tmp_path / "state")) == [4]
+
+
+def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_not_saved(
+    cohort, make_settings, architecture, states, monkeypatch
+):
+    original = Distillation.step
+
+    def overflowing(self, *arguments):
+        result = original(self, *arguments)
+        next(self.student.parameters()).data.fill_(torch.inf)
+        return result
+
+    monkeypatch.setattr(Distillation, "step", overflowing)
+    monkeypatch.setattr(Distillation, "evaluate", lambda *_: torch.zeros(3))
+    settings = make_settings(samples_per_epoch=4)
+    with pytest.raises(InputError, match=r"weight is no finite number at step 0 \(epoch 0\) with learning rate"):
+        train.pretrain(cohort, architecture, settings, CPU, 1, states)
+    assert states.load() is None
+
+
+def test_a_batch_that_does_not_fit_names_one_that_does(cohort, make_settings, architecture, states, monkeypatch):
+    """No memory is short here: a step of more than two pairs is made to fail as torch fails."""
+    original = Distillation.step
+
+    def limited(self, views, *rest):
+        if len(views[0]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return original(self, views, *rest)
+
+    monkeypatch.setattr(Distillation, "step", limited)
+    with pytest.raises(InputError, match=r"step of batch_size 8 needs .* set pretrain\.batch_size to 2: a step of"):
+        train.pretrain(cohort, architecture, make_settings(batch_size=8), CPU, 1, states)
+
+
+def test_memory_that_the_allocator_refuses_is_told(cohort, make_settings, architecture, states):
+    """Heads so wide that not even one pair fits below a limit on the process's address space."""
+    optimiser = make_settings().to_mapping()["optimiser"] | {"frozen_last_layer_epochs": 0}
+    wide = {"hidden": 8, "bottleneck": 4, "prototypes": 3_000_000}
+    settings = make_settings(batch_size=2, head=wide, optimiser=optimiser)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000, hard))
+    try:
+        with pytest.raises(InputError, match=r"batch_size 2 needs more memory than the cpu has\..* not even one image"):
+            train.pretrain(cohort, architecture, settings, CPU, 1, states)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_smaller_batches_divide_the_epoch(make_settings):
+    assert list(smaller_sizes(make_settings(batch_size=15, samples_per_epoch=45))) == [5, 1]
+    assert list(smaller_sizes(make_settings(batch_size=64, samples_per_epoch=9600))) == [32, 16, 8, 4, 2, 1]

@@ -1,0 +1,87 @@
+"""How alarming the numbers of a case are, each on one scale: 0 is ideal, 1 is the limit beyond which it is flagged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HIGHEST = 10.0
+SAME_HEAD_RATIO = 1.1
+NO_HULL = 9.9  # stands for the excess of a mask without volume
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these a case is flagged (config.yaml, preprocess.qc)."""
+
+    min_cross_check_dice: float
+    max_hull_excess: float
+    brain_ml: tuple[float, float]
+    max_tissue_beyond_mm: float
+    max_end_share: float
+    max_mri_offset_mm: float
+    min_mri_side_ratio: float
+    max_lesion_outside_brain: float
+    min_lesion_darker_hu: float
+
+
+def checks(facts: Mapping[str, Any], limits: Limits) -> list[dict[str, Any]]:
+    """Judge the numbers of a case.
+
+    Returns one entry for each number that the case has: ``flag``, the name of what is suspicious beyond the limit;
+    ``value``; ``limit``; ``level``, how far the value lies on the way from its ideal to the limit, 10 at most.
+    Registrations that are doubted have the number of doubts for a value, and a level of one more. How an MRI fits the
+    mirrored NCCT says nothing where it is misplaced, and is left out there.
+    """
+    offset = facts["mri_offset_mm"]
+    misplaced = offset is not None and offset > limits.max_mri_offset_mm
+    side_ratio = None if misplaced else facts["mri_side_ratio"]
+    low, high = limits.brain_ml
+    middle = (low + high) / 2
+    measured = [
+        ("brain masks disagree", facts["cross_check_dice"], 1.0, limits.min_cross_check_dice),
+        (
+            "brain mask not convex",
+            NO_HULL if facts["hull_excess"] is None else facts["hull_excess"],
+            0.0,
+            limits.max_hull_excess,
+        ),
+        ("brain volume", facts["brain_ml"], middle, low if facts["brain_ml"] < middle else high),
+        ("brain mask too small", facts["tissue_beyond_mm"], 0.0, limits.max_tissue_beyond_mm),
+        ("brain cut off", facts["end_share"], 0.0, limits.max_end_share),
+        ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
+        ("MRI of another head or side", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
+        ("lesion outside brain", facts["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),
+        ("lesion on the brighter side", facts["lesion_darker_hu"], 0.0, limits.min_lesion_darker_hu),
+    ]
+    found = [
+        _check(flag, value, limit, _level(value, ideal, limit))
+        for flag, value, ideal, limit in measured
+        if value is not None
+    ]
+    doubted = [("mirroring implausible", facts["contralateral"]), ("registration implausible", facts["registration"])]
+    for flag, registration in doubted:
+        if registration is not None:
+            doubts = len(registration["doubts"])
+            found.append(_check(flag, doubts, 0, doubts + 1 if doubts else 0))
+    return found
+
+
+def flags(judged: list[dict[str, Any]]) -> list[str]:
+    """Name what lies beyond its limit, the most alarming first."""
+    beyond = [check for check in judged if check["level"] > 1]
+    return [check["flag"] for check in sorted(beyond, key=lambda check: -check["level"])]
+
+
+def concern(judged: list[dict[str, Any]]) -> float:
+    """Return the highest level: above 1 for a case with a flag."""
+    return max((check["level"] for check in judged), default=0.0)
+
+
+def _level(value: float, ideal: float, limit: float) -> float:
+    if limit == ideal:
+        return 0.0 if value == ideal else HIGHEST
+    return (value - ideal) / (limit - ideal)
+
+
+def _check(flag: str, value: float, limit: float, level: float) -> dict[str, Any]:
+    return {"flag": flag, "value": value, "limit": limit, "level": min(max(level, 0.0), HIGHEST)}

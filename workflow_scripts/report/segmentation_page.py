@@ -1,0 +1,52 @@
+"""Write the page of one segmented case: the reference and each arm's segmentation on the NCCT."""
+
+import argparse
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+
+from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.files import write_text
+from workflow_scripts.report.page import render
+from workflow_scripts.report.panels import pictures_of, segmentation_panel
+from workflow_scripts.report.slices import load_ras, on_grid
+from workflow_scripts.report.style import OVERLAYS, REFERENCE
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the final images of one case and its segmentations, write one page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--title", required=True, help="title of the study")
+    parser.add_argument("--notice", help="sentence on top of the page")
+    parser.add_argument("--ncct", type=Path, required=True, help="final NCCT")
+    parser.add_argument("--brain", type=Path, required=True, help="final brain mask")
+    parser.add_argument("--lesion", type=Path, help="final lesion mask, the reference")
+    parser.add_argument("--segmentation", nargs=2, action="append", default=[], metavar=("ARM", "PATH"))
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    ncct = load_ras(arguments.ncct)
+
+    def mask(path: Path | str) -> np.ndarray:
+        return on_grid(load_ras(Path(path)), ncct, 0, 0).data > 0.5
+
+    masks = {"reference": mask(arguments.lesion)} if arguments.lesion else {}
+    masks |= {arm: mask(path) for arm, path in arguments.segmentation}
+    panel = segmentation_panel(ncct, mask(arguments.brain), masks)
+    arms = (kind for kind, name in panel.legend if name != "reference")
+    page = render(
+        "segmentation.html.j2",
+        title=arguments.title,
+        notice=arguments.notice,
+        name=f"{arguments.cohort}/{arguments.case}",
+        colours=dict(zip(arms, cycle(OVERLAYS), strict=False)) | {"mask-reference": REFERENCE},
+        panel=panel,
+        pictures=pictures_of([panel]),
+    )
+    write_text(arguments.out, page)
+
+
+if __name__ == "__main__":
+    run(main)
