@@ -5,7 +5,7 @@ for _cohort in dict.fromkeys(case.cohort for case in STUDY.cases):
         name:
             f"cohort_{_cohort}"
         input:
-            cohort_files(STUDY, _cohort),
+            lambda wildcards, cohort=_cohort: cohort_files(STUDY, cohort),
 
 
 for _arm_name in STUDY.arms:
@@ -14,4 +14,4 @@ for _arm_name in STUDY.arms:
         name:
             f"arm_{_arm_name}"
         input:
-            arm_files(STUDY, _arm_name) if STUDY.cases else [],
+            lambda wildcards, arm=_arm_name: arm_files(STUDY, arm) if STUDY.cases else [],

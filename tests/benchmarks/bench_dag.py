@@ -1,5 +1,8 @@
-"""Time to build the DAG of the paper's full study: 1 261 cases, all arms. Run with `make bench`."""
+"""Time to parse the workflow, as every job does, and to build the DAG of the paper's full study. `make bench`."""
 
+import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -35,6 +38,26 @@ def timed(folder: Path, *arguments: str) -> tuple[float, str]:
     start = time.perf_counter()
     output = snakemake(folder, "-n", "--quiet", "rules", *arguments).stdout
     return time.perf_counter() - start, output
+
+
+def processor_seconds(folder: Path, snakefile: Path) -> float:
+    """Return the processor time of one Snakemake that parses ``snakefile`` in ``folder`` and does nothing else."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "snakemake", "--list-rules", "-s", str(snakefile)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def bench_parsing(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    bare = tmp_path / "bare.smk"
+    bare.write_text("rule all:\n    localrule: True\n")
+    start = min(processor_seconds(tmp_path, bare) for _ in range(3))
+    whole = min(processor_seconds(tmp_path, ROOT / "Snakefile") for _ in range(3))
+    print(f"\nSnakemake's own start, a workflow of one rule: {start:.2f} s of processor time (reference)")
+    print(f"this workflow, {sum(PATIENTS.values())} cases: {whole:.2f} s, parsing it {whole - start:.2f} s")
+    print(f"ratio: {whole / start:.2f}")
 
 
 def bench_full_study_dry_run(tmp_path: Path) -> None:

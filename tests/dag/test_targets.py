@@ -142,6 +142,15 @@ def test_names_of_the_slurm_profile_reach_the_training(paper, tmp_path, names, e
     assert set(expected) <= set(resources)
 
 
+def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):
+    row = "\t".join(["icoAIS", "P1", "C1", "nowhere", *[""] * 10])
+    (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text().strip() + f"\n{row}\n")
+    result = snakemake(tmp_path, "-n", check=False)
+    assert result.returncode != 0
+    assert "cases.tsv, row 2, column ncct: 'nowhere' does not exist" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 def test_a_wrong_value_stops_before_anything_runs(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"preprocess": {"spacing_mm": 0}}))
     result = snakemake(tmp_path, "-n", "--configfile", str(tmp_path / "mine.yaml"), check=False)

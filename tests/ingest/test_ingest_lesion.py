@@ -122,30 +122,6 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scan, Path]:
     return scan, ingest(scan, tmp_path_factory.mktemp("ingested"))
 
 
-SHIFT = np.array([[1, 0, 0, 6], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-
-
-@pytest.mark.parametrize(
-    ("change", "world", "message"),
-    [
-        (lambda data: data[:, :, 1:], np.eye(4), "not on the grid of the NCCT as acquired"),
-        (lambda data: data, SHIFT, "position within the planes"),
-        (lambda data: data, np.diag([-1.0, 1, 1, 1]), "not on the grid"),
-        (lambda data: data + (np.indices(data.shape)[0] > 20) * (data > 0), np.eye(4), "2 values beside 0"),
-        (lambda data: np.where(data > 0, np.nan, 0), np.eye(4), "NaN"),
-        (lambda data: -data, np.eye(4), "negative label"),
-        (np.ones_like, np.eye(4), "covers the whole image"),
-        (lambda data: np.stack([data, data], axis=-1), np.eye(4), "4 dimensions"),
-    ],
-)
-def test_a_mask_that_cannot_be_trusted_is_refused(change, world, message, ingested, tmp_path):
-    scan, ncct = ingested
-    mask = save(tmp_path / "mask.nii.gz", change(scan.drawn(lesion).astype(np.float32)), world @ scan.affine)
-    with pytest.raises(InputError, match=message):
-        follow(mask, ncct)
-    assert not (ncct.parent / "lesion.nii.gz").exists()
-
-
 def test_an_empty_mask_is_a_statement(ingested, tmp_path):
     scan, ncct = ingested
     result = follow(save(tmp_path / "mask.nii.gz", np.zeros((64, 80, 24)), scan.affine), ncct)

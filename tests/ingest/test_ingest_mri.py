@@ -66,33 +66,3 @@ def test_repeated_volumes_without_b_values_are_refused():
     output = Output(False, False, Volume(np.zeros((4, 4, 12, 3)), np.eye(4)), b_values=())
     with pytest.raises(InputError, match="not one volume"):
         single_volume(output)
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        ("absent", "does not exist.*column mri"),
-        ("empty", "holds no DICOM image"),
-        ("ct", "holds CT images, no MR"),
-        ("few", "4 images, fewer than 10"),
-        ("nan", "NaN"),
-        ("flat", "one value everywhere"),
-        ("4-D", "4 dimensions"),
-        ("not an image", "cannot be read as NIfTI"),
-    ],
-)
-def test_a_bad_mri_is_refused_with_a_remedy(kind, message, tmp_path):
-    source = tmp_path / ("dicom" if kind in ("absent", "empty", "ct", "few") else "dwi-given.nii.gz")
-    if kind == "empty":
-        source.mkdir()
-    elif kind in ("ct", "few"):
-        write_series(Scan(modality="CT" if kind == "ct" else "MR", gaps=(5.0,) * (23 if kind == "ct" else 3)), source)
-    elif kind == "not an image":
-        source.write_text("nothing")
-    elif kind != "absent":
-        data = np.zeros((8, 8, 12, 2) if kind == "4-D" else (8, 8, 12), np.float32)
-        data[0, 0, 0] = np.nan if kind == "nan" else 0
-        nib.save(nib.Nifti1Image(data, np.eye(4)), source)
-    with pytest.raises(InputError, match=message):
-        ingest(source, tmp_path / "dwi.nii.gz")
-    assert not (tmp_path / "dwi.nii.gz").exists()

@@ -8,12 +8,9 @@ import pydicom
 import pytest
 
 from tests.ingest.command import ingest_ncct as ingest
-from tests.ingest.command import ncct_arguments
 from tests.ingest.dicom_series import Scan, head_hu, inside_head, write_series
-from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, save_volume
-from workflow_scripts.ingest.ingest_ncct import main
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 UNEVEN = (3.0,) * 12 + (6.0,) * 12
@@ -166,93 +163,6 @@ def test_a_stripped_image_needs_no_air_but_has_to_be_declared(tmp_path):
     ingest(path, tmp_path / "out", "--stripped")
     with pytest.raises(InputError, match=r"no air.*column stripped"):
         ingest(path, tmp_path / "other")
-
-
-def broken(kind: str, folder: Path) -> Path:
-    if kind == "empty":
-        folder.mkdir()
-    elif kind == "litter":
-        folder.mkdir()
-        (folder / "notes.txt").write_text("x" * 500)
-    elif kind == "mr":
-        write_series(Scan(modality="MR"), folder)
-    elif kind == "few":
-        write_series(Scan(gaps=(5.0,) * 4), folder)
-    elif kind == "twice":
-        write_series(Scan(), folder)
-        write_series(Scan(number=4), folder)
-    elif kind == "same place":
-        for path in write_series(Scan(gaps=(5.0,) * 11 + (0.0,) + (5.0,) * 11), folder).iterdir():
-            image = pydicom.dcmread(path)
-            pixels = image.pixel_array.copy()
-            pixels[0, 0] += int(image.InstanceNumber)  # two images that differ, not one that was sent twice
-            image.PixelData = pixels.tobytes()
-            image.save_as(path)
-    elif kind == "no position":
-        for path in write_series(Scan(), folder).iterdir():
-            image = pydicom.dcmread(path)
-            del image.ImagePositionPatient
-            image.save_as(path)
-    elif kind == "not hu":
-        write_series(Scan(values=lambda points: np.where(inside_head(points), 1900, 1000)), folder)
-    elif kind == "flat":
-        write_series(Scan(values=lambda points: np.zeros(points.shape[:-1])), folder)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        ("empty", "holds no DICOM image.*Remedy: give the folder"),
-        ("litter", "holds no DICOM image"),
-        ("mr", "holds MR images, no CT.*case sheet"),
-        ("few", "5 slices, fewer than 10"),
-        ("twice", "Equally good.* series 3 .* and series 4 .*ncct_series.*folder of their own"),
-        ("same place", "several images lie at one position"),
-        ("no position", "position, orientation or pixel spacing is missing"),
-        ("not hu", "no air"),
-        ("flat", "one value everywhere"),
-        ("absent", "does not exist.*column ncct"),
-    ],
-)
-def test_a_bad_dicom_folder_is_refused_with_a_remedy(kind, message, tmp_path):
-    with pytest.raises(InputError, match=message):
-        ingest(broken(kind, tmp_path / "dicom"), tmp_path / "out")
-    assert not list((tmp_path / "out").glob("*"))
-
-
-def test_truncated_pixels_are_refused(tmp_path):
-    folder = write_series(Scan(), tmp_path / "dicom")
-    for path in folder.iterdir():
-        path.write_bytes(path.read_bytes()[:1500])
-    with pytest.raises(InputError, match=r"24 of 24 images are cut off.*copy the files again"):
-        ingest(folder, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda data: np.where(data > 0, np.nan, data), "NaN"),
-        (lambda data: np.stack([data, data], axis=-1), "4 dimensions"),
-        (lambda data: data[..., :6], "6 slices, fewer than 10"),
-        (lambda data: np.clip(data, 0, 80), "no air"),
-    ],
-)
-def test_a_bad_nifti_is_refused_with_its_fault(change, message, tmp_path):
-    affine = np.array([[2.0, 0, 0, -62], [0, 2.5, 0, -104], [0, 0, 5, 2], [0, 0, 0, 1]])
-    good = nib.load(nifti_head(tmp_path / "ncct.nii.gz", affine, (64, 80, 24)))
-    path = tmp_path / "bad.nii.gz"
-    nib.save(nib.Nifti1Image(change(good.get_fdata()).astype(np.float32), affine), path)
-    with pytest.raises(InputError, match=message):
-        ingest(path, tmp_path / "out")
-
-
-def test_the_command_line_names_the_case_and_fails(tmp_path, caplog):
-    arguments = ncct_arguments(broken("empty", tmp_path / "dicom"), tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        run(main, arguments)
-    assert ended.value.code == 1
-    assert "Case A/a-1: The DICOM folder holds no DICOM image." in caplog.text
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data, with the real scans, is absent")

@@ -5,9 +5,9 @@ Every Slurm job parses the workflow again, so this module imports nothing heavy.
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import jsonschema
 import yaml
 
 SCHEMAS = Path(__file__).parents[2] / "rules" / "schemas"
+CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
 
 
 class StudyError(Exception):
@@ -131,13 +132,10 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
     if not sheet.is_file():
         raise StudyError(f"{sheet}: the case sheet does not exist; key `cases` of the configuration names it.")
     schema = _load_schema("cases")
-    with sheet.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="")
-        _check_columns(sheet, list(reader.fieldnames or []), schema)
-        rows = [(reader.line_num, row) for row in reader]
+    rows = _rows_of(sheet, schema)
     folder = Path(root) if root is not None else sheet.parent
-    validator = jsonschema.Draft202012Validator(schema)
-    cases = [_case_of_row(sheet, number, row, validator, folder, check_paths) for number, row in rows]
+    error_in = _cell_check(schema)
+    cases = [_case_of_row(sheet, number, row, error_in, folder, check_paths) for number, row in rows]
     seen: dict[tuple[str, str], int] = {}
     for (number, _), case in zip(rows, cases, strict=True):
         first = seen.setdefault((case.cohort, case.case), number)
@@ -147,6 +145,21 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
                 f"a case must be unique inside its cohort ({case.cohort})."
             )
     return cases
+
+
+def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Read the cells of a sheet, with the number of the line that each row ends in."""
+    try:
+        with sheet.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="", strict=True)
+            _check_columns(sheet, list(reader.fieldnames or []), schema)
+            return [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError:
+        raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
+    except csv.Error as error:
+        raise StudyError(
+            f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark must have its partner."
+        ) from None
 
 
 def _load_schema(name: str) -> dict[str, Any]:
@@ -211,8 +224,20 @@ def _check_columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -
         )
 
 
+def _cell_check(schema: Mapping[str, Any]) -> CellCheck:
+    """Return what finds the error in a cell of a column; a value that many rows share is looked at once."""
+    whole = jsonschema.Draft202012Validator(schema)
+    validators = {column: whole.evolve(schema=part) for column, part in schema["properties"].items()}
+
+    @cache
+    def error_in(column: str, cell: str) -> jsonschema.ValidationError | None:
+        return jsonschema.exceptions.best_match(validators[column].iter_errors(cell))
+
+    return error_in
+
+
 def _case_of_row(
-    sheet: Path, number: int, row: dict[str, Any], validator: Any, folder: Path, check_paths: bool
+    sheet: Path, number: int, row: dict[str, Any], error_in: CellCheck, folder: Path, check_paths: bool
 ) -> Case:
     def refuse(column: str, complaint: str) -> StudyError:
         return StudyError(f"{sheet}, row {number}, column {column}: {complaint}")
@@ -220,9 +245,11 @@ def _case_of_row(
     if "surplus" in row:
         raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
     row = {column: cell.strip() for column, cell in row.items()}
-    error = jsonschema.exceptions.best_match(validator.iter_errors(row))
-    if error:
-        raise refuse(str(error.absolute_path[0]), _allowed(error))
+    for column, cell in row.items():
+        if "\n" in cell or "\t" in cell:
+            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
+        if error := error_in(column, cell):
+            raise refuse(column, _allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
     if len(mri) != len(modalities) or len(set(modalities)) != len(modalities):
         raise refuse(

@@ -16,6 +16,8 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
 
 GRID_TOLERANCE_MM = 1e-3
+COPY_AGAIN = "convert or copy the file again."
+MOST_VOXELS = 2**31  # a CT of the whole body has a tenth of them; a damaged header announces more
 SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
 
 
@@ -52,11 +54,12 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
     path = Path(path)
     try:
         image = nib.load(path)
+        _require_possible_size(image.shape, path.name)
         data = np.asarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(
-            f"{path.name} cannot be read as NIfTI ({error}).", "convert or copy the file again."
-        ) from error
+        empty = path.is_file() and not path.stat().st_size
+        reason = "it is empty" if empty else " ".join(str(error).split())
+        raise InputError(f"{path.name} cannot be read as NIfTI ({reason}).", COPY_AGAIN) from error
     if data.dtype.fields or np.iscomplexobj(data):
         raise InputError(f"{path.name} holds colours or complex numbers.", "give an image with one number a voxel.")
     if data.ndim == 4 and data.shape[3] == 1:
@@ -70,6 +73,12 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
         raise InputError(f"{path.name} has a singular affine.", "export the image with its geometry.")
     _require_orientation(image, path.name)
     return Volume(data.astype(dtype), affine)
+
+
+def _require_possible_size(shape: tuple[int, ...], name: str) -> None:
+    """Raise `InputError` when a header announces no voxels, or more than any scan has."""
+    if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > MOST_VOXELS:
+        raise InputError(f"{name} has a damaged header: it announces {shape} voxels.", COPY_AGAIN)
 
 
 def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> None:

@@ -63,7 +63,7 @@ def convert(files: Sequence[Path]) -> list[Output]:
     if not outputs:
         raise InputError(
             f"dcm2niix made no image of {len(files)} DICOM images (exit status {status}).",
-            "check that the files are complete, or convert them to NIfTI by another program.",
+            "check that the files are complete and TMPDIR has room, or convert them to NIfTI by another program.",
         )
     return outputs
 

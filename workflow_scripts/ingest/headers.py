@@ -201,9 +201,12 @@ def _has_contrast(header: pydicom.Dataset) -> bool:
 
 
 def _is_complete(header: pydicom.Dataset, handle: BinaryIO, size: int) -> bool:
-    """Say whether the pixels that the header announces, from the handle's place on, are in the file."""
+    """Say whether the pixels that the header announces, from the handle's place on, are in the file.
+
+    Of deflated ones, and of those in a syntax that DICOM does not know, nothing can be said here.
+    """
     syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax == DeflatedExplicitVRLittleEndian:
+    if syntax is not None and (syntax == DeflatedExplicitVRLittleEndian or not syntax.is_transfer_syntax):
         return True
     if syntax is not None and syntax.is_compressed:
         return _ends_encapsulated(handle, size)

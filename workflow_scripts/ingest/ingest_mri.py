@@ -11,7 +11,7 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
 from workflow_scripts.ingest.conversion import Output, convert
-from workflow_scripts.ingest.headers import read_images
+from workflow_scripts.ingest.headers import Image, read_images
 from workflow_scripts.ingest.series import find_series
 from workflow_scripts.ingest.source import locate
 
@@ -29,7 +29,12 @@ def from_dicom(folder: Path, modality: str, min_slices: int) -> Volume:
     found = [group for group in find_series(images, "MR") if group[0].modality == "MR" and not group[0].scout]
     maps = [group for group in found if group[0].adc_map]
     right = (maps or found) if modality == "adc" else [group for group in found if not group[0].adc_map]
-    most = max((len(group) for group in right), default=0)
+    if not right:
+        raise InputError(
+            f"The DICOM folder holds no {modality.upper()} series, only localizers or ADC maps.",
+            "name the folder of the right series in column mri.",
+        )
+    most = max(len(group) for group in right)
     if most < min_slices:
         raise InputError(f"The MRI has {most} images, fewer than {min_slices}.", "give the full series.")
     largest = [group for group in right if len(group) == most]
@@ -39,10 +44,27 @@ def from_dicom(folder: Path, modality: str, min_slices: int) -> Volume:
             f"MR series {numbers} are equally good ({most} images each).",
             "put the images of the right one into a folder of their own.",
         )
-    files = list(dict.fromkeys(image.path for image in largest[0]))
-    outputs = [output for output in convert(files) if output.label in ("plain", "Eq")]
+    chosen = largest[0]
+    _require_whole(chosen)
+    outputs = [output for output in convert(list(dict.fromkeys(image.path for image in chosen))) if not output.untilted]
     best = max(outputs, key=lambda output: (output.equalised, output.volume.data.size))
+    if best.volume.data.ndim == 3 and len({tuple(image.position.round(2)) for image in chosen}) < most:
+        raise InputError(
+            "Several images of the MRI lie at one position.", "put the images of one volume into a folder of their own."
+        )
     return single_volume(best)
+
+
+def _require_whole(images: Sequence[Image]) -> None:
+    """Raise `InputError` when files are cut off, or say not where their pixels lie."""
+    cut_off = sum(not image.complete for image in images)
+    if cut_off:
+        raise InputError(f"{cut_off} of {len(images)} images of the MRI are cut off.", "copy the files again.")
+    if any(value is None for image in images for value in (image.position, image.orientation, image.spacing)):
+        raise InputError(
+            "Position, orientation or pixel spacing is missing in some images of the MRI.",
+            "export the original images with their geometry.",
+        )
 
 
 def single_volume(output: Output) -> Volume:
@@ -75,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = source.is_dir()
     read = from_dicom(source, arguments.modality, arguments.min_slices) if folder else load_volume(source)
     image = to_ras(read)
+    if image.data.shape[2] < arguments.min_slices:
+        raise InputError(
+            f"The {name} has {image.data.shape[2]} slices, fewer than {arguments.min_slices}.", "give the full series."
+        )
     if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
         raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
     save_volume(arguments.image, image, np.float32)

@@ -8,15 +8,22 @@ from workflow_scripts.common.volume import Volume
 AIR_HU = -200
 TISSUE_HU = (-20, 120)
 LEAST_SHARE = 0.01
+WIDTH_MM = (100, 1000)
 
 
 def require_head_ct(image: Volume, stripped: bool) -> None:
-    """Raise `InputError` unless the values can be a head CT in HU.
+    """Raise `InputError` unless field of view and values can be those of a head CT in HU; array (x, y, z), RAS+.
 
     A whole head lies in air. A skull-stripped one need not, whatever its background; what is not background must then
     be tissue in the main. The limits are wide: they are to tell CT from MRI and from scaled copies, nothing finer.
     """
     data = image.data
+    width, depth = np.array(data.shape[:2]) * image.spacing[:2]
+    if not WIDTH_MM[0] < min(width, depth) <= max(width, depth) < WIDTH_MM[1]:
+        raise InputError(
+            f"The NCCT is {width:.3g} mm wide and {depth:.3g} mm deep, which is no scan of a head.",
+            "give the image with its voxel size in mm.",
+        )
     if data.min() == data.max():
         raise InputError(f"The NCCT has one value everywhere ({data.min():g}).", "export the image again.")
     if not stripped and (data < AIR_HU).mean() < LEAST_SHARE:

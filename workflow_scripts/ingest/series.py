@@ -16,6 +16,8 @@ from workflow_scripts.ingest.stack import Stack
 SAME_PLANE = 0.01  # difference of direction cosines between the images of one series, 0.6 degrees
 REPEATED_MM = 0.01
 ISOLATED_GAP = 1.5  # times its neighbourhood's: slices are missing there
+FULL_SERIES = "give the full axial series."
+MOST_TILT = 45.0  # degrees; a gantry turns by 30
 NEIGHBOURS = 3  # gaps on either side that a gap is compared with; sequential scans change the gap at the skull base
 
 
@@ -121,11 +123,11 @@ def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
     if first.modality != modality:
         refusal = Refusal(f"not {modality}", f"name a folder with the {modality} series in the case sheet.")
     elif first.scout:
-        refusal = Refusal("localizer", "give the full axial series.")
+        refusal = Refusal("localizer", FULL_SERIES)
     elif not first.grey:
         refusal = Refusal("colour or inverted pixels", "give the original images, not screenshots or maps.")
     elif count < limits.min_slices:
-        refusal = Refusal(f"{count} slices, fewer than {limits.min_slices}", "give the full axial series.")
+        refusal = Refusal(f"{count} parallel slices, fewer than {limits.min_slices}", FULL_SERIES)
     elif cut_off:
         refusal = Refusal(f"{cut_off} of {count} images are cut off", "copy the files again.")
     elif not first.hounsfield:
@@ -207,12 +209,18 @@ def _with_stack(images: Sequence[Image], limits: Limits) -> Series:
 def _within_limits(series: Series, limits: Limits) -> Series:
     count, heights = len(series.images), series.stack.heights
     if count < limits.min_slices:
-        return _refused(series, f"{count} slices, fewer than {limits.min_slices}", "give the full axial series.")
+        return _refused(series, f"{count} parallel slices, fewer than {limits.min_slices}", FULL_SERIES)
     if np.diff(heights).min() < REPEATED_MM:
         return _refused(
             series,
             "several images lie at one position",
             "put the images of one pass over the head into a folder of their own.",
+        )
+    if abs(series.stack.tilt_degrees) > MOST_TILT:
+        return _refused(
+            series,
+            f"the slice positions contradict the orientation: a tilt of {abs(series.stack.tilt_degrees):.0f} degrees",
+            "export the original images with their geometry.",
         )
     if series.missing > limits.max_missing_slices:
         return _refused(

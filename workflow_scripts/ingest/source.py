@@ -12,8 +12,8 @@ def locate(path: Path, image: str, column: str) -> Path:
     """Return a NIfTI file, or the folder of a DICOM study.
 
     A folder with one NIfTI file, and nothing else but its sidecars, stands for that file. Raises `InputError`, naming
-    ``image`` and the ``column`` of the case sheet, when there is nothing, it cannot be read, or it holds
-    several NIfTI files.
+    ``image`` and the ``column`` of the case sheet, when there is nothing, it cannot be read, it is another file, or it
+    holds several NIfTI files.
     """
     try:
         return _locate(path, image, column)
@@ -24,9 +24,18 @@ def locate(path: Path, image: str, column: str) -> Path:
 
 
 def _locate(path: Path, image: str, column: str) -> Path:
+    correct = f"correct column {column} of the case sheet."
     if not path.exists():
-        raise InputError(f"The {image} {str(path)!r} does not exist.", f"correct column {column} of the case sheet.")
+        if path.is_symlink():
+            raise InputError(f"The {image} {str(path)!r} is a link that leads nowhere.", f"mend the link, or {correct}")
+        raise InputError(f"The {image} {str(path)!r} does not exist.", correct)
     if not path.is_dir():
+        if not path.name.endswith(NIFTI):
+            raise InputError(
+                f"The {image} {str(path)!r} is neither a folder nor a NIfTI file ({', '.join(NIFTI)}).",
+                "name the folder that the DICOM images are in, or a NIfTI file.",
+            )
+        path.open("rb").close()
         return path
     files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
     images = [file for file in files if file.name.endswith(NIFTI)]

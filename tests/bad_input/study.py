@@ -1,0 +1,145 @@
+"""Case sheets and configurations that are wrong; the good ones that they are changed from."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.workflow import ROOT
+from workflow_scripts.common.study import Study, load_study
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+COLUMNS = (ROOT / "cases.tsv").read_text().strip().split("\t")
+ROW = {
+    "cohort": "icoAIS",
+    "patient": "P1",
+    "case": "C1",
+    "ncct": "C1/ncct",
+    "mri": "C1/dwi.nii.gz;C1/adc.nii.gz",
+    "mri_modality": "dwi;adc",
+    "lesion": "C1/lesion.nii.gz",
+    "lesion_space": "mri",
+    "mri_aligned": "false",
+    "stripped": "dwi;adc",
+    "label_standard": "gold",
+}
+HEALTHY = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
+STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake in the case sheet or the configuration; ``load`` reads what has it, written into a folder."""
+
+    name: str
+    load: Callable[[Path], object]
+
+
+def sheet_text(*rows: Mapping[str, str]) -> str:
+    columns = list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)]))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    return "\n".join("\t".join(line) for line in lines) + "\n"
+
+
+def write_sheet(path: Path, *rows: Mapping[str, str]) -> Path:
+    path.write_text(sheet_text(*rows), encoding="utf-8")
+    return path
+
+
+def load(folder: Path, change: Mapping[str, object] | None = None, check_paths: bool = False) -> Study:
+    """Load a study of icoAIS alone from ``cases.tsv``, with some keys changed; the changes stand in a second file."""
+    config = copy.deepcopy(CONFIG)
+    for overrides in ({"cases": str(folder / "cases.tsv")}, STUDY, change or {}):
+        _merge(config, overrides)
+    (folder / "mine.yaml").write_text(yaml.safe_dump(dict(change or {})))
+    return load_study(config, [ROOT / "config.yaml", folder / "mine.yaml"], check_paths)
+
+
+def _merge(config: dict, overrides: Mapping) -> None:
+    for key, value in overrides.items():
+        if isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            _merge(config[key], value)
+        else:
+            config[key] = value
+
+
+def sheet(name: str, content: bytes | str, check_paths: bool = False) -> Mistake:
+    """A mistake in the sheet as a whole."""
+
+    def load_it(folder: Path) -> Study:
+        (folder / "cases.tsv").write_bytes(content.encode() if isinstance(content, str) else content)
+        return load(folder, check_paths=check_paths)
+
+    return Mistake(name, load_it)
+
+
+def cell(name: str, **change: str) -> Mistake:
+    """A mistake in the one row of a sheet."""
+    return sheet(name, sheet_text(ROW | change))
+
+
+def value(name: str, **change: object) -> Mistake:
+    """A mistake in the configuration."""
+
+    def load_it(folder: Path) -> Study:
+        write_sheet(folder / "cases.tsv", ROW, HEALTHY)
+        return load(folder, change)
+
+    return Mistake(name, load_it)
+
+
+SHEET = (
+    Mistake("no case sheet", load),
+    sheet("empty file", ""),
+    sheet("missing column", sheet_text(ROW).replace("patient\t", "", 1)),
+    sheet("unknown column", sheet_text(ROW).replace("patient\t", "age\t", 1)),
+    sheet("commas between the columns", sheet_text(ROW).replace("\t", ",")),
+    sheet("sheet in another encoding", sheet_text(ROW | {"exclude": "Bewegung: ungenügend"}).encode("latin-1")),
+    sheet("sheet in UTF-16", sheet_text(ROW).encode("utf-16")),
+    sheet("quotation mark without partner", sheet_text(ROW | {"exclude": '"motion'}, ROW | {"case": "C2"})),
+    sheet("quotation marks over several rows", sheet_text(ROW | {"exclude": '"motion'}, ROW | {"exclude": 'motion"'})),
+    sheet("more cells than columns", sheet_text(ROW).rstrip("\n") + "\t\tmotion\n"),
+    sheet("case that is there twice", sheet_text(ROW, ROW)),
+    sheet("path that does not exist", sheet_text(ROW), check_paths=True),
+    cell("space in the cohort", cohort="ico AIS"),
+    cell("no patient", patient=""),
+    cell("no NCCT", ncct=""),
+    cell("series number that is no number", ncct_series="third"),
+    cell("fewer modalities than MRI", mri_modality="dwi"),
+    cell("one modality twice", mri_modality="dwi;dwi"),
+    cell("unknown modality", mri_modality="dwi;flair"),
+    cell("lesion mask that is no NIfTI file", lesion="lesion.png"),
+    cell("unknown space of the mask", lesion_space="ct"),
+    cell("mask without its space", lesion_space=""),
+    cell("mask on an MRI that is not there", mri="", mri_modality="", stripped=""),
+    cell("unknown stripped image", stripped="ncct;flair"),
+    cell("stripped image that is not in the row", mri="C1/dwi.nii.gz", mri_modality="dwi"),
+    cell("word for true or false", mri_aligned="yes"),
+    cell("unknown label standard", label_standard="bronze"),
+    cell("unknown side", side="L"),
+    cell("unknown split", split="dev"),
+)
+
+VALUES = (
+    value("unknown key", preproces={}),
+    value("number out of range", preprocess={"spacing_mm": -1}),
+    value("text for a number", preprocess={"spacing_mm": "1 mm"}),
+    value("number for a mapping", preprocess=1),
+    value("too few numbers", pretrain={"patch_size": [16, 112]}),
+    value("unknown method", preprocess={"skull_stripping": {"ncct": "bet"}}),
+    value("negative number of missing slices", ingest={"max_missing_slices": -1}),
+    value("limits in the wrong order", preprocess={"clip_hu": [400, -100]}),
+    value("shares that do not add up", split={"ratios": {"train": 0.9}}),
+    value("template that is not there", preprocess={"template": {"image": "nowhere.nii.gz"}}),
+    value("unknown arm", run={"arms": ["FS"]}),
+    value("even number of seeds", run={"seeds": [0, 1]}),
+    value("unknown cohort to segment", run={"segment": ["ICO"]}),
+    value("unknown cohort in an arm", arms={"FS-STKi": {"train": ["AISD"]}}),
+    value("arm whose cohorts have no mask", arms={"FS-STKi": {"train": ["HEALTHY"]}}),
+    value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
+    value("cohort to evaluate that is not segmented", run={"evaluate": ["HEALTHY"]}),
+    value("unknown cohort in an image set", run={"arms": ["ALL-STKi"]}, report={"best_arms": ["ALL-STKi"]}),
+    value("pretraining with other channels than its arm", arms={"FS-STKi": {"pretraining": "ALL-D"}}),
+)
