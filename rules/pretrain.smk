@@ -1,11 +1,12 @@
 import json
 
-# One process a GPU shares the batch of a pretraining.
+# One process a GPU shares the batch of a pretraining. A scheduler's warning reaches all of them, and they get the time
+# to save that the scheduler leaves.
 PRETRAIN_LAUNCH = "workflow_scripts.pretrain.pretrain"
 if config["resources"]["pretrain"]["gpu"] > 1:
     PRETRAIN_LAUNCH = (
         f"torch.distributed.run --standalone --nproc-per-node {config['resources']['pretrain']['gpu']}"
-        f" --module {PRETRAIN_LAUNCH}"
+        f" --signals-to-handle SIGTERM,SIGUSR1,SIGINT --shutdown-timeout 600 --module {PRETRAIN_LAUNCH}"
     )
 
 

@@ -1,4 +1,8 @@
 import json
+import multiprocessing
+import os
+import signal
+import socket
 import subprocess
 import sys
 
@@ -9,11 +13,15 @@ from torch import distributed as dist
 
 from tests.pretrain import two_ranks
 from tests.workflow import ROOT
+from workflow_scripts.common.cli import INTERRUPTED_STATUS
 from workflow_scripts.common.files import write_yaml
+from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.pretrain.heads import SharedBatchNorm
 from workflow_scripts.pretrain.ranks import ALONE
+from workflow_scripts.pretrain.step import Distillation
 
 STEPS = 20
+PATIENCE_S = 300
 
 
 def test_two_processes_reach_the_losses_of_one_with_the_same_batch(tmp_path, mapping):
@@ -32,6 +40,50 @@ def test_two_processes_reach_the_losses_of_one_with_the_same_batch(tmp_path, map
         assert np.shape(one[method]) == (STEPS, losses)
         np.testing.assert_allclose(two[method], one[method], rtol=0, atol=1e-4)
         assert np.ptp(one[method], axis=0).min() > 1e-2
+
+
+def take_part(rank, port, run_rule, name, state, warned_at):
+    """Run the rule as one of two processes; the second one alone is warned before one of its steps."""
+    place = {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update(place)
+    original = Distillation.step
+
+    def step(self, views, number):
+        if rank == 1 and number == warned_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, views, number)
+
+    Distillation.step = step
+    try:
+        run_rule(name, state=state)
+    except Interrupted:
+        raise SystemExit(INTERRUPTED_STATUS) from None
+
+
+def in_two_processes(*arguments):
+    """Return the exit statuses of two processes of a training."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    # Forked, so that they do not pay for importing torch.
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=take_part, args=(rank, port, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_S)
+        process.kill()
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def test_a_warning_to_one_process_ends_both_after_the_same_step_and_they_go_on(run_rule, tmp_path):
+    state = tmp_path / "state"
+    assert in_two_processes(run_rule, "stopped", state, 5) == [INTERRUPTED_STATUS] * 2
+    assert [file.name.split("-")[1] for file in sorted(state.rglob("step-*.pt"))] == ["000000004", "000000006"]
+    assert in_two_processes(run_rule, "stopped", state, None) == [0, 0]
+    assert in_two_processes(run_rule, "undisturbed", tmp_path / "other", None) == [0, 0]
+    ours, theirs = (tmp_path / name / "encoder.pt" for name in ("stopped", "undisturbed"))
+    assert ours.read_bytes() == theirs.read_bytes()
 
 
 @pytest.fixture
