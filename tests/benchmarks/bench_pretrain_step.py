@@ -1,19 +1,21 @@
 """A pretraining step's parts beside plain references, in one run, at the paper's sizes. Run with `make bench`.
 
-On a GPU the steps run there; on a CPU the batch is small and everything has one thread, so figures are per core.
+On a GPU times are of the clock and the batch is the paper's. On a CPU the batch is small, there is one thread, and
+times are the processor's own, so that ratios hold on a machine that others use too.
 """
 
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from scipy import ndimage
-from torch import nn
 
 from tests.benchmarks.plain_dino import PlainDino, plain_views
 from tests.workflow import ROOT
@@ -28,7 +30,7 @@ from workflow_scripts.pretrain.student import build_encoder
 SHAPE, BACKGROUND = (139, 169, 138), -3.0
 FEATURES = [32, 64, 128, 256, 320, 320]
 STRIDES = [[1, 1, 1], *[[2, 2, 2]] * 4, [1, 2, 2]]
-GIB = 2**30
+GB = 1e9
 ARCHITECTURE = {
     "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
     "arch_kwargs": {
@@ -61,13 +63,12 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.fixture
-def settings(device) -> Settings:
-    """Those of config.yaml; on a CPU with a batch of two pairs."""
+def studys(batch_size: int, **changes: object) -> Settings:
+    """Return the settings of config.yaml with another batch size."""
     shared = yaml.safe_load((ROOT / "config.yaml").read_text())["pretrain"]
     shared["optimiser"] = shared.pop("optimisers")[shared["preset"]]
     own = {"pretraining": "ALL-SA", "image_set": "ALL", "channels": ["ncct"], "symmetry": True, "seed": 0}
-    return parse_settings(shared | own | {"method": "desd", "batch_size": 64 if device.type == "cuda" else 2})
+    return parse_settings(shared | own | {"method": "desd", "batch_size": batch_size} | changes)
 
 
 @pytest.fixture
@@ -92,83 +93,99 @@ def seconds(device: torch.device, function: Callable[[], object], repeats: int) 
     """Median time of a call after one that warms up."""
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock(device)
         function()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock(device) - start)
     return statistics.median(times[1:])
 
 
-def bench_views(scans, settings, device) -> None:
+def clock(device: torch.device) -> float:
+    """Seconds: of the clock when a GPU has done its work, or of this process on the CPU."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def bench_views(scans, device) -> None:
     """(a) Augmented pairs a second and core, from blosc2 files; the reference has its arrays in memory."""
+    settings = studys(64 if device.type == "cuda" else 8)
     arrays, rng = [np.asarray(scan.image[(slice(None),) * 4])[0] for scan in scans], np.random.default_rng(0)
-    plain = seconds(device, lambda: plain_views(arrays[rng.integers(4)], BACKGROUND, settings.patch_size, rng), 24)
-    count = settings.batch_size
+    plain = seconds(
+        torch.device("cpu"), lambda: plain_views(arrays[rng.integers(4)], BACKGROUND, settings.patch_size, rng), 24
+    )
     print(f"\nloader of batchgenerators, one core: {1 / plain:.1f} pairs/s (reference)")
-    for where in ("never", "always"):
-        batches = Source(scans, with_(settings, images_on_device=where), device, 1, ALONE).batches(
-            Purpose.TRAINING, 0, settings.samples_per_epoch
-        )
-        ours = seconds(device, lambda batches=batches: next(batches)[0].augmented(), 24) / count
-        place = "read from files" if where == "never" else f"cut on the device ({device})"
-        print(f"views {place}, batch of {count}, {device}: {1 / ours:.1f} pairs/s, {plain / ours:.1f} times")
+    for where, place in (("never", "read from files"), ("always", "cut from images in memory")):
+        source = Source(scans, studys(settings.batch_size, images_on_device=where), device, 1, ALONE)
+        batches = source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)
+        ours = seconds(device, lambda batches=batches: next(batches)[0].augmented(), 8) / settings.batch_size
+        print(f"{place}, batch of {settings.batch_size}, {device}: {1 / ours:.1f} pairs/s, {plain / ours:.1f} times")
 
 
-def bench_step(scans, settings, device) -> None:
+def bench_step(scans, device) -> None:
     """(b) and (c): a step beside the plain transcription of DINO, and the share of the step that is data."""
+    settings = studys(64 if device.type == "cuda" else 2)
     sizes, source = settings.head, Source(scans, settings, device, 1, ALONE)
     batches = source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)
     views = next(batches)[0].augmented()
-    plain = PlainDino(build_encoder(ARCHITECTURE, 1).to(device), sizes.hidden, sizes.bottleneck, sizes.prototypes)
-    reference = seconds(device, lambda: plain.step(views), 5)
-    del plain
+    encoder = build_encoder(ARCHITECTURE, 1).to(device)
+    reference = PlainDino(encoder, sizes.hidden, sizes.bottleneck, sizes.prototypes)
+    plain = seconds(device, lambda: reference.step(views), 3)
+    reference = None  # its memory goes
+    # Past the epoch in which the last layer is frozen.
     learner, number = Distillation(ARCHITECTURE, settings, device), settings.steps_per_epoch
-    ours = seconds(device, lambda: learner.step([views], number), 5)
-    whole = seconds(device, lambda: learner.step(learner.inputs(next(batches)), number), 5)
-    pairs = settings.batch_size
-    print(f"\nplain DINO, batch of {pairs}, K = {sizes.prototypes}, {device}: {reference:.2f} s a step (reference)")
-    print(f"this step, same batch: {ours:.2f} s, {reference / ours:.2f} times")
-    print(f"with its data: {whole:.2f} s; data are {100 * (whole - ours) / whole:.0f} % of it")
+    ours = seconds(device, lambda: learner.step([views], number), 3)
+    data = seconds(device, lambda: learner.inputs(next(batches)), 8)
+    where = f"batch of {settings.batch_size}, K = {sizes.prototypes}, {device}"
+    print(f"\nplain DINO, {where}: {plain:.2f} s a step (reference)")
+    print(f"this step, same batch: {ours:.2f} s, {plain / ours:.2f} times")
+    print(f"its data: {data:.2f} s, {100 * data / (data + ours):.0f} % of the whole")
 
 
-def bench_memory(settings, tmp_path: Path) -> None:
-    """(d) Tensors that a step holds: an accounting, what a small step on the CPU holds, and the paper's batch."""
-    settings, device = with_(settings, batch_size=2), torch.device("cpu")
-    learner = Distillation(ARCHITECTURE, settings, device)
-    voxels = int(np.prod(settings.patch_size))
-    held: dict[int, int] = {}
-
-    def hold(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, nn.Parameter):
-            storage = tensor.untyped_storage()
-            held[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    views = torch.randn(4, 1, *settings.patch_size)
-    with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        losses, _ = learner._forward(learner.student, [views], 0.04)
-    counted, measured = accounted_values(voxels) / 1e6, sum(held.values()) / 4 / len(views) / 1e6
-    print(f"\nvalues kept for the backward pass, a view: accounted {counted:.1f} million, held {measured:.1f} million")
-    del losses
-    parameters = sum(p.numel() for p in learner.student.parameters())
-    teacher = sum(p.numel() for p in learner.teacher.parameters())
-    fixed = 4 * (4 * parameters + teacher)
-    moving = 2 * 128 * measured * 1e6 + 128 * (2 * 4 * settings.head.prototypes + 5 * 4 * voxels)
-    print(f"weights, gradients, AdamW and teacher: {fixed / GIB:.1f} GiB")
-    print(f"batch of 64 pairs in bf16, with logits of the teacher and augmentation: {moving / GIB:.1f} GiB")
-    print(f"in all {(fixed + moving) / GIB:.1f} GiB of the 24 GB of the paper's card")
+def bench_memory() -> None:
+    """(d) An accounting of the step's tensors, the peaks of small steps that it must tell, and the paper's batch."""
+    weights, maps, rest = accounting()
+    print("\npairs  accounted GB  measured GB (float32, CPU)")
+    for pairs in (1, 3):
+        command = [sys.executable, "-m", "tests.benchmarks.bench_pretrain_step", str(pairs)]
+        peak = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        print(f"{pairs:5}  {(weights + 2 * pairs * (4 * maps + rest)) / GB:12.2f}  {float(peak) / GB:11.2f}")
+    paper = weights + 128 * (2 * maps + rest)
+    print(f"weights, gradients, AdamW and teacher: {weights / GB:.1f} GB")
+    print(f"64 pairs, feature maps in 16 bit: {paper / GB:.1f} GB in all, of the 24 GB of the paper's card")
 
 
-def accounted_values(voxels: int) -> float:
-    """Values kept of a view: of each of the two convolutions of a stage its output and the activation of that."""
-    total, size = 0.0, float(voxels)
+def accounting() -> tuple[float, float, float]:
+    """Return bytes that do not depend on the batch, feature-map values a view, and other bytes a view.
+
+    Of each of a stage's two convolutions its output and the activation of that are kept. Three of the largest maps
+    come on top while their gradients are on the way. Otherwise a view has logits and probabilities of the teacher, and
+    what the augmentation works on.
+    """
+    settings = studys(64)
+    voxels = maps = float(np.prod(settings.patch_size))
+    largest = 3 * FEATURES[0] * voxels
+    rest = 3 * 4 * settings.head.prototypes + 5 * 4 * voxels
+    size = voxels
     for features, stride in zip(FEATURES, STRIDES, strict=True):
         size /= np.prod(stride)
-        total += 2 * 2 * features * size
-    return total + voxels
+        maps += 2 * 2 * features * size
+    learner = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
+    student = sum(p.numel() for p in learner.student.parameters())
+    teacher = sum(p.numel() for p in learner.teacher.parameters())
+    return 4 * (4 * student + teacher), maps + largest, rest
 
 
-def with_(settings: Settings, **changes: object) -> Settings:
-    """Return settings with some values changed."""
-    return parse_settings(settings.to_mapping() | changes)
+def main(pairs: str) -> None:
+    """Print by how many bytes two steps of a batch raise the most memory that this process has had."""
+    torch.set_num_threads(1)
+    settings = studys(int(pairs), samples_per_epoch=int(pairs))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    learner = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
+    for step in (1, 2):
+        learner.step([torch.randn(2 * int(pairs), 1, *settings.patch_size)], step)
+    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

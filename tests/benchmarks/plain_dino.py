@@ -99,10 +99,13 @@ class PlainDino:
 
     def __init__(self, encoder: nn.Module, hidden: int, bottleneck: int, prototypes: int) -> None:
         self.student = PlainStudent(encoder, hidden, bottleneck, prototypes)
-        self.teacher = copy.deepcopy(self.student)
+        self.student.to(next(encoder.parameters()).device)
+        # The teacher has the head of the last stage alone.
+        self.followed = nn.ModuleList([self.student.encoder, self.student.heads[-1]])
+        self.teacher = copy.deepcopy(self.followed)
         for parameter in self.teacher.parameters():
             parameter.requires_grad = False
-        self.centre = torch.zeros(1, prototypes)
+        self.centre = torch.zeros(1, prototypes, device=next(encoder.parameters()).device)
         trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
         groups = [[p for p in trained if (p.ndim > 1) == matrix] for matrix in (True, False)]
         self.optimiser = torch.optim.AdamW(
@@ -112,7 +115,8 @@ class PlainDino:
     def step(self, views: Tensor) -> float:
         """Learn from pairs (2B, C, z, y, x), first views first."""
         with torch.no_grad():
-            teacher = self.teacher.heads[-1](self.teacher.encoder(views)[-1])
+            encoder, head = self.teacher
+            teacher = head(encoder(views)[-1])
         losses = []
         for logits in self.student(views):
             students = (logits / 0.1).chunk(2)
@@ -135,7 +139,7 @@ class PlainDino:
                     parameter.grad.mul_(factor)
         self.optimiser.step()
         with torch.no_grad():
-            for own, other in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+            for own, other in zip(self.teacher.parameters(), self.followed.parameters(), strict=True):
                 own.data.mul_(0.9996).add_(other.detach().data, alpha=1 - 0.9996)
             self.centre = self.centre * 0.9 + teacher.mean(0, keepdim=True) * 0.1
         return loss.item()

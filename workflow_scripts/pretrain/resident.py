@@ -9,7 +9,7 @@ from torch import Tensor
 from workflow_scripts.pretrain.cohort import Scan
 from workflow_scripts.pretrain.views import Crops
 
-SHARE_OF_FREE_MEMORY = 0.3
+SHARE_OF_FREE_MEMORY = 0.25
 WHOLE = (slice(None),) * 4
 
 
@@ -70,7 +70,7 @@ class ResidentScans:
 
 
 def images_fit(scans: Sequence[Scan], device: torch.device) -> bool:
-    """Whether the images in half precision take less than 0.3 of a GPU's free memory; never on a CPU."""
+    """Whether the images in half precision take less than a quarter of a GPU's free memory; never on a CPU."""
     if device.type != "cuda":
         return False
     arrays = [array for scan in scans for array in (scan.image, scan.mirrored) if array is not None]
