@@ -1,5 +1,14 @@
 import json
 
+# One process a GPU shares the batch of a pretraining. A scheduler's warning reaches all of them, and they get the time
+# to save that the scheduler leaves.
+PRETRAIN_LAUNCH = "workflow_scripts.pretrain.pretrain"
+if config["resources"]["pretrain"]["gpu"] > 1:
+    PRETRAIN_LAUNCH = (
+        f"torch.distributed.run --standalone --nproc-per-node {config['resources']['pretrain']['gpu']}"
+        f" --signals-to-handle SIGTERM,SIGUSR1,SIGINT --shutdown-timeout 600 --module {PRETRAIN_LAUNCH}"
+    )
+
 
 rule pretrain_settings:
     output:
@@ -8,6 +17,7 @@ rule pretrain_settings:
         image_set=lambda wildcards: _pretraining_entry(wildcards)["image_set"],
         channels=lambda wildcards: _pretraining_entry(wildcards)["channels"],
         symmetry=lambda wildcards: str(_pretraining_entry(wildcards)["symmetry"]).lower(),
+        method=lambda wildcards: _pretraining_entry(wildcards).get("method", "desd"),
         seed=config["seed"],
         config=json.dumps(config["pretrain"], sort_keys=True),
     log:
@@ -24,7 +34,7 @@ rule pretrain_settings:
     shell:
         "python -m workflow_scripts.pretrain.pretrain_settings --pretraining {wildcards.pretraining}"
         " --image-set {params.image_set:q} --channels {params.channels:q} --symmetry {params.symmetry}"
-        " --seed {params.seed} --config {params.config:q} --output {output:q} > {log:q} 2>&1"
+        " --method {params.method} --seed {params.seed} --config {params.config:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule pretrain:
@@ -42,6 +52,7 @@ rule pretrain:
         dataset=_pretraining_images,
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=f"{OUT}/state/pretrain/{{pretraining}}",
+        launch=PRETRAIN_LAUNCH,
     log:
         f"{OUT}/logs/pretrain/pretrain/{{pretraining}}.log",
     benchmark:
@@ -54,7 +65,7 @@ rule pretrain:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "exec python -m workflow_scripts.pretrain.pretrain --settings {input.settings:q} --dataset {params.dataset:q}"
+        "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
         " --state {params.state:q} --retrain $RETRAIN --threads {threads} --encoder {output.encoder:q}"
         " --card {output.card:q} --curves {output.curves:q} --rankme {output.rankme:q} > {log:q} 2>&1"
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain.cohort import describe_scan
+from workflow_scripts.pretrain.cohort import Scan, describe_scan
 from workflow_scripts.pretrain.settings import parse_settings
 from workflow_scripts.pretrain.state import States
 
@@ -49,6 +49,7 @@ SETTINGS = {
     "image_set": "ALL",
     "channels": ["ncct"],
     "symmetry": True,
+    "method": "desd",
     "seed": 7,
     "splits": ["train"],
     "epochs": 2,
@@ -63,7 +64,7 @@ SETTINGS = {
     "max_draws": 10,
     "symmetry_probability": 0.7,
     "augmentation": {
-        "noise": {"probability": 1.0, "variance": [0.0, 0.1]},
+        "noise": {"probability": 1.0, "sigma": [0.0, 0.1]},
         "blur": {"probability": 0.8, "sigma_voxels": [0.1, 2.0]},
         "multiplicative_brightness": {"probability": 0.8, "factor": [0.75, 1.25]},
         "additive_brightness": {"probability": 0.8, "sigma": 0.4},
@@ -71,11 +72,14 @@ SETTINGS = {
         "gamma": {"probability": 0.8, "exponent": [0.7, 1.5]},
         "mirror": {"probability": 0.5},
     },
+    "local_views": {"count": 0, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]},
+    "masking": {"block_size": [2, 4, 4], "fraction": 0.75},
     "head": {"hidden": 32, "bottleneck": 16, "prototypes": 64},
     "centre_momentum": 0.9,
     "student_temperature": 0.1,
     "teacher_temperature": {"start": 0.04, "end": 0.07, "warmup_epochs": 10},
     "teacher_momentum": {"start": 0.99, "end": 1.0},
+    "preset": "robust",
     "optimiser": {
         "learning_rate": 1.0e-3,
         "min_learning_rate_ratio": 0.1,
@@ -86,6 +90,8 @@ SETTINGS = {
     },
     "validation_samples": 6,
     "rankme_samples": 10,
+    "alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3},
+    "images_on_device": "auto",
     "precision": "auto",
 }
 
@@ -103,7 +109,21 @@ def architecture():
     return ARCHITECTURE
 
 
-@pytest.fixture(params=[ARCHITECTURE, RESIDUAL], ids=["plain", "residual"])
+FIVE_STAGES = {
+    **RESIDUAL,
+    "arch_kwargs": {
+        **RESIDUAL["arch_kwargs"],
+        "n_stages": 5,
+        "features_per_stage": [4, 6, 8, 10, 12],
+        "kernel_sizes": [[1, 3, 3], *[[3, 3, 3]] * 4],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2], [1, 2, 2], [1, 1, 1]],
+        "n_blocks_per_stage": [1, 1, 2, 2, 1],
+        "n_conv_per_stage_decoder": [1] * 4,
+    },
+}
+
+
+@pytest.fixture(params=[ARCHITECTURE, RESIDUAL, FIVE_STAGES], ids=["plain", "residual", "five residual stages"])
 def any_architecture(request):
     return request.param
 
@@ -131,13 +151,15 @@ def head(seed: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return image, brain
 
 
+def make_brain(seed: int = 0, channels: int = 1, split: str = "train") -> Scan:
+    """Describe a head, whose mirrored image is itself from the other side."""
+    image, brain = head(seed, channels)
+    return describe_scan(f"A/c{seed}", split, image, brain, image[..., ::-1].copy())
+
+
 @pytest.fixture
 def make_scan():
-    def make(seed=0, channels=1, split="train"):
-        image, brain = head(seed, channels)
-        return describe_scan(f"A/c{seed}", split, image, brain, image[..., ::-1].copy())
-
-    return make
+    return make_brain
 
 
 @pytest.fixture

@@ -1,6 +1,12 @@
+import dataclasses
+import random
+
 import numpy as np
 import pytest
 import torch
+from batchgenerators.augmentations import color_augmentations as colour
+from batchgenerators.augmentations.noise_augmentations import augment_gaussian_blur, augment_gaussian_noise
+from batchgenerators.augmentations.spatial_transformations import augment_mirroring
 from scipy import ndimage
 
 from workflow_scripts.pretrain.augment import (
@@ -11,7 +17,6 @@ from workflow_scripts.pretrain.augment import (
     change_gamma,
     draw_parameters,
     mirror,
-    stack_parameters,
 )
 
 DRAWS = 4000
@@ -26,7 +31,7 @@ def views():
 def drawn(make_settings):
     rng = np.random.default_rng(5)
     settings = make_settings(channels=["ncct", "difference"])
-    return stack_parameters([draw_parameters(settings, rng) for _ in range(DRAWS)])
+    return draw_parameters(settings, DRAWS, rng)
 
 
 def uniform_moments(values, low, high):
@@ -41,7 +46,6 @@ def uniform_moments(values, low, high):
         ("blur_sigma", 0, 0.8, 0.1, 2.0),
         ("factor", 1, 0.8, 0.75, 1.25),
         ("contrast", 1, 1.0, 0.75, 1.25),
-        ("exponent", 1, 0.8, 0.7, 1.5),
     ],
 )
 def test_parameters_are_uniform_and_applied_with_their_probability(drawn, name, neutral, probability, low, high):
@@ -51,8 +55,16 @@ def test_parameters_are_uniform_and_applied_with_their_probability(drawn, name, 
     uniform_moments(values[applied], low, high)
 
 
-def test_noise_variance_is_uniform_up_to_its_limit(drawn):
-    uniform_moments(drawn.noise_sigma**2, 0.0, 0.1)
+def test_noise_deviation_is_uniform_up_to_its_limit(drawn):
+    uniform_moments(drawn.noise_sigma, 0.0, 0.1)
+
+
+def test_gamma_is_drawn_below_and_above_one_equally_often(drawn):
+    applied = drawn.exponent[drawn.exponent != 1]
+    assert len(applied) / drawn.exponent.numel() == pytest.approx(0.8, abs=0.02)
+    assert (applied < 1).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    uniform_moments(applied[applied < 1], 0.7, 1.0)
+    uniform_moments(applied[applied > 1], 1.0, 1.5)
 
 
 def test_shift_is_normal_with_its_probability(drawn):
@@ -82,15 +94,14 @@ def test_blur_equals_scipys_three_dimensional_gaussian(views):
             np.testing.assert_allclose(blurred[view, channel], expected, atol=2e-6)
 
 
-def test_noise_has_the_wanted_variance_and_depends_on_its_own_seed_only():
-    zero, sigma = torch.zeros(3, 1, 20, 30, 30), torch.tensor([[0.1], [0.3], [0.3]])
-    noise = add_noise(zero, sigma, torch.tensor([1, 2, 2]))
+def test_noise_has_the_wanted_variance_and_is_white(make_settings):
+    parameters = draw_parameters(make_settings(), 3, np.random.default_rng(0))
+    parameters = dataclasses.replace(parameters, noise_sigma=torch.tensor([[0.1], [0.3], [0.3]]))
+    noise = add_noise(torch.zeros(3, 1, 20, 30, 30), parameters)
     assert noise.std((1, 2, 3, 4)).tolist() == pytest.approx([0.1, 0.3, 0.3], rel=0.03)
     assert noise.mean().item() == pytest.approx(0, abs=0.005)
-    torch.testing.assert_close(noise[1], noise[2])
-    torch.testing.assert_close(add_noise(zero[:1], sigma[1:2], torch.tensor([2]))[0], noise[1])
-    neighbours = np.corrcoef(noise[0, 0, :-1].ravel(), noise[0, 0, 1:].ravel())[0, 1]
-    assert abs(neighbours) < 0.03
+    for one, two in ((noise[0, 0, :-1], noise[0, 0, 1:]), (noise[1], noise[2])):
+        assert abs(np.corrcoef(one.ravel(), two.ravel())[0, 1]) < 0.03
 
 
 def test_contrast_scales_around_the_mean_and_keeps_the_range(views):
@@ -126,17 +137,56 @@ def test_mirroring_is_shared_by_the_channels_of_a_view(views):
     torch.testing.assert_close(mirrored[2], views[2])
 
 
-def test_a_view_is_augmented_alike_alone_and_in_a_batch(views, make_settings):
-    settings, rng = make_settings(channels=["ncct", "difference"]), np.random.default_rng(2)
-    parts = [draw_parameters(settings, rng) for _ in range(3)]
-    batch = augment(views, stack_parameters(parts))
-    for number, part in enumerate(parts):
-        torch.testing.assert_close(augment(views[number : number + 1], part)[0], batch[number], atol=1e-5, rtol=1e-5)
+def test_a_view_is_augmented_alike_in_a_part_of_its_batch(views, make_settings):
+    settings = make_settings(channels=["ncct", "difference"])
+    parameters = draw_parameters(settings, 3, np.random.default_rng(2))
+    batch = augment(views, parameters)
+    rows = np.array([2, 0])
+    torch.testing.assert_close(augment(views[rows], parameters.of(rows)), batch[rows], atol=1e-5, rtol=1e-5)
 
 
 def test_probability_zero_changes_nothing(views, make_settings):
     off = {name: values | {"probability": 0.0} for name, values in make_settings().to_mapping()["augmentation"].items()}
     settings = make_settings(channels=["ncct", "difference"], augmentation=off)
     rng = np.random.default_rng(0)
-    parameters = stack_parameters([draw_parameters(settings, rng) for _ in range(3)])
+    parameters = draw_parameters(settings, 3, rng)
     torch.testing.assert_close(augment(views, parameters), views, atol=1e-5, rtol=0)
+
+
+BATCHGENERATORS = {
+    "noise": lambda view: augment_gaussian_noise(view, (0, 0.1)),
+    "blur": lambda view: augment_gaussian_blur(view, (0.1, 2.0), per_channel=True),
+    "multiplicative_brightness": lambda view: colour.augment_brightness_multiplicative(view, (0.75, 1.25)),
+    "additive_brightness": lambda view: colour.augment_brightness_additive(view, 0, 0.4),
+    "contrast": lambda view: colour.augment_contrast(view, (0.75, 1.25), preserve_range=True),
+    "gamma": lambda view: colour.augment_gamma(view, (0.7, 1.5), per_channel=True, retain_stats=True),
+    "mirror": lambda view: augment_mirroring(view)[0],
+}
+REPEATS = 1500
+
+
+@pytest.mark.parametrize("name", BATCHGENERATORS)
+def test_augmented_views_have_the_moments_of_batchgenerators(name, make_settings):
+    """Moments over many draws of one skewed, smooth view: mean, deviation, third moment, a voxel, neighbours."""
+    rng = np.random.default_rng(4)
+    view = ndimage.gaussian_filter(rng.gamma(1.5, size=(8, 10, 12)), 0.8).astype(np.float32)
+    only = make_settings().to_mapping()["augmentation"]
+    only = {key: values | {"probability": 0.0} for key, values in only.items()}
+    only[name]["probability"] = 0.5 if name == "mirror" else 1.0
+    parameters = draw_parameters(make_settings(augmentation=only), REPEATS, rng)
+    ours = augment(torch.from_numpy(view).expand(REPEATS, 1, *view.shape).contiguous(), parameters)[:, 0].numpy()
+    np.random.set_bit_generator(np.random.MT19937(0))
+    random.seed(0)
+    theirs = np.stack([BATCHGENERATORS[name](view[None].copy())[0] for _ in range(REPEATS)])
+    for statistic in (
+        lambda v: v.mean((1, 2, 3)),
+        lambda v: v.std((1, 2, 3)),
+        lambda v: ((v - v.mean((1, 2, 3), keepdims=True)) ** 3).mean((1, 2, 3)),
+        lambda v: v[:, 0, 0, 0],
+        lambda v: (v[:, 1:] * v[:, :-1]).mean((1, 2, 3)),
+        lambda v: (v[..., 1:] * v[..., :-1]).mean((1, 2, 3)),
+    ):
+        one, two = statistic(ours.astype(float)), statistic(theirs.astype(float))
+        error = np.sqrt((one.var() + two.var()) / REPEATS) + 1e-5
+        assert abs(one.mean() - two.mean()) < 4 * error
+        assert one.std() == pytest.approx(two.std(), rel=0.12, abs=1e-4)

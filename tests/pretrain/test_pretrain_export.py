@@ -123,8 +123,8 @@ def no_plan(checkpoint):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (other_strides, r"trained with strides \[\[1, 1, 1\], \[1, 2, 2\], \[1, 2, 2\]\], the plans have"),
-        (other_network, r"trained with features_per_stage \[32, 64, 128, 256, 320, 320\], the plans have \[4, 8, 12\]"),
+        (other_strides, r"trained with strides \[\[1, 1, 1\], \[1, 2, 2\], \[1, 2, 2\].*, the plans have \[\[1"),
+        (other_network, r"trained with features_per_stage \[32, 64, 128, 256, 320, 320\], the plans have \[4, "),
         (unknown_network, "architecture PrimusM has no arguments and is none of ResEncL"),
         (lost_weight, "weights do not fit"),
         (no_plan, "lacks 'nnssl_adaptation_plan'"),

@@ -3,8 +3,8 @@ import os
 import random
 import signal
 
-from workflow_scripts.pretrain import train
 from workflow_scripts.pretrain.state import States
+from workflow_scripts.pretrain.step import Distillation
 
 KILLS = 10
 PATIENCE_S = 120
@@ -22,7 +22,7 @@ def train_telling(run_rule, state, told):
 
         setattr(owner, name, method)
 
-    telling(train.Distillation, "step")
+    telling(Distillation, "step")
     telling(States, "save")
     run_rule("killed", state=state, epochs=KILLS)
     told.send("end")

@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from workflow_scripts.pretrain.monitors import entropy, rankme
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.pretrain.monitors import Assignment, feature_deviation, rankme, sound_alarm
+from workflow_scripts.pretrain.settings import Alarm
 
 
 def matrix_with_spectrum(values, rows=40, columns=12):
@@ -38,6 +41,53 @@ def test_rankme_of_collapsed_embeddings_is_defined():
     assert rankme(torch.ones(8, 4), centred=False) == pytest.approx(1, rel=1e-4)
 
 
-def test_entropy_is_ln_k_when_uniform_and_zero_when_one_prototype_takes_all():
-    assert entropy(torch.full((3, 8), 1 / 8)).item() == pytest.approx(math.log(8))
-    assert entropy(torch.eye(8)).item() == 0
+def assignment(*batches):
+    result = Assignment()
+    for batch in batches:
+        result.add(batch)
+    return result
+
+
+def test_monitors_of_a_teacher_that_gives_every_image_a_prototype_of_its_own():
+    found = assignment(torch.eye(8)[:4], torch.eye(8)[4:])
+    assert (found.entropy, found.divergence, found.information) == pytest.approx((0, 0, math.log(8)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "entropy", "divergence"),
+    [(torch.full((8,), 1 / 8), math.log(8), 0), (torch.eye(8)[3], 0, math.log(8))],
+    ids=["uniform", "one prototype"],
+)
+def test_either_kind_of_collapse_leaves_no_information(row, entropy, divergence):
+    found = assignment(row.expand(5, 8))
+    assert found.entropy == pytest.approx(entropy, abs=1e-6)
+    assert found.divergence == pytest.approx(divergence, abs=1e-6)
+    assert found.information == pytest.approx(0, abs=1e-6)
+
+
+def test_monitors_equal_scipys_entropies():
+    rows = np.random.default_rng(0).dirichlet(np.ones(6), 20)
+    found = assignment(torch.from_numpy(rows))
+    assert found.entropy == pytest.approx(stats.entropy(rows, axis=1).mean())
+    assert found.divergence == pytest.approx(stats.entropy(rows.mean(0), np.full(6, 1 / 6)))
+
+
+def test_feature_deviation_is_one_on_the_sphere_and_zero_when_all_are_alike():
+    spread = torch.randn(20000, 16, generator=torch.Generator().manual_seed(0))
+    assert feature_deviation(spread) == pytest.approx(1, rel=0.02)
+    assert feature_deviation(torch.ones(9, 16) * torch.arange(1, 10)[:, None]) == pytest.approx(0, abs=1e-7)
+
+
+def test_the_alarm_needs_some_epochs_in_a_row_below_a_bound():
+    alarm = Alarm(feature_deviation=0.1, information=0.5, epochs=2)
+    low, high = (
+        {"feature_deviation": 0.05, "teacher_information": 1.0},
+        {"feature_deviation": 0.3, "teacher_information": 1.0},
+    )
+    sound_alarm([low, high, low], alarm)
+    sound_alarm([low], alarm)
+    sound_alarm([high, {"feature_deviation": 0.3, "teacher_information": 0.0}], alarm)
+    with pytest.raises(InputError, match=r"feature_deviation .* was 0\.05, 0\.05 in the last 2 epochs, below .* 0\.1"):
+        sound_alarm([high, low, low], alarm)
+    with pytest.raises(InputError, match=r"collapsed: teacher_information .* was 0, 0 .*centre_momentum"):
+        sound_alarm([high | {"teacher_information": 0.0}] * 2, alarm)

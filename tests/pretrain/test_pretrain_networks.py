@@ -4,14 +4,15 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch.nn.utils.parametrizations import weight_norm
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.heads import ProjectionHead
-from workflow_scripts.pretrain.schedules import StepValues
+from workflow_scripts.pretrain.batches import Views
+from workflow_scripts.pretrain.descent import parameter_groups
+from workflow_scripts.pretrain.heads import ProjectionHead, pool
 from workflow_scripts.pretrain.settings import Head
-from workflow_scripts.pretrain.step import Distillation, parameter_groups
+from workflow_scripts.pretrain.step import Distillation
 from workflow_scripts.pretrain.student import Student, Teacher, build_encoder, check_patch
 
 SIZES = Head(hidden=32, bottleneck=16, prototypes=64)
-VALUES = StepValues(learning_rate=1e-3, weight_decay=0.04, teacher_momentum=0.9, teacher_temperature=0.04)
+FROZEN, FREE = 2, 6  # steps of the first epoch, whose last layer is frozen, and of the second
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def views():
 @pytest.fixture
 def learner(architecture, make_settings):
     torch.manual_seed(0)
-    return Distillation(build_encoder(architecture, 1), make_settings(), torch.device("cpu"))
+    return Distillation(architecture, make_settings(teacher_momentum={"start": 0.9, "end": 0.9}), torch.device("cpu"))
 
 
 def snapshot(module):
@@ -40,20 +41,22 @@ def test_head_is_a_weight_normalised_layer_on_unit_embeddings():
     linear = weight_norm(torch.nn.Linear(16, 64, bias=False))
     linear.parametrizations.weight.original1.data.copy_(head.prototypes)
     linear.parametrizations.weight.original0.data.fill_(1)
-    embedding = head.mlp(features.mean((2, 3, 4)))
-    torch.testing.assert_close(head(features), linear(embedding / embedding.norm(dim=1, keepdim=True)))
-    assert head(features).abs().max() <= 1 + 1e-6
+    embedding = head(pool(features))
+    torch.testing.assert_close(embedding, head.mlp(features.mean((2, 3, 4))))
+    logits = head.logits(embedding)
+    torch.testing.assert_close(logits, linear(embedding / embedding.norm(dim=1, keepdim=True)))
+    assert logits.abs().max() <= 1 + 1e-6
 
 
 def test_head_has_two_normalised_hidden_layers_and_a_bare_output():
     kinds = [type(layer).__name__ for layer in ProjectionHead(12, SIZES).mlp]
-    assert kinds == ["Linear", "BatchNorm1d", "GELU"] * 2 + ["Linear"]
+    assert kinds == ["Linear", "SharedBatchNorm", "GELU"] * 2 + ["Linear"]
 
 
 def test_student_has_a_head_for_every_stage_and_the_teacher_the_last(any_architecture, views):
     student = Student(build_encoder(any_architecture, 1), SIZES)
-    teacher = Teacher(student)
-    assert [tuple(logits.shape) for logits in student(views)] == [(4, 64)] * 3
+    teacher, stages = Teacher(student), any_architecture["arch_kwargs"]["n_stages"]
+    assert [tuple(embeddings.shape) for embeddings in student(views)] == [(4, 16)] * stages
     torch.testing.assert_close(teacher(views), student(views)[-1])
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
@@ -112,7 +115,7 @@ def test_the_teachers_running_statistics_are_those_of_its_own_features(learner, 
         (learner.student.encoder, learner.student.heads[-1]),
     ):
         expected.append(0.1 * head.mlp[0](encoder(views)[-1].mean((2, 3, 4))).mean(0))
-    learner.step(views, VALUES, frozen_last_layer=False)
+    learner.step([views], FREE)
     torch.testing.assert_close(learner.teacher.head.mlp[1].running_mean, expected[0])
     torch.testing.assert_close(learner.student.heads[-1].mlp[1].running_mean, expected[1])
     assert not torch.allclose(*expected)
@@ -121,10 +124,10 @@ def test_the_teachers_running_statistics_are_those_of_its_own_features(learner, 
 def test_step_moves_centre_and_teacher_by_hand_computation(learner, views):
     teacher = snapshot(learner.teacher)
     learner.teacher.train()
-    logits = learner.teacher(views)
+    logits = learner.teacher.head.logits(learner.teacher(views))
     learner.teacher.load_state_dict(teacher)
     learner.teacher.eval()
-    learner.step(views, VALUES, frozen_last_layer=False)
+    learner.step([views], FREE)
     torch.testing.assert_close(learner.centre, 0.1 * logits.mean(0))
     name = "encoder.stages.0.0.convs.0.conv.weight"
     expected = 0.9 * teacher[name] + 0.1 * learner.student.state_dict()[name]
@@ -133,18 +136,18 @@ def test_step_moves_centre_and_teacher_by_hand_computation(learner, views):
 
 def test_frozen_last_layer_keeps_the_prototypes_of_all_heads(learner, views):
     before = snapshot(learner.student)
-    learner.step(views, VALUES, frozen_last_layer=True)
+    learner.step([views], FROZEN)
     moved = changed(learner.student, before)
     assert moved and not any("prototypes" in name for name in moved)
-    learner.step(views, VALUES, frozen_last_layer=False)
+    learner.step([views], FREE)
     assert sum("prototypes" in name for name in changed(learner.student, before)) == 3
 
 
 def test_evaluation_changes_neither_centre_nor_statistics_nor_weights(learner, views):
-    learner.step(views, VALUES, frozen_last_layer=False)
+    learner.step([views], FREE)
     centre, student, teacher = learner.centre.clone(), snapshot(learner.student), snapshot(learner.teacher)
-    learner.evaluate(views, 0.04)
-    learner.embed(views)
+    learner.evaluate([views], FREE)
+    learner.measure(learner.embed((Views(views, None),)), FREE)
     assert torch.equal(learner.centre, centre)
     assert not changed(learner.student, student) and not changed(learner.teacher, teacher)
 
@@ -159,7 +162,7 @@ def test_weight_decay_spares_biases_and_norms(architecture):
 def test_gradients_are_clipped_to_the_norm(architecture, make_settings, views):
     optimiser = make_settings().to_mapping()["optimiser"] | {"clip_gradient": 1e-3}
     torch.manual_seed(0)
-    learner = Distillation(build_encoder(architecture, 1), make_settings(optimiser=optimiser), torch.device("cpu"))
-    learner.step(views, VALUES, frozen_last_layer=False)
+    learner = Distillation(architecture, make_settings(optimiser=optimiser), torch.device("cpu"))
+    learner.step([views], FREE)
     norm = torch.stack([p.grad.norm() for p in learner.student.parameters()]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)

@@ -10,10 +10,15 @@ from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, read_yaml
 from workflow_scripts.pretrain import pretrain_settings, train
-from workflow_scripts.pretrain.batches import Purpose, batches, draw_order
+from workflow_scripts.pretrain.batches import Purpose, Source, draw_order
 from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder, read_encoder
 from workflow_scripts.pretrain.cohort import open_cohort
-from workflow_scripts.pretrain.pretrain import curve_columns
+from workflow_scripts.pretrain.pretrain import TIMES
+from workflow_scripts.pretrain.ranks import ALONE, Ranks
+from workflow_scripts.pretrain.student import build_encoder
+
+CPU = torch.device("cpu")
+STAGES = ("_stage1", "_stage2", "_stage3")
 
 
 @pytest.fixture
@@ -22,8 +27,9 @@ def cohort(make_dataset):
 
 
 def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tmp_path, mapping):
-    own = ("pretraining", "image_set", "channels", "symmetry", "seed")
-    section = {key: value for key, value in mapping.items() if key not in own}
+    own = ("pretraining", "image_set", "channels", "symmetry", "method", "seed")
+    section = {key: value for key, value in mapping.items() if key not in (*own, "optimiser")}
+    section["optimisers"] = {"robust": mapping["optimiser"], "paper": mapping["optimiser"] | {"learning_rate": 0.1}}
     words = ["--pretraining", "ALL-SA", "--image-set", "ALL", "--channels", "ncct", "--symmetry", "true", "--seed", "7"]
     pretrain_settings.main([*words, "--config", json.dumps(section), "--output", str(tmp_path / "settings.yaml")])
     assert read_yaml(tmp_path / "settings.yaml") == mapping
@@ -57,14 +63,17 @@ def test_a_second_run_gives_the_same_encoder_and_curves_bit_for_bit(run_rule):
     assert (first / "encoder.pt").read_bytes() == (second / "encoder.pt").read_bytes()
     assert (first / "rankme.tsv").read_bytes() == (second / "rankme.tsv").read_bytes()
     for one, two in zip(read_tsv(first / "curves.tsv"), read_tsv(second / "curves.tsv"), strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in two.items() if k != "seconds"}
+        assert {k: v for k, v in one.items() if k not in TIMES} == {k: v for k, v in two.items() if k not in TIMES}
 
 
 def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule, column):
     folder = run_rule()
     rows = read_tsv(folder / "curves.tsv")
     assert [row["epoch"] for row in rows] == ["0", "1"]
-    assert list(rows[0]) == curve_columns(3)
+    losses = [f"{name}_loss{stage}" for name in ("train", "validation") for stage in ("", *STAGES)]
+    schedules = ["learning_rate", "weight_decay", "teacher_momentum", "teacher_temperature"]
+    monitors = ["teacher_entropy", "teacher_kl_uniform", "teacher_information", "feature_deviation"]
+    assert list(rows[0]) == ["epoch", *losses, *schedules, *monitors, "images_per_second", "seconds"]
     assert all(value for row in rows for value in row.values())
     for row in rows:
         for name in ("train", "validation"):
@@ -113,26 +122,26 @@ def test_kept_weights_are_the_teachers(cohort, architecture, make_settings, stat
         cohort,
         architecture,
         make_settings(teacher_momentum={"start": 1.0, "end": 1.0}),
-        torch.device("cpu"),
+        CPU,
         1,
         states,
     )
     torch.manual_seed(make_settings().seed)
-    untouched = train.build_encoder(architecture, 1)
+    untouched = build_encoder(architecture, 1)
     for name, value in trained.encoder.state_dict().items():
         assert torch.equal(value, untouched.state_dict()[name])
 
 
 def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, architecture, monkeypatch, states):
     seen = {purpose: set() for purpose in Purpose}
-    original = train.batches
+    original = Source.batches
 
-    def recording(scans, settings, purpose, *rest):
-        seen[purpose] |= {scan.split for scan in scans}
-        return original(scans, settings, purpose, *rest)
+    def recording(self, purpose, *rest):
+        seen[purpose] |= {scan.split for scan in self._scans}
+        return original(self, purpose, *rest)
 
-    monkeypatch.setattr(train, "batches", recording)
-    train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, states)
+    monkeypatch.setattr(Source, "batches", recording)
+    train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, states)
     assert seen[Purpose.TRAINING] == seen[Purpose.RANKME] == {"train"}
     assert seen[Purpose.VALIDATION] == {"validation"}
 
@@ -147,17 +156,46 @@ def test_validation_has_no_influence_on_the_result(run_rule, column):
 
 def test_without_validation_cases_its_columns_are_empty(make_dataset, make_settings, architecture, states):
     cohort = open_cohort(make_dataset(splits=("train",) * 4), 1, True, 1)
-    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), torch.device("cpu"), 1, states)
+    trained = train.pretrain(cohort, architecture, make_settings(epochs=1), CPU, 1, states)
     assert trained.curves[0]["validation_loss"] is None and trained.curves[0]["validation_loss_stage3"] is None
 
 
 def test_views_of_a_step_depend_on_its_place_alone_not_on_threads(cohort, make_settings):
     scans, settings = cohort.of_splits(["train"]), make_settings()
-    runs = [list(batches(scans, settings, Purpose.TRAINING, 1, 8, threads)) for threads in (1, 3)]
+    sources = [Source(scans, settings, CPU, threads, ALONE) for threads in (1, 3)]
+    runs = [list(source.batches(Purpose.TRAINING, 1, 8)) for source in sources]
     for one, two in zip(*runs, strict=True):
-        assert torch.equal(one.augmented(torch.device("cpu")), two.augmented(torch.device("cpu")))
-    other = next(batches(scans, settings, Purpose.TRAINING, 2, 8, 1))
-    assert not torch.equal(other.views, runs[0][0].views)
+        assert torch.equal(one[0].augmented(), two[0].augmented())
+    assert torch.equal(next(sources[0].batches(Purpose.TRAINING, 1, 8, 1))[0].augmented(), runs[0][1][0].augmented())
+    other = next(sources[0].batches(Purpose.TRAINING, 2, 8))
+    assert not torch.equal(other[0].plain, runs[0][0][0].plain)
+
+
+def test_processes_share_a_batch_whose_views_do_not_depend_on_their_number(cohort, make_settings):
+    settings = make_settings(local_views={"count": 2, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]})
+
+    def first_batch(ranks):
+        return next(Source(cohort.of_splits(["train"]), settings, CPU, 1, ranks).batches(Purpose.TRAINING, 0, 16))
+
+    whole, parts = first_batch(ALONE), [first_batch(Ranks(rank, 2)) for rank in range(2)]
+    for group, views in enumerate(whole):
+        halves = [part[group].augmented().unflatten(0, (-1, 2)) for part in parts]
+        together = torch.cat(halves, 1).flatten(0, 1)
+        torch.testing.assert_close(together, views.augmented(), atol=1e-5, rtol=1e-5)
+
+
+def test_images_kept_on_the_device_give_the_same_views_but_for_half_precision(cohort, make_settings):
+    batches = [
+        next(
+            Source(cohort.of_splits(["train"]), make_settings(images_on_device=kept), CPU, 1, ALONE).batches(
+                Purpose.TRAINING, 0, 16
+            )
+        )
+        for kept in ("always", "never")
+    ]
+    torch.testing.assert_close(batches[0][0].plain, batches[1][0].plain, atol=2e-3, rtol=0)
+    for name, values in vars(batches[0][0].parameters).items():
+        assert np.array_equal(values, getattr(batches[1][0].parameters, name))
 
 
 def test_every_image_is_drawn_equally_often():
@@ -169,9 +207,9 @@ def test_every_image_is_drawn_equally_often():
 def test_batches_hold_first_views_then_second_views(cohort, make_settings):
     still = {name: v | {"probability": 0.0} for name, v in make_settings().to_mapping()["augmentation"].items()}
     settings = make_settings(symmetry=False, parent_scale=[1.0, 1.0], view_scale=[1.0, 1.0], augmentation=still)
-    batch = next(batches(cohort.of_splits(["train"]), settings, Purpose.TRAINING, 0, 4, 1))
-    assert batch.views.shape == (8, 1, 6, 12, 12)
-    first, second = batch.views.chunk(2)
+    (views,) = next(Source(cohort.of_splits(["train"]), settings, CPU, 1, ALONE).batches(Purpose.TRAINING, 0, 4))
+    assert views.plain.shape == (8, 1, 6, 12, 12)
+    first, second = views.plain.chunk(2)
     assert torch.equal(first, second)
 
 
@@ -188,7 +226,7 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
             open_cohort(root, 1, False, 1),
             architecture,
             make_settings(splits=["test"]),
-            torch.device("cpu"),
+            CPU,
             1,
             states,
         )
@@ -197,5 +235,5 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
 def test_two_channels_train(make_dataset, make_settings, architecture, states):
     cohort = open_cohort(make_dataset(channels=2), 2, True, 1)
     settings = make_settings(channels=["ncct", "difference"], epochs=1)
-    trained = train.pretrain(cohort, architecture, settings, torch.device("cpu"), 1, states)
+    trained = train.pretrain(cohort, architecture, settings, CPU, 1, states)
     assert trained.encoder.stages[0][0].convs[0].conv.in_channels == 2

@@ -1,11 +1,12 @@
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
 from workflow_scripts.pretrain.cohort import describe_scan
-from workflow_scripts.pretrain.views import Crop, brain_fraction, draw_slab, draw_views, read_block, read_view
+from workflow_scripts.pretrain.resident import ResidentScans
+from workflow_scripts.pretrain.views import Crops, Places, brain_fraction, draw_slabs, draw_views, read_block, read_view
 
 DRAWS = 300
 
@@ -16,8 +17,19 @@ def scan(make_scan):
 
 
 def drawn(scan, settings, seed=1):
-    rng = np.random.default_rng(seed)
-    return [draw_views(scan, settings, rng) for _ in range(DRAWS)]
+    """Pairs of crops of one scan, as a batch draws them."""
+    groups = draw_views(Places.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(seed))
+    return list(zip(*(singles(groups[0])[i * DRAWS : (i + 1) * DRAWS] for i in range(2)), strict=True))
+
+
+def singles(crops):
+    return [Crop(*row) for row in zip(crops.start, crops.size, crops.mirrored, strict=True)]
+
+
+class Crop(NamedTuple):
+    start: np.ndarray
+    size: np.ndarray
+    mirrored: bool
 
 
 def spans(crop, axis):
@@ -76,13 +88,15 @@ def test_slabs_poor_in_brain_become_rarer_by_the_rule(scan, make_settings):
     settings = make_settings(slab_slices=6, patch_size=[6, 12, 12], min_brain_fraction=0.55, max_draws=3)
     low, high = scan.box[0]
     starts = np.arange(low, high - 6 + 1)
-    fraction = np.array([brain_fraction(scan, start, 6) for start in starts])
+    places, chosen = Places.of([scan]), np.zeros(len(starts), int)
+    fraction = brain_fraction(places, chosen, starts, 6)
     kept = np.where(fraction >= 0.55, 1.0, fraction)
     assert (kept < 1).any()
     redraw = (1 - kept).mean()
     expected = kept / len(starts) * (1 + redraw) + redraw**2 / len(starts)
     rng = np.random.default_rng(0)
-    counts = np.bincount([draw_slab(scan, settings, rng) - low for _ in range(6000)], minlength=len(starts))
+    slabs = draw_slabs(places, np.zeros(6000, int), settings, rng)
+    counts = np.bincount(slabs - low, minlength=len(starts))
     assert expected.sum() == pytest.approx(1)
     np.testing.assert_allclose(counts / 6000, expected, atol=4 * np.sqrt(0.25 / 6000))
 
@@ -90,7 +104,9 @@ def test_slabs_poor_in_brain_become_rarer_by_the_rule(scan, make_settings):
 def test_brain_fraction_counts_mask_voxels_of_the_bounding_box(scan):
     (z0, _), (y0, y1), (x0, x1) = scan.box
     mask = np.asarray(scan.image)[0] != -3
-    assert brain_fraction(scan, z0 + 2, 5) == pytest.approx(mask[z0 + 2 : z0 + 7, y0:y1, x0:x1].mean())
+    assert brain_fraction(Places.of([scan]), np.array([0]), np.array([z0 + 2]), 5)[0] == pytest.approx(
+        mask[z0 + 2 : z0 + 7, y0:y1, x0:x1].mean()
+    )
 
 
 def test_symmetry_reads_one_view_from_the_mirrored_image_with_its_probability(scan, make_settings):
@@ -105,13 +121,14 @@ def test_symmetry_reads_one_view_from_the_mirrored_image_with_its_probability(sc
 def test_symmetry_changes_the_source_of_a_view_and_not_its_place(scan, make_settings):
     with_symmetry, without = drawn(scan, make_settings()), drawn(scan, make_settings(symmetry=False))
     for pair, plain in zip(with_symmetry, without, strict=True):
-        assert tuple(dataclasses.replace(view, mirrored=False) for view in pair) == plain
+        for view, other in zip(pair, plain, strict=True):
+            assert np.array_equal(view.start, other.start) and np.array_equal(view.size, other.size)
 
 
 def test_the_mirrored_image_is_read_at_the_same_location(scan):
-    place = {"start": (8, 9, 7), "size": (6, 12, 12)}
-    ordinary = read_view(scan, Crop(mirrored=False, **place), (6, 12, 12))
-    contralateral = read_view(scan, Crop(mirrored=True, **place), (6, 12, 12))
+    place = (8, 9, 7), (6, 12, 12)
+    ordinary = read_view(scan, *place, False, (6, 12, 12))
+    contralateral = read_view(scan, *place, True, (6, 12, 12))
     block = np.asarray(scan.image)[:, 8:14, 9:21, :]
     np.testing.assert_array_equal(ordinary, block[..., 7:19])
     np.testing.assert_array_equal(contralateral, block[..., ::-1][..., 7:19])
@@ -134,16 +151,15 @@ def test_a_brain_smaller_than_the_patch_is_centred_in_background(make_settings):
     image[0][brain] = 1
     scan = describe_scan("A/small", "train", image, brain, image)
     settings = make_settings(view_scale=[1.0, 1.0])
-    one, _ = draw_views(scan, settings, np.random.default_rng(0))
-    assert one.start[1:] == (-1, -1)
-    view = read_view(scan, one, settings.patch_size)
+    one, _ = drawn(scan, settings)[0]
+    assert one.start[1:].tolist() == [-1, -1]
+    view = read_view(scan, *one, settings.patch_size)
     assert sorted(view.unique().tolist()) == [-3, 1]
     assert view.shape == (1, 6, 12, 12)
 
 
 def test_scaling_equals_bilinear_interpolation_of_each_slice(scan):
-    crop = Crop((5, 4, 4), (6, 15, 10), False)
-    view = read_view(scan, crop, (6, 12, 12))
+    view = read_view(scan, (5, 4, 4), (6, 15, 10), False, (6, 12, 12))
     block = torch.from_numpy(np.asarray(scan.image)[:, 5:11, 4:19, 4:14].copy())
     expected = torch.nn.functional.interpolate(block, size=(12, 12), mode="bilinear", align_corners=False)
     torch.testing.assert_close(view, expected)
@@ -152,5 +168,39 @@ def test_scaling_equals_bilinear_interpolation_of_each_slice(scan):
 def test_each_view_keeps_its_own_channels(make_scan):
     scan = make_scan(channels=2)
     for z, y, x in ((3, 4, 4), (8, 8, 6)):
-        view = read_view(scan, Crop((z, y, x), (6, 12, 12), False), (6, 12, 12))
+        view = read_view(scan, (z, y, x), (6, 12, 12), False, (6, 12, 12))
         np.testing.assert_array_equal(view, np.asarray(scan.image)[:, z : z + 6, y : y + 12, x : x + 12])
+
+
+def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_settings):
+    scans = [make_scan(seed, channels=2) for seed in range(3)]
+    settings = make_settings(channels=["ncct", "difference"])
+    rng = np.random.default_rng(3)
+    crops = draw_views(Places.of(scans), rng.integers(3, size=40), settings, rng)[0]
+    beyond = Crops(
+        np.array([0, 1]), np.array([[-2, -3, 20], [18, 25, -4]]), np.full((2, 3), [6, 10, 9]), np.zeros(2, bool)
+    )
+    crops = Crops.joined([crops, beyond])
+    views = ResidentScans(scans, torch.device("cpu")).read(crops, settings.patch_size)
+    for index, (start, size, mirrored) in enumerate(singles(crops)):
+        scan = scans[crops.scan[index]]
+        expected = read_view(scan, start, size, mirrored, settings.patch_size)
+        torch.testing.assert_close(views[index], expected, atol=2e-3, rtol=0)
+    assert crops.mirrored.any()
+
+
+def test_local_views_come_from_the_slab_and_parent_of_their_pair(scan, make_settings):
+    local = {"count": 3, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]}
+    settings = make_settings(local_views=local, independent_z=False)
+    pairs, locals_ = draw_views(Places.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(1))
+    assert len(locals_) == 3 * DRAWS and len(pairs) == 2 * DRAWS
+    assert (locals_.size[:, 0] == 4).all()
+    assert locals_.size[:, 1:].min() == 6 and locals_.size[:, 1:].max() == 10
+    low, high = np.array(scan.box).T
+    assert (locals_.start >= low).all() and (locals_.start + locals_.size <= high).all()
+    first = pairs.start[:DRAWS, 0]
+    spread = locals_.start[:, 0].reshape(3, DRAWS) - first
+    assert spread.min() >= -(settings.slab_slices - 6) and spread.max() <= settings.slab_slices - 4
+    both = pairs.mirrored.reshape(2, DRAWS).any(0)
+    assert not locals_.mirrored.reshape(3, DRAWS)[:, ~both].any()
+    assert 0.35 < locals_.mirrored.reshape(3, DRAWS)[:, both].mean() < 0.65

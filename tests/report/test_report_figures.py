@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as MplPath
 
-from workflow_scripts.common.files import read_tsv
+from tests.report.conftest import settings
+from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.report import (
     figure_cohort,
@@ -19,6 +20,7 @@ from workflow_scripts.report import (
     figure_quality,
     slices,
 )
+from workflow_scripts.report.page import render
 
 ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
 
@@ -164,6 +166,24 @@ def test_curves_with_empty_cells_leave_a_gap():
     column = figure_finetune.column([{"a": "1"}, {"a": ""}], "a")
     assert column[0] == 1
     assert np.isnan(column[1])
+
+
+def test_a_pretraining_without_a_teacher_is_drawn_and_described(tmp_path):
+    curves = [
+        {"epoch": epoch, "train_loss": 1.0, "validation_loss": 1.1, "feature_deviation": 0.4} for epoch in range(3)
+    ]
+    rank = [{"epoch": epoch, "rankme": 5.0, "rankme_centred": 4.0, "samples": 64} for epoch in range(3)]
+    for name, rows in (("curves", curves), ("rankme", rank)):
+        write_tsv(tmp_path / "ALL-MAE" / f"{name}.tsv", rows, list(rows[0]))
+    drawn = tmp_path / "pretraining.svg"
+    figure_pretraining.main(["--pretrain", str(tmp_path), "--pretrainings", "ALL-MAE", "--out", str(drawn)])
+    assert "ALL-MAE: deviation of the embeddings" in drawn.read_text()
+    study = settings()
+    assert "masked autoencoding" not in render("methods.html.j2", settings=study, confidence="95 %")
+    study["pretrainings"]["ALL-MAE"] = {"image_set": "ALL", "channels": ["ncct"], "symmetry": False, "method": "mae"}
+    study["pretrain"]["masking"] = {"fraction": 0.75}
+    page = render("methods.html.j2", settings=study, confidence="95 %")
+    assert "hidden blocks (75 % of a view)" in page and "ncct, masked autoencoding." in page
 
 
 def test_lesion_status_comes_from_the_label_not_from_the_cohort():

@@ -1,19 +1,24 @@
-"""Batches of augmented view pairs, each decided by seed, purpose, epoch, step and place in the batch alone."""
+"""Batches of views, each decided by seed, purpose, epoch and place in the epoch alone."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workflow_scripts.pretrain.augment import Parameters, augment, draw_parameters, stack_parameters
+from workflow_scripts.pretrain.augment import Parameters, augment, draw_parameters, mirror
 from workflow_scripts.pretrain.cohort import Scan
+from workflow_scripts.pretrain.ranks import Ranks
+from workflow_scripts.pretrain.resident import ResidentScans, images_fit
 from workflow_scripts.pretrain.settings import Settings
-from workflow_scripts.pretrain.views import draw_views, read_view
+from workflow_scripts.pretrain.views import Crops, Places, draw_views, read_view
+
+Drawn = list[tuple[Crops, Parameters]]
 
 
 class Purpose(IntEnum):
@@ -26,22 +31,104 @@ class Purpose(IntEnum):
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Views (V, C, z, y, x) as they were cut, and what the augmentations are to do to them.
+class Views:
+    """Views (V, C, z, y, x) of one patch size as they were cut, and what the augmentations are to do to them."""
 
-    Pairs stand apart: the first views of all images, then their second views.
-    """
-
-    views: Tensor
+    plain: Tensor
     parameters: Parameters
 
-    def augmented(self, device: torch.device) -> Tensor:
-        """Move the views to a device and augment them there."""
-        return augment(self.plain(device), self.parameters)
+    def of(self, rows: np.ndarray) -> Self:
+        """Return some of the views."""
+        return Views(self.plain[torch.from_numpy(rows)], self.parameters.of(rows))
 
-    def plain(self, device: torch.device) -> Tensor:
-        """Move the views to a device as they are."""
-        return self.views.to(device, non_blocking=True)
+    def augmented(self) -> Tensor:
+        """Apply all augmentations."""
+        return augment(self.plain, self.parameters)
+
+    def turned(self) -> Tensor:
+        """Mirror the views and leave their intensities as they are."""
+        return mirror(self.plain, self.parameters.mirror)
+
+
+# Views of the patch size: the first ones of B images, then their second ones. With multi-crop the local views as well.
+Batch = tuple[Views, ...]
+
+
+class Source:
+    """Batches of views of some scans, on the training device.
+
+    Every process of a training draws the whole batch, which costs little, and reads the views of its own images: the
+    views do not depend on the number of processes. On a GPU the images lie there in half precision where they fit;
+    else the next batch is read on ``threads`` threads while one is used.
+    """
+
+    def __init__(
+        self, scans: Sequence[Scan], settings: Settings, device: torch.device, threads: int, ranks: Ranks
+    ) -> None:
+        self._scans = scans
+        self._settings = settings
+        self._device = device
+        self._threads = threads
+        self._ranks = ranks
+        self._places = Places.of(scans)
+        resident = settings.images_on_device == "always" or (
+            settings.images_on_device == "auto" and images_fit(scans, device)
+        )
+        self._resident = ResidentScans(scans, device) if resident else None
+
+    def batches(self, purpose: Purpose, epoch: int, samples: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number ``first`` on; for RankMe, one view of each image itself."""
+        size = self._settings.batch_size
+        order = draw_order(len(self._scans), samples, self._settings.seed, purpose, epoch)
+        numbers = range(first, -(-samples // size))
+        drawn = (self._draw(order[number * size :][:size], purpose, epoch, number) for number in numbers)
+        return map(self._read, drawn) if self._resident else self._read_ahead(drawn)
+
+    def _draw(self, chosen: np.ndarray, purpose: Purpose, epoch: int, number: int) -> Drawn:
+        rng = np.random.default_rng([self._settings.seed, purpose, epoch, number])
+        groups = draw_views(self._places, chosen, self._settings, rng)
+        if purpose is Purpose.RANKME:
+            groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
+        drawn = []
+        for crops in groups:
+            own = np.arange(len(crops)).reshape(-1, len(chosen))[:, self._ranks.share(len(chosen))].reshape(-1)
+            drawn.append((crops.of(own), draw_parameters(self._settings, len(crops), rng).of(own)))
+        return drawn
+
+    def _read(self, drawn: Drawn) -> Batch:
+        patches = self._settings.patch_sizes
+        return tuple(
+            Views(self._resident.read(crops, patch), parameters)
+            for (crops, parameters), patch in zip(drawn, patches, strict=False)
+        )
+
+    def _read_ahead(self, drawn: Iterator[Drawn]) -> Iterator[Batch]:
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[list[tuple[list[Future], Parameters]]] = deque()
+            for parts in drawn:
+                waiting.append(
+                    [
+                        ([pool.submit(self._read_one, crops, i, patch) for i in range(len(crops))], parameters)
+                        for (crops, parameters), patch in zip(parts, self._settings.patch_sizes, strict=False)
+                    ]
+                )
+                if len(waiting) > 1:
+                    yield self._collect(waiting.popleft())
+            while waiting:
+                yield self._collect(waiting.popleft())
+
+    def _read_one(self, crops: Crops, index: int, patch: Sequence[int]) -> Tensor:
+        place = crops.start[index].tolist(), crops.size[index].tolist(), bool(crops.mirrored[index])
+        return read_view(self._scans[crops.scan[index]], *place, patch)
+
+    def _collect(self, groups: Sequence[tuple[Sequence[Future], Parameters]]) -> Batch:
+        batch = []
+        for futures, parameters in groups:
+            views = torch.stack([future.result() for future in futures])
+            if self._device.type == "cuda":
+                views = views.pin_memory().to(self._device, non_blocking=True)
+            batch.append(Views(views, parameters))
+        return tuple(batch)
 
 
 def draw_order(count: int, samples: int, seed: int, purpose: Purpose, epoch: int) -> np.ndarray:
@@ -49,44 +136,3 @@ def draw_order(count: int, samples: int, seed: int, purpose: Purpose, epoch: int
     rng = np.random.default_rng([seed, Purpose.ORDER, purpose, epoch])
     shuffles = [rng.permutation(count) for _ in range(-(-samples // count))]
     return np.concatenate(shuffles)[:samples]
-
-
-def make_sample(
-    scan: Scan, settings: Settings, purpose: Purpose, epoch: int, position: int
-) -> list[tuple[Tensor, Parameters]]:
-    """Draw and read the pair of views at a ``position`` of an epoch; for RankMe, one view of the image itself."""
-    rng = np.random.default_rng([settings.seed, purpose, epoch, position])
-    crops = draw_views(scan, settings, rng)
-    if purpose is Purpose.RANKME:
-        crops = (replace(crops[0], mirrored=False),)
-    return [(read_view(scan, crop, settings.patch_size), draw_parameters(settings, rng)) for crop in crops]
-
-
-def batches(
-    scans: Sequence[Scan], settings: Settings, purpose: Purpose, epoch: int, samples: int, threads: int, first: int = 0
-) -> Iterator[Batch]:
-    """Yield the batches of an epoch from number ``first`` on.
-
-    The next one is read on ``threads`` threads while one is used.
-    """
-    order = draw_order(len(scans), samples, settings.seed, purpose, epoch)
-    starts = range(first * settings.batch_size, samples, settings.batch_size)
-    with ThreadPoolExecutor(threads) as pool:
-
-        def submit(start: int) -> list[Future]:
-            places = range(start, min(start + settings.batch_size, samples))
-            return [pool.submit(make_sample, scans[order[i]], settings, purpose, epoch, i) for i in places]
-
-        waiting: deque[list[Future]] = deque()
-        for start in starts:
-            waiting.append(submit(start))
-            if len(waiting) > 1:
-                yield _collect(waiting.popleft())
-        while waiting:
-            yield _collect(waiting.popleft())
-
-
-def _collect(futures: Sequence[Future]) -> Batch:
-    pairs = zip(*(future.result() for future in futures), strict=True)
-    views, parameters = zip(*(view for side in pairs for view in side), strict=True)
-    return Batch(torch.stack(views), stack_parameters(parameters))

@@ -12,6 +12,10 @@ from workflow_scripts.pretrain.cohort import Cohort
 from workflow_scripts.pretrain.settings import PATCH_AXES, Settings
 from workflow_scripts.pretrain.student import CONFIGURATION
 
+METHODS = {
+    "desd": "deep self-distillation, Seia et al. 2023, section 3.4; weights of the teacher",
+    "mae": "masked autoencoding, He et al. 2022, of the whole network; weights of its encoder",
+}
 PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
 INTENSITIES = "foreground_intensity_properties_per_channel"
 
@@ -77,7 +81,7 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
         **description,
         axes=PATCH_AXES,
         cohorts=sorted({case.split("/")[0] for case in description["cases"]}),
-        method="deep self-distillation, Seia et al. 2023, section 3.4; weights of the teacher",
+        method=METHODS[description["settings"]["method"]],
         network=description["architecture"]["arch_kwargs"],
         parameters=parameters,
     )

@@ -1,18 +1,61 @@
-"""Projection heads (paper 3.4): from a stage's feature map to K prototypes."""
+"""Projection heads (paper 3.4): from a stage's feature map to an embedding that is compared with K prototypes."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.nn import functional as F
 
 from workflow_scripts.pretrain.settings import Head
 
 
+class _SumOfAll(torch.autograd.Function):
+    """Sum over all processes; the gradient of each one's part is the sum of all gradients."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        del context
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        del context
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SharedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over the rows of all processes of a training, on CPU and GPU alike.
+
+    With one process this is its parent, `torch.nn.BatchNorm1d`. (`torch.nn.SyncBatchNorm` exists on GPUs only.)
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalise (B, features); running statistics are those of all rows, the variance unbiased."""
+        if not (self.training and dist.is_initialized()):
+            return super().forward(rows)
+        rows = rows.float()
+        local = torch.cat([rows.sum(0), (rows**2).sum(0), rows.new_tensor([len(rows)])])
+        total, squares, count = _SumOfAll.apply(local).split([rows.shape[1], rows.shape[1], 1])
+        mean = total / count
+        variance = squares / count - mean**2
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        return (rows - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+
+
 class ProjectionHead(nn.Module):
-    """Global average pool, MLP, L2 normalisation and a weight-normalised linear layer.
+    """MLP on pooled features, L2 normalisation, and prototypes on the unit sphere.
 
     The MLP has two hidden layers with batch normalisation and GELU and a bare output of ``bottleneck`` values. The
-    rows of the last layer have unit length (the gain of its weight normalisation is fixed at 1, as in DINO, Caron et
-    al. 2021), so logits are cosines between the embedding and K prototypes.
+    prototypes are the rows of a weight-normalised linear layer whose gain is fixed at 1, as in DINO (Caron et al.
+    2021), so logits are cosines between the embedding and K prototypes.
 
     Parameters
     ----------
@@ -26,10 +69,10 @@ class ProjectionHead(nn.Module):
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(features, sizes.hidden),
-            nn.BatchNorm1d(sizes.hidden),
+            SharedBatchNorm(sizes.hidden),
             nn.GELU(),
             nn.Linear(sizes.hidden, sizes.hidden),
-            nn.BatchNorm1d(sizes.hidden),
+            SharedBatchNorm(sizes.hidden),
             nn.GELU(),
             nn.Linear(sizes.hidden, sizes.bottleneck),
         )
@@ -39,15 +82,19 @@ class ProjectionHead(nn.Module):
                 nn.init.zeros_(layer.bias)
         self.prototypes = nn.Linear(sizes.bottleneck, sizes.prototypes, bias=False).weight
 
-    def embed(self, features: Tensor) -> Tensor:
-        """Map a feature map (B, C, z, y, x) to the output of the MLP, (B, bottleneck), float32."""
-        return self.mlp(features.mean((2, 3, 4), dtype=torch.float32)).float()
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Map pooled features (B, features) to the output of the MLP, (B, bottleneck), float32."""
+        return self.mlp(pooled).float()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map a feature map (B, C, z, y, x) to logits (B, K) in -1..1, float32 also under autocast.
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Map outputs of the MLP (B, bottleneck) to cosines (B, K) in -1..1, float32 also under autocast.
 
-        The logits are divided by temperatures down to 0.04, which half precision would not survive.
+        They are divided by temperatures down to 0.04, which half precision would not survive.
         """
-        embedding = self.embed(features)
-        with torch.autocast(embedding.device.type, enabled=False):
-            return F.linear(F.normalize(embedding, dim=1), F.normalize(self.prototypes, dim=1))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return F.linear(F.normalize(embeddings, dim=1), F.normalize(self.prototypes, dim=1))
+
+
+def pool(features: Tensor) -> Tensor:
+    """Global average of a feature map (B, C, z, y, x): (B, C), float32."""
+    return features.mean((2, 3, 4), dtype=torch.float32)

@@ -3,54 +3,59 @@
 import gc
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.batches import Batch
-from workflow_scripts.pretrain.schedules import StepValues
+from workflow_scripts.pretrain.learner import Learner
+from workflow_scripts.pretrain.ranks import Ranks
 from workflow_scripts.pretrain.settings import Settings
-from workflow_scripts.pretrain.step import Distillation
 
 
-def step_within_memory(
-    learner: Distillation, batch: Batch, values: StepValues, frozen_last_layer: bool
-) -> tuple[Tensor, Tensor]:
-    """Augment a batch and learn from it; see `Distillation.step`.
+def step_within_memory(learner: Learner, batch: Batch, step: int, settings: Settings, ranks: Ranks) -> Tensor:
+    """Prepare a batch and learn from it; see `Learner.step`.
 
     Raises
     ------
     InputError
         when memory does not suffice, with the largest batch that did. That is measured: parts of the same batch, each
-        half of the one before, are tried until one fits. The learner is of no use afterwards.
+        half of the one before, are tried until one fits. (A process that shares its batch with others cannot try
+        without them, and names no size.) The learner is of no use afterwards.
     """
     try:
-        return learner.step(batch.augmented(learner.device), values, frozen_last_layer)
+        return learner.step(learner.inputs(batch), step)
     except RuntimeError as error:
         if not _is_lack_of_memory(error):
             raise
     # Outside the handler: its traceback holds what the failed step had allocated.
-    fitting = _fitting_size(learner, batch, values, frozen_last_layer)
-    raise InputError(
-        f"A step of batch_size {learner.settings.batch_size} needs more memory than the {learner.device.type} has.",
-        "lower pretrain.patch_size or pretrain.head: not even one image at a time fits."
-        if fitting is None
-        else f"set pretrain.batch_size to {fitting}: a step of that size fitted when tried just now.",
-    )
+    device = batch[0].plain.device.type
+    if ranks.size > 1:
+        remedy = "lower pretrain.batch_size, or raise resources.pretrain.gpu."
+    elif (fitting := _fitting_size(learner, batch, step, settings)) is None:
+        remedy = "lower pretrain.patch_size or pretrain.head: not even one image at a time fits."
+    else:
+        remedy = f"set pretrain.batch_size to {fitting}: a step of that size fitted when tried just now."
+    raise InputError(f"A step of batch_size {settings.batch_size} needs more memory than the {device} has.", remedy)
 
 
-def _fitting_size(learner: Distillation, batch: Batch, values: StepValues, frozen_last_layer: bool) -> int | None:
-    images = batch.views.unflatten(0, (-1, learner.settings.batch_size))
-    for size in smaller_sizes(learner.settings):
-        _release(learner)
+def _fitting_size(learner: Learner, batch: Batch, step: int, settings: Settings) -> int | None:
+    for size in smaller_sizes(settings):
+        _release()
         try:
-            learner.step(images[:, :size].flatten(0, 1).to(learner.device), values, frozen_last_layer)
+            learner.step(learner.inputs(first_images(batch, size, settings.batch_size)), step)
         except RuntimeError as error:
             if not _is_lack_of_memory(error):
                 raise
         else:
             return size
     return None
+
+
+def first_images(batch: Batch, size: int, images: int) -> Batch:
+    """Return the views of the first ``size`` of a batch's ``images``."""
+    return tuple(views.of(np.arange(len(views.plain)).reshape(-1, images)[:, :size].reshape(-1)) for views in batch)
 
 
 def smaller_sizes(settings: Settings) -> Iterator[int]:
@@ -64,10 +69,9 @@ def smaller_sizes(settings: Settings) -> Iterator[int]:
             size -= 1
 
 
-def _release(learner: Distillation) -> None:
-    learner.optimiser.zero_grad(set_to_none=True)
+def _release() -> None:
     gc.collect()
-    if learner.device.type == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 

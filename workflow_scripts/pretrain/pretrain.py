@@ -16,6 +16,7 @@ from workflow_scripts.common.trained import open_training
 from workflow_scripts.pretrain.checkpoint import save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
 from workflow_scripts.pretrain.description import describe, model_card
+from workflow_scripts.pretrain.ranks import joined, process_count
 from workflow_scripts.pretrain.settings import Settings, parse_settings
 from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.student import CONFIGURATION
@@ -23,7 +24,7 @@ from workflow_scripts.pretrain.train import Trained, pretrain
 
 log = logging.getLogger(__name__)
 
-RANKME_COLUMNS = ("epoch", "rankme", "rankme_centred", "samples")
+TIMES = ("images_per_second", "seconds")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -40,25 +41,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--curves", required=True, type=Path, help="curves.tsv to write")
     parser.add_argument("--rankme", required=True, type=Path, help="rankme.tsv to write")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(max(1, args.threads // process_count()))
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
     code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
-    training = open_training(args.state, origin(settings, cohort, plans), code, outputs, retrain=args.retrain == "true")
-    if training.finished:
+    with joined(choose_device(args.device)) as (ranks, device):
+        training = ranks.from_first(
+            lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain == "true")
+        )
+        trained = None
+        if not training.finished:
+            states = States(training.folder)
+            trained = pretrain(cohort, architecture, settings, device, args.threads, states, ranks)
+    if not ranks.first:
+        return
+    if trained is None:
         log.info("trained before with these settings and images: the encoder of then is put back")
         training.restore()
         return
-    states = States(training.folder)
-    trained = pretrain(cohort, architecture, settings, choose_device(args.device), args.threads, states)
     statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
     description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
     save_encoder(args.encoder, trained.encoder, description)
     write_text(args.card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
-    write_tsv(args.curves, trained.curves, curve_columns(len(architecture["arch_kwargs"]["strides"])))
-    write_tsv(args.rankme, trained.rankme, RANKME_COLUMNS)
+    write_tsv(args.curves, trained.curves, list(trained.curves[0]))
+    write_tsv(args.rankme, trained.rankme, list(trained.rankme[0]))
     training.finish()
 
 
@@ -69,27 +77,19 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def curve_columns(stages: int) -> list[str]:
-    """Return the columns of curves.tsv for an encoder of some stages."""
-    losses = [
-        column
-        for name in ("train", "validation")
-        for column in (f"{name}_loss", *(f"{name}_loss_stage{stage}" for stage in range(1, stages + 1)))
-    ]
-    schedules = ["learning_rate", "weight_decay", "teacher_momentum", "teacher_temperature"]
-    return ["epoch", *losses, *schedules, "teacher_entropy", "seconds"]
-
-
 def final_metrics(trained: Trained) -> dict[str, Any]:
-    """Return the last rows of the tables but for the time, which differs between equal runs."""
+    """Return the last rows of the tables but for times, which differ between equal runs."""
     last = trained.curves[-1] | trained.rankme[-1]
-    return {name: value for name, value in last.items() if name not in ("epoch", "seconds")}
+    return {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
 
 
 def origin(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that decides a training but the code, whose every comment would count."""
+    """Return all that decides a training but the code, whose every comment would count.
+
+    The alarm decides no weight: who raised it in error may lower its bounds and go on.
+    """
     return {
-        "settings": settings.to_mapping(),
+        "settings": {key: value for key, value in settings.to_mapping().items() if key != "alarm"},
         "plans": dict(plans),
         "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
         "order": [scan.name for scan in cohort.scans],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_yaml
-from workflow_scripts.pretrain.settings import parse_settings
+from workflow_scripts.pretrain.settings import METHODS, parse_settings
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--image-set", required=True, help="name of the image set whose cases it sees")
     parser.add_argument("--channels", required=True, nargs="+", help="channels of the network's input, in order")
     parser.add_argument("--symmetry", required=True, choices=["true", "false"], help="symmetry augmentation")
+    parser.add_argument(
+        "--method", default="desd", choices=METHODS, help="deep self-distillation, or masked autoencoding"
+    )
     parser.add_argument("--seed", required=True, type=int, help="every random choice derives from it")
     parser.add_argument("--config", required=True, type=json.loads, help="section `pretrain` as JSON")
     parser.add_argument("--output", required=True, type=Path, help="settings.yaml to write")
@@ -29,9 +32,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "image_set": args.image_set,
         "channels": args.channels,
         "symmetry": args.symmetry == "true",
+        "method": args.method,
         "seed": args.seed,
     }
-    settings = parse_settings(own | args.config)
+    shared = {**args.config}
+    optimisers = shared.pop("optimisers")
+    settings = parse_settings(own | shared | {"optimiser": optimisers[shared["preset"]]})
     write_yaml(args.output, settings.to_mapping())
     log.info("%s: %d epochs of %d steps", settings.pretraining, settings.epochs, settings.steps_per_epoch)
 

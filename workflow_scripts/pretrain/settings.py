@@ -7,6 +7,8 @@ from typing import Any, get_type_hints
 from workflow_scripts.common.errors import InputError
 
 PATCH_AXES = "z, y, x"
+PATCH_KEYS = ("patch_size", "local_views.patch_size")
+METHODS = ("desd", "mae")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,32 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
+class LocalViews:
+    """Multi-crop (Caron et al. 2021): ``count`` smaller views an image, cut at ``scale`` times ``patch_size``."""
+
+    count: int
+    patch_size: tuple[int, int, int]
+    scale: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What masked autoencoding hides: this ``fraction`` of the blocks of ``block_size`` voxels (z, y, x)."""
+
+    block_size: tuple[int, int, int]
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Lower bounds of the monitors; a training below one of them at the end of ``epochs`` epochs running stops."""
+
+    feature_deviation: float
+    information: float
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """One pretraining: its entry under ``pretrainings`` and the section ``pretrain`` of the configuration.
 
@@ -58,6 +86,7 @@ class Settings:
     image_set: str
     channels: tuple[str, ...]
     symmetry: bool
+    method: str
     seed: int
     splits: tuple[str, ...]
     epochs: int
@@ -72,15 +101,20 @@ class Settings:
     max_draws: int
     symmetry_probability: float
     augmentation: Mapping[str, Mapping[str, Any]]
+    local_views: LocalViews
+    masking: Masking
     head: Head
     centre_momentum: float
     student_temperature: float
     teacher_temperature: Ramp
     teacher_momentum: Span
+    preset: str
     optimiser: Optimiser
     validation_samples: int
     rankme_samples: int
+    alarm: Alarm
     precision: str
+    images_on_device: str
 
     @property
     def steps_per_epoch(self) -> int:
@@ -91,6 +125,15 @@ class Settings:
     def steps(self) -> int:
         """Optimiser steps in the whole training."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def patch_sizes(self) -> tuple[tuple[int, int, int], ...]:
+        """Patch of the pairs and, with multi-crop, that of the local views."""
+        return (self.patch_size, self.local_views.patch_size)[: 2 if self.local_views.count else 1]
+
+    def epoch_of(self, step: int) -> int:
+        """Return the epoch that a step belongs to."""
+        return step // self.steps_per_epoch
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the settings as plain mappings, lists and scalars."""
@@ -103,17 +146,20 @@ def parse_settings(mapping: Mapping[str, Any]) -> Settings:
     Raises `InputError` when a key is missing or unknown or when values contradict each other.
     """
     settings = _build(Settings, mapping, "settings")
+    if settings.method not in METHODS:
+        raise InputError(f"{settings.method!r} is no method.", f"use one of {', '.join(METHODS)} in pretrainings.")
     if settings.samples_per_epoch < settings.batch_size or settings.samples_per_epoch % settings.batch_size:
         raise InputError(
             f"samples_per_epoch {settings.samples_per_epoch} is not a multiple of batch_size {settings.batch_size}.",
             "change one of the two under `pretrain` in the configuration.",
         )
-    if settings.slab_slices < settings.patch_size[0]:
-        raise InputError(
-            f"slab_slices {settings.slab_slices} is below the {settings.patch_size[0]} slices of patch_size "
-            f"{list(settings.patch_size)} ({PATCH_AXES}).",
-            "raise pretrain.slab_slices or lower the first number of pretrain.patch_size.",
-        )
+    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
+        if settings.slab_slices < patch[0]:
+            raise InputError(
+                f"slab_slices {settings.slab_slices} is below the {patch[0]} slices of {key} {list(patch)} "
+                f"({PATCH_AXES}).",
+                f"raise pretrain.slab_slices or lower the first number of pretrain.{key}.",
+            )
     return settings
 
 

@@ -1,4 +1,4 @@
-"""One optimiser step of deep self-distillation, and the state it changes."""
+"""Deep self-distillation (DeSD, paper 3.4): one optimiser step, and the state it changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.pretrain.batches import Batch
+from workflow_scripts.pretrain.descent import Descent, parallel
 from workflow_scripts.pretrain.loss import stage_losses, teacher_probabilities, updated_centre
-from workflow_scripts.pretrain.monitors import entropy
-from workflow_scripts.pretrain.schedules import StepValues
+from workflow_scripts.pretrain.monitors import Assignment, feature_deviation
+from workflow_scripts.pretrain.ranks import ALONE, Ranks
+from workflow_scripts.pretrain.schedules import values_at
 from workflow_scripts.pretrain.settings import Settings
-from workflow_scripts.pretrain.student import Student, Teacher
+from workflow_scripts.pretrain.student import Student, Teacher, build_encoder
+
+EMBEDDINGS_AT_ONCE = 256
 
 
 class Distillation:
@@ -20,59 +25,68 @@ class Distillation:
     `step` both are in evaluation mode and nothing of them changes.
     """
 
-    def __init__(self, encoder: nn.Module, settings: Settings, device: torch.device) -> None:
-        self.settings = settings
-        self.device = device
-        self.student = Student(encoder, settings.head).to(device)
-        self.teacher = Teacher(self.student)
+    def __init__(
+        self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
+        self.student = Student(build_encoder(architecture, len(settings.channels)), settings.head).to(device).eval()
+        self.teacher = Teacher(self.student).eval()
         self.centre = torch.zeros(settings.head.prototypes, device=device)
-        self.optimiser = torch.optim.AdamW(parameter_groups(self.student), lr=0.0)
-        self.half = half_precision(settings.precision, device)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half == torch.float16)
-        self.student.eval()
-        self.teacher.eval()
+        self._settings = settings
+        self._ranks = ranks
+        self._descent = Descent(self.student, settings, device)
+        self._network = parallel(self.student, device, ranks.size)
 
-    def step(self, views: Tensor, values: StepValues, frozen_last_layer: bool) -> tuple[Tensor, Tensor]:
-        """Learn from a batch of pairs.
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder that is kept: the teacher's (paper 3.4.2)."""
+        return self.teacher.encoder
 
-        Parameters
-        ----------
-        views
-            shape (2B, C, z, y, x): first views of B images, then their second views
-        values
-            learning rate, weight decay, momentum and temperature of this step
-        frozen_last_layer
-            leave the prototypes of all heads as they are
+    def inputs(self, batch: Batch) -> list[Tensor]:
+        """Return the augmented views (V, C, z, y, x): the pairs, first views first, and the local views if any."""
+        return [views.augmented() for views in batch]
 
-        Returns
-        -------
-        tuple of Tensor
-            losses of the N stages, shape (N,), and the teacher's mean entropy in nats, on the training device
-        """
-        self._use(values)
+    def step(self, views: list[Tensor], step: int) -> Tensor:
+        """Learn from a batch of `inputs` at a step of the schedules; returns the losses of the N stages, shape (N,)."""
+        values = values_at(self._settings, step)
+        frozen = self._settings.epoch_of(step) < self._settings.optimiser.frozen_last_layer_epochs
         self.student.train()
         self.teacher.train()
-        losses, probabilities, logits = self._forward(views, values.teacher_temperature)
-        self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.mean()).backward()
-        self._descend(frozen_last_layer)
+        losses, mean_logits = self._forward(self._network, views, values.teacher_temperature)
+        prototypes = [head.prototypes for head in self.student.heads]
+        self._descent.descend(losses.mean(), values, prototypes if frozen else ())
         self.student.eval()
         self.teacher.eval()
         self.teacher.follow(self.student, values.teacher_momentum)
-        with torch.no_grad():
-            self.centre = updated_centre(self.centre, logits, self.settings.centre_momentum)
-        return losses.detach(), entropy(probabilities)
+        mean_logits = self._ranks.mean(mean_logits)
+        self.centre = updated_centre(self.centre, mean_logits, self._settings.centre_momentum)
+        return self._ranks.mean(losses.detach())
 
     @torch.no_grad()
-    def evaluate(self, views: Tensor, teacher_temperature: float) -> Tensor:
-        """Return the losses of the N stages on pairs as in `step`; changes neither weights, statistics nor centre."""
-        return self._forward(views, teacher_temperature)[0]
+    def evaluate(self, views: list[Tensor], step: int) -> Tensor:
+        """Return the losses of the N stages as in `step`; changes neither weights, statistics nor centre."""
+        return self._forward(self.student, views, values_at(self._settings, step).teacher_temperature)[0]
 
     @torch.no_grad()
-    def embed(self, views: Tensor) -> Tensor:
+    def embed(self, batch: Batch) -> Tensor:
         """Return the output of the teacher's MLP, (V, bottleneck), of which RankMe is computed (paper 3.4.2)."""
-        with self._autocast():
-            return self.teacher.embed(views)
+        with self._descent.autocast():
+            return self.teacher(batch[0].plain)
+
+    @torch.no_grad()
+    def measure(self, embeddings: Tensor, step: int) -> dict[str, float]:
+        """Return the teacher's values and what tells a collapse, from embeddings (V, bottleneck) of many images."""
+        values, assignment = values_at(self._settings, step), Assignment()
+        for rows in embeddings.split(EMBEDDINGS_AT_ONCE):
+            logits = self.teacher.head.logits(rows.to(self.centre.device))
+            assignment.add(teacher_probabilities(logits, self.centre, values.teacher_temperature))
+        return {
+            "teacher_momentum": values.teacher_momentum,
+            "teacher_temperature": values.teacher_temperature,
+            "teacher_entropy": assignment.entropy,
+            "teacher_kl_uniform": assignment.divergence,
+            "teacher_information": assignment.information,
+            "feature_deviation": feature_deviation(embeddings),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later step depends on."""
@@ -80,57 +94,23 @@ class Distillation:
             "student": self.student.state_dict(),
             "teacher": self.teacher.state_dict(),
             "centre": self.centre,
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "descent": self._descent.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.student.load_state_dict(state["student"])
         self.teacher.load_state_dict(state["teacher"])
-        self.centre = state["centre"].to(self.device)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.centre = state["centre"].to(self.centre.device)
+        self._descent.load_state_dict(state["descent"])
 
-    def _forward(self, views: Tensor, teacher_temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        with self._autocast():
-            teacher_logits = self.teacher(views)
-            student_logits = self.student(views)
-        probabilities = teacher_probabilities(teacher_logits, self.centre, teacher_temperature)
-        losses = stage_losses(student_logits, probabilities, self.settings.student_temperature)
-        return losses, probabilities, teacher_logits
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=self.half, enabled=self.half is not None)
-
-    def _use(self, values: StepValues) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = values.learning_rate
-            if group["decays"]:
-                group["weight_decay"] = values.weight_decay
-
-    def _descend(self, frozen_last_layer: bool) -> None:
-        self.scaler.unscale_(self.optimiser)
-        if frozen_last_layer:
-            for head in self.student.heads:
-                head.prototypes.grad = None
-        if self.settings.optimiser.clip_gradient is not None:
-            nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.optimiser.clip_gradient)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-
-
-def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
-    """Split parameters into those with and without weight decay: biases and norms have none, as in DINO."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "decays": True},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "decays": False},
-    ]
-
-
-def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the 16-bit type to compute in: None for float32, which is also what `auto` means on a CPU."""
-    if precision == "float32" or device.type == "cpu":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    def _forward(self, student: nn.Module, views: list[Tensor], temperature: float) -> tuple[Tensor, Tensor]:
+        with self._descent.autocast():
+            targets = self.teacher(views[0])
+            embeddings = student(*views)
+        with torch.no_grad():
+            logits = self.teacher.head.logits(targets)
+            mean_logits = logits.mean(0)
+            probabilities = teacher_probabilities(logits, self.centre, temperature)
+        prototypes = [head.prototypes for head in self.student.heads]
+        return stage_losses(embeddings, prototypes, probabilities, self._settings.student_temperature), mean_logits

@@ -9,45 +9,47 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.heads import ProjectionHead
+from workflow_scripts.pretrain.heads import ProjectionHead, pool
 from workflow_scripts.pretrain.settings import PATCH_AXES, Head
 
 CONFIGURATION = "3d_fullres"
 
 
-def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
-    """Build the encoder of a planned network, freshly initialised as nnU-Net does.
+def build_network(architecture: Mapping[str, Any], channels: int, outputs: int) -> nn.Module:
+    """Build a planned network, freshly initialised as nnU-Net does.
 
     Parameters
     ----------
     architecture
         entry ``architecture`` of a configuration of nnU-Net's plans; any network with an ``encoder`` of stages
-    channels
-        input channels
-
-    Its forward returns the feature maps of all stages, highest resolution first.
+    channels, outputs
+        channels of the input and of the output
     """
-    network = get_network_from_plans(
+    return get_network_from_plans(
         architecture["network_class_name"],
         architecture["arch_kwargs"],
         architecture["_kw_requires_import"],
         channels,
-        2,
+        outputs,
         deep_supervision=False,
     )
-    return network.encoder
 
 
-def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int]) -> None:
+def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
+    """Build the encoder of a planned network: it returns the feature maps of all stages, highest resolution first."""
+    return build_network(architecture, channels, 2).encoder
+
+
+def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int], key: str = "patch_size") -> None:
     """Raise `InputError` when a stage of the encoder would see one voxel, which instance normalisation refuses."""
     size, strides = list(patch_size), architecture["arch_kwargs"]["strides"]
     for stride in strides:
         size = [-(-length // step) for length, step in zip(size, stride, strict=True)]
     if all(length == 1 for length in size):
         raise InputError(
-            f"patch_size {list(patch_size)} ({PATCH_AXES}) shrinks to one voxel under the planned strides "
+            f"{key} {list(patch_size)} ({PATCH_AXES}) shrinks to one voxel under the planned strides "
             f"{[list(stride) for stride in strides]}.",
-            "raise pretrain.patch_size.",
+            f"raise pretrain.{key}.",
         )
 
 
@@ -59,9 +61,13 @@ class Student(nn.Module):
         self.encoder = encoder
         self.heads = nn.ModuleList(ProjectionHead(features, sizes) for features in encoder.output_channels)
 
-    def forward(self, views: Tensor) -> list[Tensor]:
-        """Map views (V, C, z, y, x) to one tensor of logits (V, K) a stage."""
-        return [head(features) for head, features in zip(self.heads, self.encoder(views), strict=True)]
+    def forward(self, *groups: Tensor) -> list[Tensor]:
+        """Map groups of views (V, C, z, y, x), each of another size, to embeddings (all V, bottleneck) of each stage.
+
+        A head normalises over the views of all groups, as in DINO.
+        """
+        stages = zip(*([pool(features) for features in self.encoder(views)] for views in groups), strict=True)
+        return [head(torch.cat(pooled)) for head, pooled in zip(self.heads, stages, strict=True)]
 
 
 class Teacher(nn.Module):
@@ -75,13 +81,8 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, views: Tensor) -> Tensor:
-        """Map views (V, C, z, y, x) to logits (V, K)."""
-        return self.head(self.encoder(views)[-1])
-
-    @torch.no_grad()
-    def embed(self, views: Tensor) -> Tensor:
         """Map views (V, C, z, y, x) to the output of the head's MLP, (V, bottleneck)."""
-        return self.head.embed(self.encoder(views)[-1])
+        return self.head(pool(self.encoder(views)[-1]))
 
     @torch.no_grad()
     def follow(self, student: Student, momentum: float) -> None:

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.interruption import Interruption
-from workflow_scripts.pretrain.batches import Purpose, batches
-from workflow_scripts.pretrain.cohort import Cohort, Scan
+from workflow_scripts.common.interruption import Interrupted, Interruption
+from workflow_scripts.pretrain.batches import Purpose, Source
+from workflow_scripts.pretrain.cohort import Cohort
+from workflow_scripts.pretrain.learner import METHODS, Learner
 from workflow_scripts.pretrain.memory import step_within_memory
-from workflow_scripts.pretrain.monitors import rankme
+from workflow_scripts.pretrain.monitors import rankme, sound_alarm
+from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.schedules import values_at
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PATCH_KEYS, Settings
 from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.step import Distillation
-from workflow_scripts.pretrain.student import build_encoder, check_patch
+from workflow_scripts.pretrain.student import check_patch
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """The teacher's encoder after the last epoch (paper 3.4.2) and one row an epoch of each table."""
+    """The encoder after the last epoch (paper 3.4.2) and one row an epoch of each table."""
 
     encoder: nn.Module
     curves: list[Row]
@@ -43,8 +44,8 @@ class Progress:
 
     Attributes
     ----------
-    losses, entropies
-        what each step done in the running epoch returned: losses of the N stages, shape (N,), and the mean entropy
+    losses
+        what each step done in the running epoch returned, shape (N,)
     seconds
         time spent in the running epoch
     """
@@ -52,7 +53,6 @@ class Progress:
     curves: list[Row] = field(default_factory=list)
     rankme: list[Row] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
-    entropies: list[Tensor] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -64,7 +64,7 @@ class Progress:
         """Note an epoch's rows and begin the next one."""
         self.curves.append({"epoch": self.epoch} | curves | {"seconds": self.seconds})
         self.rankme.append({"epoch": self.curves[-1]["epoch"]} | rankme)
-        self.losses, self.entropies, self.seconds = [], [], 0.0
+        self.losses, self.seconds = [], 0.0
 
 
 def pretrain(
@@ -74,117 +74,145 @@ def pretrain(
     device: torch.device,
     threads: int,
     states: States,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train from the state left by an earlier run, or from fresh weights.
 
     Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
     loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
 
-    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the loss or a weight is no
-    number, memory does not suffice, or the state cannot be saved; `Interrupted` on a scheduler's warning.
+    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the batch cannot be shared,
+    the loss or a weight is no number, the training collapses, memory does not suffice, or the state cannot be saved;
+    `Interrupted` on a scheduler's warning to this process or another one of the training.
     """
-    training, validation = cohort.of_splits(settings.splits), cohort.of_splits(["validation"])
-    if not training:
+    scans = cohort.of_splits(settings.splits)
+    if not scans:
         raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
-    check_patch(architecture, settings.patch_size)
+    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
+        check_patch(architecture, patch, key)
+    if settings.batch_size % ranks.size:
+        raise InputError(
+            f"batch_size {settings.batch_size} cannot be shared by {ranks.size} processes.",
+            "change pretrain.batch_size or resources.pretrain.gpu.",
+        )
     torch.manual_seed(settings.seed)
-    learner = Distillation(build_encoder(architecture, len(settings.channels)), settings, device)
-    log.info("%d training and %d validation images, %s", len(training), len(validation), device)
+    learner = METHODS[settings.method](architecture, settings, device, ranks)
+    training = Source(scans, settings, device, threads, ranks)
+    seen = cohort.of_splits(["validation"])
+    validation = Source(seen, settings, device, threads, ranks) if seen else None
+    log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
     if settings.rankme_samples < settings.head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
-    progress = _resume(learner, states)
+    progress = _resume(learner, states, device)
     with Interruption() as interruption:
         while progress.epoch < settings.epochs:
-            train_epoch(learner, training, progress, threads, interruption)
-            if not interruption.requested:
-                _measure(learner, training, validation, progress, threads)
-            _save(learner, progress, states)
-            interruption.check()
-    return Trained(learner.teacher.encoder, progress.curves, progress.rankme)
+            stopped = train_epoch(learner, training, settings, progress, interruption, ranks)
+            if not stopped:
+                _measure(learner, training, validation, settings, progress, ranks)
+                sound_alarm(progress.curves, settings.alarm)
+                stopped = ranks.any(interruption.requested)
+            if ranks.first:
+                _save(learner, progress, states, settings)
+            ranks.wait()
+            if stopped:
+                interruption.check()
+                raise Interrupted("Ended early with another process of this training.")
+    return Trained(learner.encoder, progress.curves, progress.rankme)
 
 
 def train_epoch(
-    learner: Distillation, scans: Sequence[Scan], progress: Progress, threads: int, interruption: Interruption
-) -> None:
-    """Run the steps of the running epoch that are not done yet; ends early, after a whole step, on a warning."""
-    settings, epoch, started = learner.settings, progress.epoch, time.perf_counter()
-    frozen = epoch < settings.optimiser.frozen_last_layer_epochs
+    learner: Learner,
+    source: Source,
+    settings: Settings,
+    progress: Progress,
+    interruption: Interruption,
+    ranks: Ranks,
+) -> bool:
+    """Run the steps of the running epoch that are not done yet.
+
+    Ends after a whole step when a warning came to any process; returns whether it did.
+    """
+    epoch, started, stopped = progress.epoch, time.perf_counter(), False
     first, done = epoch * settings.steps_per_epoch, len(progress.losses)
-    source = batches(scans, settings, Purpose.TRAINING, epoch, settings.samples_per_epoch, threads, done)
-    for step, batch in enumerate(source, start=first + done):
+    batches = source.batches(Purpose.TRAINING, epoch, settings.samples_per_epoch, done)
+    for step, batch in enumerate(batches, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
-        loss, entropy = step_within_memory(learner, batch, values_at(settings, step), frozen)
-        progress.losses.append(loss)
-        progress.entropies.append(entropy)
+        progress.losses.append(step_within_memory(learner, batch, step, settings, ranks))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
             _require_finite(progress.losses, first, settings)
-        if interruption.requested:
+        stopped = ranks.any(interruption.requested)
+        if stopped:
             break
     _require_finite(progress.losses, first, settings)
     progress.seconds += time.perf_counter() - started
+    return stopped
 
 
-def validate(learner: Distillation, scans: Sequence[Scan], teacher_temperature: float, threads: int) -> Row:
-    """Return the mean losses on the same augmented pairs each epoch; None in every column without scans."""
-    settings = learner.settings
-    if not scans:
-        empty = torch.full((len(learner.student.heads),), torch.nan)
-        return dict.fromkeys(_loss_columns("validation", empty))
-    total, count = torch.zeros(len(learner.student.heads), device=learner.device), 0
-    for batch in batches(scans, settings, Purpose.VALIDATION, 0, settings.validation_samples, threads):
-        total += learner.evaluate(batch.augmented(learner.device), teacher_temperature) * len(batch.views)
-        count += len(batch.views)
-    return _loss_columns("validation", total / count)
+def validate(learner: Learner, source: Source | None, settings: Settings, step: int, losses: int, ranks: Ranks) -> Row:
+    """Return the mean of all ``losses`` on the same pairs each epoch; None in every column without scans."""
+    if source is None:
+        return dict.fromkeys(_loss_columns("validation", torch.full((losses,), torch.nan)))
+    total, images = torch.zeros(losses, dtype=torch.float64), torch.tensor(0)
+    for batch in source.batches(Purpose.VALIDATION, 0, settings.validation_samples):
+        if count := len(batch[0].plain):
+            total += learner.evaluate(learner.inputs(batch), step).cpu() * count
+            images += count
+    return _loss_columns("validation", ranks.sum(total) / ranks.sum(images))
 
 
-def measure_rank(learner: Distillation, scans: Sequence[Scan], threads: int) -> Row:
-    """Return RankMe, as published and centred, of the teacher on the same unaugmented views each epoch."""
-    settings = learner.settings
-    source = batches(scans, settings, Purpose.RANKME, 0, settings.rankme_samples, threads)
-    embeddings = torch.cat([learner.embed(batch.plain(learner.device)) for batch in source]).cpu()
-    return {
+def measure_embeddings(
+    learner: Learner, source: Source, settings: Settings, step: int, ranks: Ranks
+) -> tuple[Row, Row]:
+    """Return the method's monitors, and RankMe as published and centred, on the same plain views each epoch."""
+    batches = source.batches(Purpose.RANKME, 0, settings.rankme_samples)
+    embeddings = ranks.rows(torch.cat([learner.embed(batch) for batch in batches if len(batch[0].plain)]))
+    rank = {
         "rankme": rankme(embeddings, centred=False),
         "rankme_centred": rankme(embeddings, centred=True),
         "samples": len(embeddings),
     }
+    return learner.measure(embeddings, step), rank
 
 
 def _measure(
-    learner: Distillation, training: Sequence[Scan], validation: Sequence[Scan], progress: Progress, threads: int
+    learner: Learner,
+    training: Source,
+    validation: Source | None,
+    settings: Settings,
+    progress: Progress,
+    ranks: Ranks,
 ) -> None:
-    """Close an epoch whose steps are done: mean losses and entropy, the last step's values, validation and RankMe."""
-    settings, started = learner.settings, time.perf_counter()
-    values = values_at(settings, (progress.epoch + 1) * settings.steps_per_epoch - 1)
+    """Close an epoch whose steps are done: mean losses, the last step's values, validation and monitors."""
+    started, last = time.perf_counter(), (progress.epoch + 1) * settings.steps_per_epoch - 1
+    losses, values = torch.stack(progress.losses).mean(0), values_at(settings, last)
+    monitors, rank = measure_embeddings(learner, training, settings, last, ranks)
     row = {
-        **_loss_columns("train", torch.stack(progress.losses).mean(0)),
+        **_loss_columns("train", losses),
+        **validate(learner, validation, settings, last, len(losses), ranks),
         "learning_rate": values.learning_rate,
         "weight_decay": values.weight_decay,
-        "teacher_momentum": values.teacher_momentum,
-        "teacher_temperature": values.teacher_temperature,
-        "teacher_entropy": float(torch.stack(progress.entropies).mean()),
-        **validate(learner, validation, values.teacher_temperature, threads),
+        **monitors,
+        "images_per_second": settings.samples_per_epoch / progress.seconds,
     }
-    rank = measure_rank(learner, training, threads)
     progress.seconds += time.perf_counter() - started
     progress.close_epoch(row, rank)
     _report(progress.curves[-1], rank, settings.epochs)
 
 
-def _resume(learner: Distillation, states: States) -> Progress:
+def _resume(learner: Learner, states: States, device: torch.device) -> Progress:
     left = states.load()
     if left is None:
         return Progress()
     learner.load_state_dict(left["learner"])
     progress = Progress(**left["progress"])
-    for values in (progress.losses, progress.entropies):
-        values[:] = [value.to(learner.device) for value in values]
+    progress.losses = [losses.to(device) for losses in progress.losses]
     log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
     return progress
 
 
-def _save(learner: Distillation, progress: Progress, states: States) -> None:
-    settings, step = learner.settings, progress.epoch * learner.settings.steps_per_epoch + len(progress.losses)
+def _save(learner: Learner, progress: Progress, states: States, settings: Settings) -> None:
+    step = progress.epoch * settings.steps_per_epoch + len(progress.losses)
     state = {"learner": learner.state_dict(), "progress": asdict(progress)}
     # A gradient that overflows in the last step shows in no loss yet.
     if not all(tensor.isfinite().all() for tensor in _tensors(state["learner"])):
@@ -202,7 +230,7 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 def _loss_columns(name: str, losses: Tensor) -> Row:
     stages = {f"{name}_loss_stage{stage}": float(loss) for stage, loss in enumerate(losses, start=1)}
-    return {f"{name}_loss": float(losses.mean()), **stages}
+    return {f"{name}_loss": float(losses.mean()), **(stages if len(stages) > 1 else {})}
 
 
 def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) -> None:
@@ -214,23 +242,24 @@ def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) ->
 
 def _divergence(what: str, step: int, settings: Settings) -> InputError:
     return InputError(
-        f"{what} is no finite number at step {step} (epoch {step // settings.steps_per_epoch}) with learning "
+        f"{what} is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
         f"rate {values_at(settings, step).learning_rate:.3g}.",
-        "lower pretrain.optimiser.learning_rate or set clip_gradient; the state before is kept.",
+        "lower learning_rate or set clip_gradient in pretrain.optimisers; the state before is kept.",
     )
 
 
 def _report(row: Row, rank: Row, epochs: int) -> None:
     validation = "none" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
     log.info(
-        "epoch %d of %d: train loss %.4f, validation loss %s, teacher entropy %.3f, RankMe %.1f, "
-        "learning rate %.2e, %.1f s",
+        "epoch %d of %d: train loss %.4f, validation loss %s, feature deviation %.3f, RankMe %.1f, "
+        "learning rate %.2e, %.1f images/s, %.1f s",
         row["epoch"] + 1,
         epochs,
         row["train_loss"],
         validation,
-        row["teacher_entropy"],
+        row["feature_deviation"],
         rank["rankme"],
         row["learning_rate"],
+        row["images_per_second"],
         row["seconds"],
     )

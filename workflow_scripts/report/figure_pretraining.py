@@ -9,6 +9,10 @@ from workflow_scripts.common.files import read_tsv
 from workflow_scripts.report.figure_finetune import column
 from workflow_scripts.report.style import COLOURS, MUTED, drawing
 
+MONITORS = {
+    "teacher_entropy": "entropy of the teacher (nats)",
+    "feature_deviation": "deviation of the embeddings",
+}
 PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.1
 
 Table = Sequence[Mapping[str, str]]
@@ -18,7 +22,7 @@ def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
     """Draw ``trainings[name]``, a pair of the tables curves.tsv and rankme.tsv, one row of panels each."""
     with drawing(path, 3 * PANEL_WIDTH, PANEL_HEIGHT * len(trainings) + 0.3) as figure:
         grid = figure.subplots(len(trainings), 3, squeeze=False)
-        for (loss, rank, entropy), (name, (curves, rankme)) in zip(grid, trainings.items(), strict=True):
+        for (loss, rank, spread), (name, (curves, rankme)) in zip(grid, trainings.items(), strict=True):
             epochs, colours = column(curves, "epoch"), iter(COLOURS)
             loss.plot(epochs, column(curves, "train_loss"), color=next(colours), label="training")
             loss.plot(epochs, column(curves, "validation_loss"), color=next(colours), ls="--", label="validation")
@@ -27,11 +31,13 @@ def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
             rank.plot(measured, column(rankme, "rankme"), color=COLOURS[2], label="as published")
             rank.plot(measured, column(rankme, "rankme_centred"), color=COLOURS[3], ls="--", label="centred")
             rank.set_title(f"{name}: RankMe")
-            entropy.plot(epochs, column(curves, "teacher_entropy"), color=COLOURS[4])
-            entropy.set_title(f"{name}: entropy of the teacher (nats)")
+            # Masked autoencoding has no teacher.
+            monitor = next(key for key in MONITORS if key in curves[0])
+            spread.plot(epochs, column(curves, monitor), color=COLOURS[4])
+            spread.set_title(f"{name}: {MONITORS[monitor]}")
             for axes in (loss, rank):
                 axes.legend(fontsize=7.5)
-            for axes in (loss, rank, entropy):
+            for axes in (loss, rank, spread):
                 axes.set_xlabel("epoch", color=MUTED)
 
 

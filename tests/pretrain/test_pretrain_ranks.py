@@ -1,0 +1,113 @@
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed as dist
+
+from tests.pretrain import two_ranks
+from tests.workflow import ROOT
+from workflow_scripts.common.cli import INTERRUPTED_STATUS
+from workflow_scripts.common.files import write_yaml
+from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.pretrain.heads import SharedBatchNorm
+from workflow_scripts.pretrain.ranks import ALONE
+from workflow_scripts.pretrain.step import Distillation
+
+STEPS = 20
+PATIENCE_S = 300
+
+
+def test_two_processes_reach_the_losses_of_one_with_the_same_batch(tmp_path, mapping):
+    optimiser = mapping["optimiser"] | {"warmup_epochs": 10, "frozen_last_layer_epochs": 0}
+    changes = {"batch_size": 16, "samples_per_epoch": 16 * STEPS, "epochs": 20, "optimiser": optimiser}
+    settings = tmp_path / "settings.yaml"
+    write_yaml(settings, mapping | changes)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module"]
+    arguments = [str(settings), str(STEPS)]
+    command = [*launch, "tests.pretrain.two_ranks", *arguments, str(tmp_path / "two.json")]
+    subprocess.run(command, cwd=ROOT, check=True)
+    two_ranks.main(*arguments, str(tmp_path / "one.json"))
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert (one["processes"], two["processes"]) == (1, 2)
+    for method, losses in (("desd", 3), ("mae", 1)):
+        assert np.shape(one[method]) == (STEPS, losses)
+        np.testing.assert_allclose(two[method], one[method], rtol=0, atol=1e-4)
+        assert np.ptp(one[method], axis=0).min() > 1e-2
+
+
+def take_part(rank, port, run_rule, name, state, warned_at):
+    """Run the rule as one of two processes; the second one alone is warned before one of its steps."""
+    place = {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update(place)
+    original = Distillation.step
+
+    def step(self, views, number):
+        if rank == 1 and number == warned_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, views, number)
+
+    Distillation.step = step
+    try:
+        run_rule(name, state=state)
+    except Interrupted:
+        raise SystemExit(INTERRUPTED_STATUS) from None
+
+
+def in_two_processes(*arguments):
+    """Return the exit statuses of two processes of a training."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    # Forked, so that they do not pay for importing torch.
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=take_part, args=(rank, port, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_S)
+        process.kill()
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def test_a_warning_to_one_process_ends_both_after_the_same_step_and_they_go_on(run_rule, tmp_path):
+    state = tmp_path / "state"
+    assert in_two_processes(run_rule, "stopped", state, 5) == [INTERRUPTED_STATUS] * 2
+    assert [file.name.split("-")[1] for file in sorted(state.rglob("step-*.pt"))] == ["000000004", "000000006"]
+    assert in_two_processes(run_rule, "stopped", state, None) == [0, 0]
+    assert in_two_processes(run_rule, "undisturbed", tmp_path / "other", None) == [0, 0]
+    ours, theirs = (tmp_path / name / "encoder.pt" for name in ("stopped", "undisturbed"))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("process_group")
+def test_shared_batch_normalisation_equals_torchs_own():
+    ours, theirs = SharedBatchNorm(5), torch.nn.BatchNorm1d(5)
+    rows = [(torch.randn(8, 5) * 3 + 2).requires_grad_() for _ in range(2)]
+    rows[1].data.copy_(rows[0])
+    weights = torch.randn(8, 5)
+    for norm, values in zip((ours, theirs), rows, strict=True):
+        (norm(values) * weights).sum().backward()
+    torch.testing.assert_close(rows[0].grad, rows[1].grad, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+    for name, value in ours.state_dict().items():
+        torch.testing.assert_close(value, theirs.state_dict()[name])
+
+
+def test_a_process_alone_communicates_nothing():
+    values = torch.tensor([1.0, 2.0])
+    assert ALONE.first and ALONE.share(5).tolist() == [0, 1, 2, 3, 4] and not ALONE.any(False)
+    assert torch.equal(ALONE.sum(values), values) and torch.equal(ALONE.rows(values), values)

@@ -1,0 +1,33 @@
+"""Steps of a pretraining by each method, under torchrun or alone (run by a test)."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.pretrain.conftest import ARCHITECTURE, make_brain
+from workflow_scripts.common.files import read_yaml, write_json
+from workflow_scripts.pretrain.batches import Purpose, Source
+from workflow_scripts.pretrain.ranks import joined
+from workflow_scripts.pretrain.settings import parse_settings
+from workflow_scripts.pretrain.train import METHODS
+
+
+def main(settings_path: str, steps: str, out: str) -> None:
+    """Write the losses of every step of every method."""
+    torch.set_num_threads(1)
+    settings = parse_settings(read_yaml(settings_path))
+    with joined(torch.device("cpu")) as (ranks, device):
+        result = {"processes": ranks.size}
+        source = Source([make_brain(seed) for seed in range(6)], settings, device, 1, ranks)
+        for method, kind in METHODS.items():
+            torch.manual_seed(settings.seed)
+            learner = kind(ARCHITECTURE, settings, device, ranks)
+            batches = source.batches(Purpose.TRAINING, 0, int(steps) * settings.batch_size)
+            result[method] = [learner.step(learner.inputs(batch), step).tolist() for step, batch in enumerate(batches)]
+        if ranks.first:
+            write_json(Path(out), result)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
