@@ -1,7 +1,7 @@
 """Time and memory of one case of real size, from DICOM to final images at 1 mm, by the rules themselves.
 
 Run with `make bench`. A head phantom is scanned with 512 × 512 × 32 voxels of 0.45 × 0.45 × 5 mm under a gantry tilt of
-15°, with a DWI of 128 × 128 × 30 voxels of 1.8 × 1.8 × 5 mm; both are DICOM. The lesion is drawn on the NCCT.
+15°, with a DWI of 128 × 128 × 32 voxels of 1.8 × 1.8 × 5 mm; both are DICOM. The lesion is drawn on the NCCT.
 """
 
 import csv
@@ -32,7 +32,7 @@ from workflow_scripts.phantom.subject import rigid
 TARGET_S, TARGET_GB = 90.0, 4.0
 COHORT, CASE, SEED = "AISD", "A01", 2023
 CT_SHAPE, PIXEL_MM, SLICE_MM = (512, 512, 32), 0.45, 5.0
-DWI_SHAPE, DWI_MM = (128, 128, 30), 1.8
+DWI_SHAPE, DWI_MM = (128, 128, 32), 1.8
 MOTION = rigid((4.0, -3.0, 5.0), np.array([6.0, -8.0, 5.0]))
 STUDY = {
     "cases": "cases.tsv",
