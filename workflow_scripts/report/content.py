@@ -142,16 +142,15 @@ def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
 
 
 def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
-    """Return, for each table probe.tsv, the name of its pretraining and a row an attribute with its measures' cells."""
-    made = []
-    for table in tables:
-        rows = []
-        for attribute, measures in _by(table, "attribute"):
-            first = measures[0]
-            cells = [_probe_cell(row, kind) for row in measures for kind in ("pretrained", "random", "difference")]
-            rows.append({**first, "attribute": attribute, "cells": cells})
-        made.append({"pretraining": table[0]["pretraining"], "rows": rows})
-    return made
+    """Return, for each table probe.tsv, the name of its pretraining and its rows with the estimates for readers."""
+    kinds = ("pretrained", "random", "difference")
+    return [
+        {
+            "pretraining": table[0]["pretraining"],
+            "rows": [{**row, "cells": [_probe_cell(row, kind) for kind in kinds]} for row in table],
+        }
+        for table in tables
+    ]
 
 
 def _probe_cell(row: Row, kind: str) -> dict[str, Any]:

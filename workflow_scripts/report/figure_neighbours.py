@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
@@ -44,37 +45,45 @@ def _order(value: str) -> tuple[float, str]:
 
 
 def draw(path: Path, chosen: Sequence[Sequence[Row]], preprocess: Path, attribute: str, pretraining: str) -> None:
-    """Draw the middle sagittal slice of each case of ``chosen`` with its value, one row of tiles a head."""
+    """Draw the middle sagittal slice of each case of ``chosen`` with its value, all to one scale, a row a head."""
+    slices = [[read_slice(preprocess / row["cohort"] / row["case"] / "ncct.nii.gz") for row in line] for line in chosen]
+    sizes = [size for line in slices for _, size in line] or [(1.0, 1.0)]
+    largest = (max(depth for depth, _ in sizes), max(height for _, height in sizes))
     columns, rows = max((len(line) for line in chosen), default=1), max(len(chosen), 1)
-    with drawing(path, max(columns * TILE, 6.0), rows * TILE * 1.25 + 0.6) as figure:
-        figure.suptitle(
-            f"Nearest cases, features of {pretraining}; below: {attribute}", x=0.01, ha="left", fontweight="bold"
-        )
+    tile = TILE * largest[1] / largest[0] + 0.25
+    with drawing(path, max(columns * TILE, 6.0), rows * tile + 0.6) as figure:
+        title = f"Nearest cases, features of {pretraining}; below: {attribute}"
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             bare(axes)
-        for tiles, line in zip(grid, chosen, strict=False):
-            for axes, row in zip(tiles, line, strict=False):
-                _tile(axes, row, preprocess)
-        if not chosen:
-            grid[0, 0].text(0, 0.5, f"no case has a value of {attribute}", color=MUTED)
         for axes, row in zip(grid[0], chosen[0] if chosen else [], strict=False):
             axes.set_title("head" if row["rank"] == "0" else f"{row['features']}, {row['rank']}", fontsize=8)
+        if not chosen:
+            grid[0, 0].text(0, 0.5, f"no case has a value of {attribute}", color=MUTED)
+        for tiles, line, pictures in zip(grid, chosen, slices, strict=False):
+            for axes, row, picture in zip(tiles, line, pictures, strict=False):
+                _tile(axes, *picture, largest)
+                axes.set_xlabel(_shown(row["value"]) if row["value"] else "not known", fontsize=8)
 
 
-def _tile(axes: Axes, row: Row, preprocess: Path) -> None:
-    ncct = load_ras(preprocess / row["cohort"] / row["case"] / "ncct.nii.gz")
-    middle = spread(ncct.data > ncct.data.min(), SAGITTAL, 1)[0]
-    _, depth, height = ncct.spacing
+def read_slice(path: Path) -> tuple[np.ndarray, tuple[float, float]]:
+    """Return the middle sagittal slice of a stripped NCCT as displayed, and its depth and height in mm."""
+    ncct = load_ras(path)
+    cut = plane(ncct.data, SAGITTAL, spread(ncct.data > ncct.data.min(), SAGITTAL, 1)[0])
+    _, depth, height = (float(length) for length in ncct.spacing * ncct.data.shape)
+    return cut, (depth, height)
+
+
+def _tile(axes: Axes, cut: np.ndarray, size: tuple[float, float], largest: tuple[float, float]) -> None:
+    depth, height = (length / 2 for length in size)
+    low, high = WINDOW_HU
     axes.imshow(
-        plane(ncct.data, SAGITTAL, middle),
-        cmap="gray",
-        vmin=WINDOW_HU[0],
-        vmax=WINDOW_HU[1],
-        aspect=height / depth,
-        interpolation="bilinear",
+        cut, cmap="gray", vmin=low, vmax=high, extent=(-depth, depth, -height, height), interpolation="bilinear"
     )
-    axes.set_xlabel(_shown(row["value"]) if row["value"] else "not known", fontsize=8)
+    axes.set_xlim(-largest[0] / 2, largest[0] / 2)
+    axes.set_ylim(-largest[1] / 2, largest[1] / 2)
+    axes.set_facecolor("black")
 
 
 def _shown(value: str) -> str:
