@@ -26,6 +26,7 @@ STUDY = {  # over the demo's
         "validation_samples": 16,
         "rankme_samples": 16,
     },
+    "probe": {"attributes": []},
     "finetune": {"iterations_per_epoch": 2, "validation_iterations": 1},
     "evaluate": {"bootstrap": 100, "comparisons": [["FS-STKi", "ALL-STKi"]]},
     "report": {"best_arms": ["FS-STKi", "ALL-STKi"], "interpreted": None},
