@@ -144,6 +144,15 @@ def test_names_of_the_slurm_profile_reach_the_training(paper, tmp_path, names, e
     assert set(expected) <= set(resources)
 
 
+def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path):
+    profile = write_profile(tmp_path / "profile", partition="cpu", gpu_partition="gpu")
+    output = snakemake(paper, "-n", "--profile", str(profile), "--executor", "dryrun").stdout
+    jobs = re.findall(r"^rule (\w+):$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
+    with_gpu = {rule for rule, resources in jobs if "gpu=1" in resources.split(", ")}
+    assert with_gpu == {rule for rule, resources in jobs if "slurm_partition=gpu" in resources.split(", ")}
+    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_icoAIS", "interpret"}
+
+
 def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):
     row = "\t".join(["icoAIS", "P1", "C1", "nowhere", *[""] * 10])
     (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text().strip() + f"\n{row}\n")
