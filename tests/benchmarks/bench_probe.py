@@ -1,7 +1,7 @@
 """What pretrained features tell of heads, beside random ones, on more heads than the demo has. Run with `make bench`.
 
-Half of the heads are pretrained on by the code of the rules, with the demo's settings but more epochs; the other half,
-which the pretraining never sees, is probed. docs/pretraining_evidence.md has the numbers.
+Some heads are pretrained on by the code of the rules, with the demo's settings but more epochs; others, which the
+pretraining never sees, are probed.
 """
 
 import json
@@ -30,8 +30,8 @@ from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.pretrain import pretrain, pretrain_dataset, pretrain_probe, pretrain_settings
 
 COHORT, SEED = "icoAIS", 99
-PRETRAINED_ON, PROBED = 120, 120
-EPOCHS = 24
+PRETRAINED_ON, PROBED = 60, 120
+EPOCHS = 16
 VOXEL_MM, SLICE_MM = 4.0, 5.0
 PROCESSES = 2
 ATTRIBUTES = ("head_size", "pitch_degrees", "roll_degrees", "yaw_degrees", "ventricles", "lesion_ml", "side")
