@@ -34,6 +34,7 @@ PRETRAINED_ON, PROBED = 60, 120
 EPOCHS = 16
 VOXEL_MM, SLICE_MM = 4.0, 5.0
 PROCESSES = 2
+TOLD = ("head_size", "pitch_degrees")
 ATTRIBUTES = ("head_size", "pitch_degrees", "roll_degrees", "yaw_degrees", "ventricles", "lesion_ml", "side")
 
 
@@ -134,14 +135,18 @@ def bench_probe(tmp_path: Path) -> None:
         step(tmp_path, config)
         seconds[name] = time.perf_counter() - start
     rows = probe(tmp_path, config)
-    print(
-        f"\n{PRETRAINED_ON} heads pretrained on, {EPOCHS} epochs of {config['pretrain']['samples_per_epoch']} samples;"
-    )
-    print(f"seconds on {os.cpu_count()} cores: {', '.join(f'{name} {taken:.0f}' for name, taken in seconds.items())}")
+    samples = config["pretrain"]["samples_per_epoch"]
+    taken = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
+    print(f"\n{PRETRAINED_ON} heads pretrained on, {EPOCHS} epochs of {samples} samples")
+    print(f"seconds on {os.cpu_count()} cores: {taken}")
     print(f"{'attribute':14} {'measure':13}  cases seen   pretrained            random (reference)    difference")
     for row in rows:
         cells = [
             f"{float(row[name]):5.2f} ({float(row[f'{name}_low']):5.2f} to {float(row[f'{name}_high']):5.2f})"
             for name in pretrain_probe.ESTIMATES
+            if row[name]
         ]
-        print(f"{row['attribute']:14} {row['measure']:13}  {row['cases']:>5} {row['seen']:>4}   {'  '.join(cells)}")
+        shown = "  ".join(cells) or row["note"]
+        print(f"{row['attribute']:14} {row['measure']:13}  {row['cases']:>5} {row['seen']:>4}   {shown}")
+    lowest = {(row["attribute"], row["measure"]): row["difference_low"] for row in rows}
+    assert all(float(lowest[name, "linear probe"]) > 0 for name in TOLD)
