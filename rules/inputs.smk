@@ -63,6 +63,14 @@ def _mri_method(wildcards):
     return "none" if wildcards.modality in case.stripped else _STRIPPING["mri"]
 
 
+def _contralateral_inputs(wildcards):
+    """A template unless the mid-sagittal plane is found in the image itself."""
+    images = {"ncct": f"{_PREPROCESSED}/stripped_ncct.nii.gz", "brain": f"{_PREPROCESSED}/brain_mask.nii.gz"}
+    if _PREPROCESS["contralateral"] == "midplane":
+        return images
+    return images | {"template": f"{_TEMPLATE}/template.nii.gz", "template_mask": f"{_TEMPLATE}/template_mask.nii.gz"}
+
+
 def _final_lesion_inputs(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     inputs = {"lesion": f"{_INGESTED}/lesion.nii.gz", "ncct": f"{_PREPROCESSED}/ncct.nii.gz"}

@@ -118,10 +118,10 @@ rule brain_mask:
         f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/brain_mask/{{cohort}}/{{case}}.tsv"
-    threads: config["resources"]["preprocess"]["threads"]
+    threads: config["resources"]["skull_stripping"]["threads"]
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
+        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -151,10 +151,10 @@ rule prepare_mri:
         f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
-    threads: config["resources"]["preprocess"]["threads"]
+    threads: config["resources"]["skull_stripping"]["threads"]
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
+        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -181,7 +181,7 @@ rule register_mri:
         f"{OUT}/logs/preprocess/register_mri/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/register_mri/{{cohort}}/{{case}}.tsv"
-    threads: 1
+    threads: 1  # another number gives another transform in the last digits
     resources:
         mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
         runtime=grows(config["resources"]["preprocess"]["runtime"]),
@@ -190,7 +190,7 @@ rule register_mri:
     shell:
         "python -m workflow_scripts.preprocess.register_mri --cohort {wildcards.cohort} --case {wildcards.case}"
         " --ncct {input.ncct:q} --brain {input.brain:q} --mri {input.mri:q} {params.aligned}"
-        " {params.registration:q} --out-affine {output.affine:q} --out-json {output.json:q}"
+        " {params.registration:q} --threads {threads} --out-affine {output.affine:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
 
 
@@ -221,15 +221,13 @@ rule apply_registration:
 
 rule contralateral:
     input:
-        ncct=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
-        brain=f"{_PREPROCESSED}/brain_mask.nii.gz",
-        template=f"{_TEMPLATE}/template.nii.gz",
-        template_mask=f"{_TEMPLATE}/template_mask.nii.gz",
+        unpack(_contralateral_inputs),
     output:
         affine=f"{_PREPROCESSED}/ncct_to_template.txt",
         image=f"{_PREPROCESSED}/contralateral.nii.gz",
         json=f"{_PREPROCESSED}/contralateral.json",
     params:
+        inputs=_as_options,
         background=_BACKGROUND_HU,
         registration=_REGISTRATION,
         code=code("preprocess.contralateral"),
@@ -237,7 +235,7 @@ rule contralateral:
         f"{OUT}/logs/preprocess/contralateral/{{cohort}}/{{case}}.log",
     benchmark:
         f"{OUT}/benchmarks/preprocess/contralateral/{{cohort}}/{{case}}.tsv"
-    threads: 1
+    threads: 1  # another number gives another transform in the last digits
     resources:
         mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
         runtime=grows(config["resources"]["preprocess"]["runtime"]),
@@ -245,8 +243,7 @@ rule contralateral:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.preprocess.contralateral --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --ncct {input.ncct:q} --brain {input.brain:q} --template {input.template:q} --template-mask {input.template_mask:q}"
-        " --background {params.background} {params.registration:q}"
+        " {params.inputs:q} --background {params.background} {params.registration:q} --threads {threads}"
         " --out-affine {output.affine:q} --out-image {output.image:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
 

@@ -23,11 +23,13 @@ SETTINGS = Settings(
     window_hu=(0.0, 80.0),
     background_hu=0.0,
     mask_margin_mm=15.0,
+    grid_mm=2.0,
     seed=1,
+    threads=1,
 )
 REGISTRATION_OPTIONS = (
     "--metric-bins 32 --resolutions 2 --iterations 128 --samples 2000 --max-step-mm 4 --window-hu 0 80"
-    " --background-hu 0 --mask-margin-mm 15 --seed 1"
+    " --background-hu 0 --mask-margin-mm 15 --grid-mm 2 --seed 1 --threads 1"
 ).split()
 
 

@@ -8,15 +8,25 @@ import pytest
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, save_volume
 from workflow_scripts.preprocess import contralateral
-from workflow_scripts.preprocess.contralateral import FLIP, find_mirror, mirrored_brain, return_distance
+from workflow_scripts.preprocess.contralateral import (
+    FLIP,
+    mirror_by_midplane,
+    mirror_by_template,
+    mirrored_brain,
+    return_distance,
+)
+from workflow_scripts.preprocess.intensities import ct_for_registration
+from workflow_scripts.preprocess.midplane import plane_of
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 
 
-@pytest.fixture(scope="module")
-def mirror(head, stripped, template, settings):
-    image, brain = template
-    return find_mirror(stripped, head.brain, image, brain, settings)
+@pytest.fixture(scope="module", params=["template", "midplane"])
+def mirror(request, head, stripped, template, settings):
+    clipped = ct_for_registration(stripped, head.brain, settings.window_hu, settings.background_hu)
+    if request.param == "midplane":
+        return mirror_by_midplane(clipped, head.brain)
+    return mirror_by_template(clipped, head.brain, *template, settings)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +46,23 @@ def test_every_point_of_the_brain_meets_its_counterpart_within_a_voxel(head, mir
     assert mirror.facts["doubts"] == []
 
 
-def test_the_template_sees_the_brain_within_a_voxel(head, mirror):
-    error = np.linalg.norm(((mirror.ncct_to_template - head.to_template) @ brain_points(head))[:3], axis=0)
-    assert error.mean() < SPACING_MM
+def test_left_and_right_of_the_midline_lie_on_either_side_of_x_0(head, mirror):
+    """Within a voxel: the sign of x in the template's frame, or in that of the midplane, tells the side."""
+    points = brain_points(head)
+    true, found = (matrix[0] @ points for matrix in (head.to_template, mirror.ncct_to_template))
+    assert np.abs(true - found).mean() < SPACING_MM
+    clear = np.abs(true) > SPACING_MM
+    assert (np.sign(true) == np.sign(found))[clear].all()
+
+
+def test_the_mirrored_brain_resembles_the_head_more_than_a_flip_of_the_array_does(head, stripped, mirror):
+    mirrored = mirrored_brain(stripped, head.brain, mirror.ncct_to_counterpart, -100).data
+    flipped = np.flip(stripped.data, 0)
+    likeness = []
+    for other in (mirrored, flipped):
+        both = head.brain & (other > -100)
+        likeness.append(np.corrcoef(stripped.data[both], other[both])[0, 1])
+    assert likeness[0] > likeness[1] + 0.1
 
 
 def test_a_marker_on_the_left_appears_at_the_homologous_place_on_the_right(head, stripped, mirror):
@@ -61,6 +85,12 @@ def test_mirroring_keeps_to_the_brain_and_mixes_in_nothing_from_outside(head, mi
     assert (image[head.brain] != -100).mean() > 0.93
 
 
+def test_the_plane_of_an_oblique_mirror_is_the_one_that_it_leaves_where_it_is(head, true_mirror):
+    plane = plane_of(true_mirror, head.brain, head.ct.affine)
+    on_plane = np.linalg.inv(head.to_template) @ [[0, 0, 0], [-60, 0, 40], [0, 50, -30], [1, 1, 1]]
+    assert np.allclose(plane.normal @ (on_plane[:3] - plane.point[:, None]), 0, atol=1e-6)
+
+
 def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirror):
     shifted = true_mirror.copy()
     shifted[1, 3] += 5
@@ -68,12 +98,15 @@ def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirro
     assert return_distance(shifted, head.brain, head.ct.affine) > 5
 
 
-def test_the_command_writes_the_same_bytes_twice(head, stripped, template, tmp_path):
+@pytest.mark.parametrize("method", ["template", "midplane"])
+def test_the_command_writes_the_same_bytes_twice(head, stripped, template, tmp_path, method):
     save_volume(tmp_path / "ncct.nii.gz", stripped)
     save_volume(tmp_path / "brain.nii.gz", head.ct.with_data(head.brain), np.uint8)
     save_volume(tmp_path / "template.nii.gz", template[0])
     save_volume(tmp_path / "template_mask.nii.gz", template[0].with_data(template[1]), np.uint8)
-    inputs = {"ncct": "ncct", "brain": "brain", "template": "template", "template-mask": "template_mask"}
+    inputs = {"ncct": "ncct", "brain": "brain"}
+    if method == "template":
+        inputs |= {"template": "template", "template-mask": "template_mask"}
     options = [word for key, name in inputs.items() for word in (f"--{key}", str(tmp_path / f"{name}.nii.gz"))]
     outputs = {"affine": "affine.txt", "image": "image.nii.gz", "json": "facts.json"}
     written = []
@@ -85,4 +118,10 @@ def test_the_command_writes_the_same_bytes_twice(head, stripped, template, tmp_p
     assert written[0] == written[1]
     assert load_volume(tmp_path / "first" / "image.nii.gz").data.shape == stripped.data.shape
     assert read_affine(tmp_path / "first" / "affine.txt").shape == (4, 4)
-    assert json.loads((tmp_path / "first" / "facts.json").read_text())["return_mm"] < SPACING_MM
+    facts = json.loads((tmp_path / "first" / "facts.json").read_text())
+    assert facts["return_mm"] < SPACING_MM
+    assert facts["method"] == method
+    point, normal = (np.array(facts["midplane_ras_mm"][name]) for name in ("point", "normal"))
+    length = np.linalg.norm(head.to_template[0, :3])
+    assert np.degrees(np.arccos(normal @ head.to_template[0, :3] / length)) < 1
+    assert abs(head.to_template[0] @ [*point, 1]) / length < 1

@@ -1,6 +1,8 @@
 """Registration recovers what is known, repeats itself to the byte, and says when it cannot be right."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,15 +11,21 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
+from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
-from workflow_scripts.preprocess import apply_registration, register_mri
+from workflow_scripts.phantom.anatomy import build_anatomy
+from workflow_scripts.preprocess import apply_registration, brain_mask, elastix, register_mri
 from workflow_scripts.preprocess.elastix import register_affine
 from workflow_scripts.preprocess.intensities import ct_for_registration, registration_mask
+from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.plausibility import affine_facts, doubts, mutual_information
+from workflow_scripts.preprocess.settings import Settings
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
+from .pairs import make_pair, target_errors
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,14 @@ def test_the_same_images_give_the_same_bytes_also_later_in_one_process(files, tm
     assert run_registration(files, tmp_path) == run_registration(files, tmp_path)
 
 
+def test_another_process_gives_the_same_bytes(files, tmp_path):
+    here = run_registration(files, tmp_path)
+    outputs = ["--out-affine", str(tmp_path / "other.txt"), "--out-json", str(tmp_path / "other.json")]
+    program = [sys.executable, "-m", "workflow_scripts.preprocess.register_mri"]
+    subprocess.run([*program, *files, *REGISTRATION_OPTIONS, *outputs], check=True, cwd=ROOT)
+    assert ((tmp_path / "other.txt").read_bytes(), (tmp_path / "other.json").read_bytes()) == here
+
+
 def test_the_file_names_its_direction_and_coordinates(files, tmp_path):
     text = run_registration(files, tmp_path, "--aligned")[0].decode()
     assert text.startswith("# affine, world coordinates LPS, mm; maps points of the MRI to points of the NCCT\n")
@@ -122,13 +138,81 @@ def test_the_described_affine_is_the_one_given(angles, stretch):
     [
         ({}, []),
         ({"stretch": [0.7, 1.0]}, ["stretch"]),
+        ({"determinant": -1.0}, ["stretch"]),
         ({"rotation_degrees": 80.0}, ["rotation"]),
         ({"mutual_information": {"before": 1.0, "after": 0.5}}, ["information"]),
+        ({"overlap_dice": 0.6}, ["overlap"]),
     ],
 )
 def test_what_cannot_be_the_same_head_is_doubted(change, expected):
-    facts = {"stretch": [0.98, 1.03], "rotation_degrees": 12.0, "mutual_information": {"before": 0.1, "after": 0.4}}
-    assert doubts(facts | change, (0.85, 1.15), 45.0) == expected
+    facts = {
+        "determinant": 1.0,
+        "stretch": [0.98, 1.03],
+        "rotation_degrees": 12.0,
+        "mutual_information": {"before": 0.1, "after": 0.4},
+        "overlap_dice": 0.95,
+    }
+    assert doubts(facts | change, register_mri.LIMITS) == expected
+
+
+def planted(result: np.ndarray, times: int):
+    """A stand-in for elastix that fails in the first ``times`` tries."""
+    calls = []
+
+    def register(*images):
+        calls.append(images)
+        return result if len(calls) <= times else register_affine(*images)
+
+    return register
+
+
+@pytest.mark.parametrize("failure", [np.diag([0.6, 1, 1, 1.0]), np.diag([-1.0, 1, 1, 1]), np.diag([1.0, -1, -1, 1])])
+def test_a_failed_registration_is_tried_again_from_another_start(
+    files, head, mri_to_ncct, tmp_path, monkeypatch, failure
+):
+    monkeypatch.setattr(elastix, "register_affine", planted(failure, 1))
+    run_registration(files, tmp_path)
+    facts = json.loads((tmp_path / "mri_to_ncct.json").read_text())
+    assert facts["doubts"] == []
+    assert facts["start_pitch_degrees"] != 0
+    assert target_error(head, read_affine(tmp_path / "mri_to_ncct.txt"), mri_to_ncct) < SPACING_MM
+
+
+def test_a_registration_that_fails_from_every_start_is_flagged(files, tmp_path, monkeypatch):
+    shifted = np.eye(4)
+    shifted[:3, 3] = 70
+    monkeypatch.setattr(elastix, "register_affine", planted(shifted, 99))
+    run_registration(files, tmp_path)
+    assert "overlap" in json.loads((tmp_path / "mri_to_ncct.json").read_text())["doubts"]
+
+
+@pytest.mark.parametrize("plant", ["half a brain", "twice the size", "upside down"])
+def test_an_mri_that_cannot_be_registered_is_flagged(head, stripped, mri, settings, plant):
+    data, affine = mri.data.copy(), mri.affine.copy()
+    if plant == "half a brain":
+        data[: data.shape[0] // 2] = 0
+    elif plant == "twice the size":
+        affine[:3] *= 2
+    else:
+        affine = np.diag([1.0, -1, -1, 1]) @ affine
+    _, facts = register_mri.register_mri(stripped, head.brain, Volume(data, affine), settings, aligned=False)
+    assert facts["doubts"], facts
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_phantom_scans_meet_within_a_millimetre(number):
+    """DWI of 5 mm and ADC of 2 mm slices; twenty more, at 1 mm, in tests/benchmarks/bench_registration.py."""
+    pair = make_pair(build_anatomy(2), number, share=0.8, spacing_mm=2.0)
+    study = read_yaml(ROOT / "config.yaml")["preprocess"]["registration"]
+    settings = Settings(**study | {"window_hu": tuple(study["window_hu"])}, seed=1, threads=1)
+    matrix, facts = register_mri.register_mri(pair.ncct, pair.brain, pair.mri, settings, aligned=False)
+    errors = target_errors(pair, matrix)
+    assert target_errors(pair, np.eye(4)).mean() > 5
+    assert errors.mean() < 1
+    assert errors.max() < 2
+    assert facts["doubts"] == []
+    drawn = lesion_on_grid(pair.drawn, pair.ncct, matrix).data > 0
+    assert brain_mask.dice(drawn, pair.infarct.data) > 0.85
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 16))

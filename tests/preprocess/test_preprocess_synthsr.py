@@ -9,6 +9,7 @@ import torch
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.preprocess import synthsr
 from workflow_scripts.preprocess.skull_stripping import Settings, pseudo_t1
 from workflow_scripts.preprocess.synthsr import load_network, synthetic_t1
 
@@ -22,7 +23,9 @@ def oracle():
         return dict(arrays)
 
 
-def test_the_network_answers_as_in_keras(oracle):
+@pytest.mark.parametrize("slab", [synthsr.SLAB, 8])
+def test_the_network_answers_as_in_keras(oracle, monkeypatch, slab):
+    monkeypatch.setattr(synthsr, "SLAB", slab)
     image = torch.from_numpy(oracle["image"] / np.float32(255))[None, None]
     with torch.inference_mode():
         answer = load_network(WEIGHTS)(image)[0, 0].numpy()

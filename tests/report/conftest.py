@@ -194,6 +194,7 @@ def settings() -> dict:
             "spacing_mm": 6.0,
             "clip_hu": [-100, 400],
             "skull_stripping": {"ncct": "deepbet", "mri": "deepbet", "cross_check": "hu"},
+            "contralateral": "template",
         },
         "split": {"ratios": {"train": 0.7, "validation": 0.2, "test": 0.1}},
         "pretrain": {

@@ -17,9 +17,10 @@ from workflow_scripts.phantom.plan import plan_case
 from workflow_scripts.phantom.scan import build_patient, scan
 from workflow_scripts.preprocess import qc
 from workflow_scripts.preprocess.brain_mask import dice
-from workflow_scripts.preprocess.contralateral import Mirror, find_mirror, mirrored_brain
+from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.grids import resample_isotropic
+from workflow_scripts.preprocess.intensities import ct_for_registration
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.morphology import hull_excess
 from workflow_scripts.preprocess.register_mri import register_mri
@@ -47,7 +48,9 @@ SETTINGS = Settings(
     window_hu=(0.0, 80.0),
     background_hu=0.0,
     mask_margin_mm=15.0,
+    grid_mm=SPACING_MM,
     seed=1,
+    threads=1,
 )
 LIMITS = (
     "--min-cross-check-dice 0.93 --max-hull-excess 0.25 --brain-ml 800 2200 --max-tissue-beyond-mm 5"
@@ -128,7 +131,8 @@ def _head(acquired: Volume, erosion_mm: float = 0) -> Head:
     brain = ndimage.distance_transform_edt(second, sampling=ncct.spacing) > erosion_mm
     stripped = ncct.with_data(np.where(brain, ncct.data, np.float32(BACKGROUND_HU)))
     template, template_mask = built_template(tissue_map("gm"), tissue_map("wm"), TEMPLATE_MM)
-    mirror = find_mirror(stripped, brain, template, template_mask.data > 0, SETTINGS)
+    clipped = ct_for_registration(stripped, brain, SETTINGS.window_hu, SETTINGS.background_hu)
+    mirror = mirror_by_template(clipped, brain, template, template_mask.data > 0, SETTINGS)
     mirrored = mirrored_brain(stripped, brain, mirror.ncct_to_counterpart, BACKGROUND_HU)
     return Head(acquired, ncct, brain, second, mirror, finalise(stripped, mirrored, brain, CLIP_HU, 1))
 

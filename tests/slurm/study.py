@@ -34,6 +34,7 @@ STUDY = {  # over the demo's
         "finetune": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "segment": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "preprocess": {"threads": 1, "mem_mb": 1000},
+        "skull_stripping": {"threads": 1, "mem_mb": 1000},
         "dataset": {"threads": 1, "mem_mb": 1500},
     },
 }

@@ -1,6 +1,7 @@
 """Masked affine registration with elastix (paper section 3.2c-d)."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -19,23 +20,23 @@ PARAMETERS = Path(__file__).with_name("affine.txt")
 def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, settings: Settings) -> np.ndarray:
     """Find the affine that maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm).
 
-    Only the fixed image is masked: with two masks elastix gives up when samples leave the moving one. One thread,
-    because the sum over threads changes the result from machine to machine.
+    Only the fixed image is masked: with two masks elastix gives up when samples leave the moving one. The result
+    depends on ``settings.threads``, since threads add up in another order.
 
     Raises `InputError` when elastix gives up.
     """
     elastix, parameter_objects = _modules()
     method = elastix.itkElastixRegistrationMethodIF3IF3_New()
     images = [
-        _itk_image(fixed, np.float32),
-        _itk_image(moving, np.float32),
-        _itk_image(fixed.with_data(fixed_mask), np.uint8),
+        itk_image(fixed, np.float32),
+        itk_image(moving, np.float32),
+        itk_image(fixed.with_data(fixed_mask), np.uint8),
     ]
     method.SetFixedImage(images[0])
     method.SetMovingImage(images[1])
     method.SetFixedMask(images[2])
     method.SetParameterObject(_parameter_object(settings, parameter_objects))
-    method.SetNumberOfThreads(1)
+    method.SetNumberOfThreads(settings.threads)
     method.LogToConsoleOff()
     try:
         method.UpdateLargestPossibleRegion()
@@ -44,7 +45,7 @@ def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, setti
             f"elastix found no registration ({_reason(error)}).",
             "look at the two images and the brain mask: they may show different body parts or be empty.",
         ) from error
-    return _matrix(method.GetTransformParameterObject().GetParameterMap(0))
+    return matrix_of(method.GetTransformParameterObject().GetParameterMap(0))
 
 
 def _modules() -> tuple[ModuleType, ModuleType]:
@@ -68,7 +69,7 @@ def _parameter_object(settings: Settings, module: ModuleType):
     return parameters
 
 
-def _itk_image(volume: Volume, dtype: type):
+def itk_image(volume: Volume, dtype: type) -> "itk.Image":
     """Hand an image to ITK: it counts in (z, y, x), in LPS, and keeps spacing and direction apart."""
     image = itk.image_from_array(np.ascontiguousarray(volume.data.T.astype(dtype)))
     lps = RAS_LPS @ volume.affine
@@ -78,7 +79,8 @@ def _itk_image(volume: Volume, dtype: type):
     return image
 
 
-def _matrix(transform) -> np.ndarray:
+def matrix_of(transform: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Return the 4×4 affine (RAS+, mm) of an elastix parameter map; it leads from the fixed to the moving image."""
     parameters = np.array([float(value) for value in transform["TransformParameters"]])
     centre = np.array([float(value) for value in transform["CenterOfRotationPoint"]])
     lps = np.eye(4)

@@ -58,6 +58,21 @@ def resample_isotropic(
     return total.with_data(np.where(kept, total.data / np.where(kept, share, 1), np.float32(background)))
 
 
+def coarsened(volume: Volume, spacing_mm: float) -> Volume:
+    """Average blocks of whole voxels, as many along each axis as ``spacing_mm`` has room for.
+
+    A grid of ``spacing_mm`` or more stays as it is; voxels that fill no block are left out.
+    """
+    block = np.maximum((spacing_mm / volume.spacing + SMALLEST_SHARE).astype(int), 1)
+    blocks = np.array(volume.data.shape) // block
+    whole = volume.data[tuple(slice(0, int(size)) for size in blocks * block)]
+    data = whole.reshape(np.stack([blocks, block], axis=1).ravel()).mean(axis=(1, 3, 5), dtype=np.float32)
+    affine = volume.affine.copy()
+    affine[:3, :3] *= block
+    affine[:3, 3] += volume.affine[:3, :3] @ ((block - 1) / 2)
+    return Volume(data, affine)
+
+
 def _linear(volume: Volume, spacing_mm: float, *, antialias: bool, background: float) -> Volume:
     shape, affine = isotropic_grid(volume, spacing_mm)
     data = volume.data.astype(np.float32)

@@ -1,5 +1,6 @@
 """Numbers that tell whether a registration can be right, without knowing the truth."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,15 @@ import numpy as np
 from workflow_scripts.common.volume import Volume, resample
 
 INFORMATION_KEPT = 0.9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these an affine between two brains is implausible."""
+
+    stretch: tuple[float, float]
+    rotation_degrees: float
+    overlap_dice: float
 
 
 def affine_facts(matrix: np.ndarray) -> dict[str, Any]:
@@ -26,22 +36,21 @@ def affine_facts(matrix: np.ndarray) -> dict[str, Any]:
     }
 
 
-def doubts(facts: dict[str, Any], stretch_limits: tuple[float, float], max_rotation_degrees: float) -> list[str]:
-    """Name what is implausible about an affine described by `affine_facts`: ``stretch``, ``rotation``, ``information``.
+def doubts(facts: dict[str, Any], limits: Limits) -> list[str]:
+    """Name what is implausible about an affine with its facts: ``stretch``, ``rotation``, ``information``, ``overlap``.
 
-    The last is checked where the facts hold ``mutual_information`` from before and after: it must not become less,
-    but for the tenth that random samples and the choice of a maximum by gradient may cost.
+    The information about the other image must not become less, but for the tenth that random samples and the choice
+    of a maximum by gradient may cost. A reflection counts as a stretch.
     """
-    found = []
-    low, high = facts["stretch"]
-    if low < stretch_limits[0] or high > stretch_limits[1]:
-        found.append("stretch")
-    if facts["rotation_degrees"] > max_rotation_degrees:
-        found.append("rotation")
-    information = facts.get("mutual_information")
-    if information and information["after"] < INFORMATION_KEPT * information["before"]:
-        found.append("information")
-    return found
+    low, high = limits.stretch
+    information = facts["mutual_information"]
+    implausible = {
+        "stretch": facts["stretch"][0] < low or facts["stretch"][1] > high or facts["determinant"] < 0,
+        "rotation": facts["rotation_degrees"] > limits.rotation_degrees,
+        "information": information["after"] < INFORMATION_KEPT * information["before"],
+        "overlap": facts["overlap_dice"] < limits.overlap_dice,
+    }
+    return [name for name, applies in implausible.items() if applies]
 
 
 def information_gain(
@@ -57,6 +66,25 @@ def information_gain(
         moved = resample(moving, fixed.data.shape, fixed.affine, order=1, background=0, to_source=to_moving)
         result[name] = mutual_information(values, moved.data[fixed_mask], bins)
     return result
+
+
+def overlap(fixed: Volume, moving: Volume, matrix: np.ndarray) -> float:
+    """Return the Dice coefficient of two masks after registration, on the grid of ``fixed``; 0 when both are empty.
+
+    ``matrix`` maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm).
+    """
+    first = fixed.data > 0
+    moved = resample(
+        moving.with_data((moving.data > 0).astype(np.uint8)),
+        fixed.data.shape,
+        fixed.affine,
+        order=0,
+        background=0,
+        to_source=matrix,
+    )
+    second = moved.data > 0
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    return 2 * np.count_nonzero(first & second) / total if total else 0.0
 
 
 def mutual_information(first: np.ndarray, second: np.ndarray, bins: int) -> float:

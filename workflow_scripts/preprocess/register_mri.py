@@ -11,12 +11,12 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume
-from workflow_scripts.preprocess.intensities import ct_for_registration, mri_for_registration, registration_mask
-from workflow_scripts.preprocess.plausibility import affine_facts, doubts, information_gain
+from workflow_scripts.preprocess.intensities import ct_for_registration, mri_for_registration
+from workflow_scripts.preprocess.plausibility import Limits
+from workflow_scripts.preprocess.registration import Brain, judged, register_brains
 from workflow_scripts.preprocess.settings import Settings, add_settings, settings_of
 
-STRETCH_LIMITS = (0.85, 1.15)
-MAX_ROTATION_DEGREES = 45.0
+LIMITS = Limits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
 
 log = logging.getLogger(__name__)
 
@@ -48,23 +48,19 @@ def register_mri(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the affine that maps points of the MRI to points of the NCCT (4×4, RAS+, mm), and facts about it.
 
-    ``brain`` is the mask of the NCCT on its grid. ``aligned`` images get the identity. Raises `InputError` when the
-    registration fails.
+    ``brain`` is the mask of the NCCT on its grid. ``aligned`` images get the identity. Raises `InputError` when elastix
+    gives up.
     """
-    fixed = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
-    moving = mri_for_registration(mri)
-    around_brain = registration_mask(brain, ncct.spacing, settings.mask_margin_mm)
-    to_mri = np.eye(4)
-    if not aligned:
-        # Loading elastix takes longer than all else here, and aligned images do without it.
-        from workflow_scripts.preprocess.elastix import register_affine
-
-        to_mri = register_affine(fixed, around_brain, moving, settings)
-    facts = affine_facts(to_mri) | {
-        "method": "identity, stated in the case sheet" if aligned else "elastix",
-        "mutual_information": information_gain(fixed, around_brain, moving, to_mri, settings.metric_bins),
-    }
-    return np.linalg.inv(to_mri), facts | {"doubts": doubts(facts, STRETCH_LIMITS, MAX_ROTATION_DEGREES)}
+    head = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
+    fixed = Brain.of(head, brain, settings.grid_mm)
+    moving = Brain.of(mri_for_registration(mri), mri.data > 0, settings.grid_mm)
+    if aligned:
+        to_mri = np.eye(4)
+        facts = judged(fixed, moving, fixed.mask, to_mri, settings, LIMITS)
+    else:
+        to_mri, facts = register_brains(fixed, moving, settings, LIMITS)
+    method = "identity, stated in the case sheet" if aligned else "elastix"
+    return np.linalg.inv(to_mri), facts | {"method": method}
 
 
 if __name__ == "__main__":

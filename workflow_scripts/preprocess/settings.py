@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """What a registration can be told; names and units as in config.yaml."""
+    """What a registration can be told; names and units as in config.yaml, ``threads`` from the rule."""
 
     metric_bins: int
     resolutions: int
@@ -16,14 +16,16 @@ class Settings:
     window_hu: tuple[float, float]
     background_hu: float
     mask_margin_mm: float
+    grid_mm: float
     seed: int
+    threads: int
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add one option for every field of `Settings`."""
-    for name in ("metric-bins", "resolutions", "iterations", "samples", "seed"):
+    for name in ("metric-bins", "resolutions", "iterations", "samples", "seed", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("max-step-mm", "background-hu", "mask-margin-mm"):
+    for name in ("max-step-mm", "background-hu", "mask-margin-mm", "grid-mm"):
         parser.add_argument(f"--{name}", type=float, required=True)
     parser.add_argument("--window-hu", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
 

@@ -219,8 +219,8 @@ def _mirror_panel(images: Images, views: Sequence[View]) -> Panel:
         for name, volume, paint, caption in painted
     ]
     text = (
-        "The other hemisphere laid over each one by way of the CT template, and mirrored − NCCT: violet is darker than "
-        "the other side, as an infarct is; orange is brighter. "
+        "The other hemisphere laid over each one, and mirrored − NCCT: violet is darker than the other side, as an "
+        "infarct is; orange is brighter. "
         f"Window {_window(BRAIN_HU)}; full colour at {DIFFERENCE_HU} HU."
     )
     legend = (("lesion", "lesion mask"),) if images.lesion is not None else ()

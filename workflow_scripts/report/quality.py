@@ -47,14 +47,14 @@ FLAGS = {
     "mirroring implausible": Meaning(
         "doubts about the mirroring",
         DOUBTS,
-        "The registration to the template stretches or turns the head more than heads differ: the mirrored and the "
-        "difference image may be wrong.",
+        "The head was stretched or turned more than heads differ to lie on the template or on its own mirror image, or "
+        "the two do not resemble each other: the mirrored and the difference image may be wrong.",
     ),
     "registration implausible": Meaning(
         "doubts about the registration of the MRI",
         DOUBTS,
-        "The registration of the MRI stretches or turns it too much, or made it fit less well: a lesion mask drawn on "
-        "the MRI may lie in the wrong place.",
+        "From every start, the registration of the MRI stretches or turns it too much, leaves the brains apart, or "
+        "made them fit less well: a lesion mask drawn on the MRI may lie in the wrong place.",
     ),
     "MRI misplaced": Meaning(
         "shift that would make the MRI fit best (mm)",

@@ -11,6 +11,7 @@ import numpy as np
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
+from workflow_scripts.ingest.acquired import stack_of
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +24,23 @@ def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
     mask
         uint8, on the grid of the final images
     conversion
-        content of ``ncct.json``: ``acquired_shape`` (column, row, slice) and ``acquired_affine`` (4×4, RAS+, mm;
-        sheared for a tilted gantry)
+        content of ``ncct.json``: the acquired slices, array axes (column, row, slice), RAS+, mm
+
+    Returns
+    -------
+    Slices in the order of the acquired ones, each sampled where it was acquired. The affine is theirs (sheared for a
+    tilted gantry); where their gaps differ, no affine is, and it has the mean gap.
     """
-    shape = tuple(int(size) for size in conversion["acquired_shape"])
-    return resample(mask, shape, np.asarray(conversion["acquired_affine"], float), order=0, background=0)
+    stack = stack_of(conversion)
+    affine = np.asarray(conversion["acquired_affine"], float)
+    if conversion["acquired_origins"] is None:
+        return resample(mask, stack.shape, affine, order=0, background=0)
+    slices = []
+    for origin in stack.origins:
+        place = affine.copy()
+        place[:3, 3] = origin
+        slices.append(resample(mask, (stack.columns, stack.rows, 1), place, order=0, background=0).data)
+    return Volume(np.concatenate(slices, axis=2), affine)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
