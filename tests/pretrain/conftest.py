@@ -90,7 +90,7 @@ SETTINGS = {
     },
     "validation_samples": 6,
     "rankme_samples": 10,
-    "alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3},
+    "alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3, "first_epoch": 0},
     "images_on_device": "auto",
     "precision": "auto",
 }

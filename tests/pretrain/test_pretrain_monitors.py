@@ -79,15 +79,15 @@ def test_feature_deviation_is_one_on_the_sphere_and_zero_when_all_are_alike():
 
 
 def test_the_alarm_needs_some_epochs_in_a_row_below_a_bound():
-    alarm = Alarm(feature_deviation=0.1, information=0.5, epochs=2)
+    alarm = Alarm(feature_deviation=0.1, information=0.5, epochs=2, first_epoch=1)
     low, high = (
         {"feature_deviation": 0.05, "teacher_information": 1.0},
         {"feature_deviation": 0.3, "teacher_information": 1.0},
     )
     sound_alarm([low, high, low], alarm)
-    sound_alarm([low], alarm)
+    sound_alarm([low, low], alarm)
     sound_alarm([high, {"feature_deviation": 0.3, "teacher_information": 0.0}], alarm)
     with pytest.raises(InputError, match=r"feature_deviation .* was 0\.05, 0\.05 in the last 2 epochs, below .* 0\.1"):
         sound_alarm([high, low, low], alarm)
     with pytest.raises(InputError, match=r"collapsed: teacher_information .* was 0, 0 .*centre_momentum"):
-        sound_alarm([high | {"teacher_information": 0.0}] * 2, alarm)
+        sound_alarm([high | {"teacher_information": 0.0}] * 3, alarm)

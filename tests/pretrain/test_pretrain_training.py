@@ -15,6 +15,7 @@ from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder, re
 from workflow_scripts.pretrain.cohort import open_cohort
 from workflow_scripts.pretrain.pretrain import TIMES
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
+from workflow_scripts.pretrain.state import States
 from workflow_scripts.pretrain.student import build_encoder
 
 CPU = torch.device("cpu")
@@ -230,6 +231,25 @@ def test_a_dataset_that_does_not_fit_is_refused(make_dataset, make_settings, arc
             1,
             states,
         )
+
+
+def test_a_training_without_centring_and_sharpening_stops_as_collapsed(cohort, architecture, make_settings, tmp_path):
+    """The teacher then gives all images the same probabilities; the same bounds leave a sound training alone."""
+    common = {
+        "epochs": 5,
+        "samples_per_epoch": 64,
+        "batch_size": 8,
+        "alarm": {"feature_deviation": 0.0, "information": 1e-3, "epochs": 3, "first_epoch": 2},
+        "teacher_momentum": {"start": 0.9, "end": 1.0},
+        "optimiser": make_settings().to_mapping()["optimiser"]
+        | {"learning_rate": 1e-2, "warmup_epochs": 0, "frozen_last_layer_epochs": 0},
+    }
+    sharp, blunt = ({"start": t, "end": t, "warmup_epochs": 1} for t in (0.03, 0.1))
+    sound = make_settings(**common, teacher_temperature=sharp)
+    assert len(train.pretrain(cohort, architecture, sound, CPU, 1, States(tmp_path / "sound")).curves) == 5
+    collapsing = make_settings(**common, teacher_temperature=blunt, centre_momentum=1.0)
+    with pytest.raises(InputError, match=r"collapsed: teacher_information .* in the last 3 epochs, below"):
+        train.pretrain(cohort, architecture, collapsing, CPU, 1, States(tmp_path / "blunt"))
 
 
 def test_two_channels_train(make_dataset, make_settings, architecture, states):

@@ -72,7 +72,7 @@ class Assignment:
 
 def sound_alarm(rows: Sequence[Mapping[str, Any]], alarm: Alarm) -> None:
     """Raise `InputError` when a monitor of the last ``alarm.epochs`` rows of the curves is below its bound in all."""
-    recent = rows[-alarm.epochs :]
+    recent = rows[alarm.first_epoch :][-alarm.epochs :]
     if len(recent) < alarm.epochs:
         return
     for name, bound, meaning in (

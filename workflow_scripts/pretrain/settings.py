@@ -68,11 +68,16 @@ class Masking:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Lower bounds of the monitors; a training below one of them at the end of ``epochs`` epochs running stops."""
+    """Lower bounds of the monitors.
+
+    A training below one of them at the end of ``epochs`` epochs running stops; those before ``first_epoch``, counted
+    from 0, are not judged.
+    """
 
     feature_deviation: float
     information: float
     epochs: int
+    first_epoch: int
 
 
 @dataclass(frozen=True)
