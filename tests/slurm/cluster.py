@@ -101,6 +101,13 @@ class Cluster:
         """Return the identifiers of jobs that wait or run."""
         return subprocess.run(["squeue", "-h", "-o", "%i"], check=True, capture_output=True, text=True).stdout.split()
 
+    def queue_in_the_end(self, seconds: float) -> list[str]:
+        """Return what is left in the queue when it is empty, or after ``seconds``: a cancelled job saves, then ends."""
+        deadline = time.monotonic() + seconds
+        while (jobs := self.queue()) and time.monotonic() < deadline:
+            time.sleep(1)
+        return jobs
+
 
 def obstacle() -> str | None:
     """Say why no cluster can be started here, or None."""

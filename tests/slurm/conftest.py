@@ -119,6 +119,6 @@ def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     exclude_broken(folder)
     log = folder / "results" / "logs" / "pretrain" / "pretrain" / "ALL.log"
     runs.interrupt("killed", "all_pretrain", log, "epoch 1 of", signal.SIGINT)
-    runs.queue_after_kill = cluster.queue()
+    runs.queue_after_kill = cluster.queue_in_the_end(60)
     assert runs.run("whole study") == 0, runs.outputs["whole study"][-6000:]
     return runs
