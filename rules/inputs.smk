@@ -115,8 +115,22 @@ def _pretraining_images(wildcards):
     return f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}"
 
 
+def pretrain_probe_inputs(wildcards):
+    """The pretraining with its arrays, who the patients are, and where the attributes stand."""
+    dataset, table = _pretraining_images(wildcards), config["probe"]["table"]
+    cases = STUDY.image_set_cases(_pretraining_entry(wildcards)["image_set"])
+    return {
+        "encoder": f"{OUT}/pretrain/{wildcards.pretraining}/encoder.pt",
+        "cases": f"{dataset}/cases.tsv",
+        "arrays": f"{dataset}/arrays",
+        "splits": f"{OUT}/split/splits.tsv",
+        "qc": per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", cases),
+        "table": [table] if table else [],
+    }
+
+
 def report_settings(wildcards):
-    sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "finetune")
+    sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "probe", "finetune")
     sections += ("segment", "evaluate", "report")
     return json.dumps(
         {

@@ -41,3 +41,23 @@ if "phantom" in config:
                 "python -m workflow_scripts.phantom.head --cohort {params.cohort} --case {wildcards.case}"
                 " --seed {params.seed} --voxel-mm {params.voxel_mm} --slice-mm {params.slice_mm}"
                 " --out {params.out:q} --truth {output.truth:q} > {log:q} 2>&1"
+
+    rule phantom_attributes:
+        input:
+            [f"{OUT}/truth/{case.cohort}/{case.case}" for case in STUDY.cases],
+        output:
+            f"{OUT}/truth/attributes.tsv",
+        params:
+            code=code("phantom.attributes"),
+        log:
+            f"{OUT}/logs/phantom/attributes.log",
+        benchmark:
+            f"{OUT}/benchmarks/phantom/attributes.tsv"
+        threads: 1
+        resources:
+            mem_mb=grows(500),
+            runtime=grows(5),
+        conda:
+            "../envs/imaging.yaml"
+        shell:
+            "python -m workflow_scripts.phantom.attributes --truth {input:q} --out {output:q} > {log:q} 2>&1"

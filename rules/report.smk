@@ -11,6 +11,7 @@ BEST_ARMS = config["report"]["best_arms"]
 SINGLE_CHANNEL = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 1]
 TWO_CHANNELS = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 2]
 INTERPRETED = config["report"]["interpreted"]
+PROBES = [f"{OUT}/pretrain/{name}/probe.tsv" for name in STUDY.pretrainings] if config["probe"]["attributes"] else []
 
 # Arms, split and criteria of the paper's tables; a table without arms is left out.
 TABLES = {
@@ -29,6 +30,8 @@ FIGURE_FILES = [
     f"{REPORT}/figures/finetune.svg",
     *([f"{REPORT}/figures/pretraining.svg"] if STUDY.pretrainings else []),
     *([f"{REPORT}/figures/interpretation.png"] if INTERPRETED else []),
+    *([f"{REPORT}/figures/probe.svg"] if PROBES else []),
+    *([f"{REPORT}/figures/neighbours.png"] if PROBES and INTERPRETED else []),
     f"{REPORT}/figures/quality.svg",
 ]
 
@@ -260,6 +263,59 @@ rule figure_interpretation:
         " --pretraining {params.pretraining} --out {output:q} > {log:q} 2>&1"
 
 
+rule figure_probe:
+    input:
+        PROBES,
+    output:
+        report(f"{REPORT}/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
+    params:
+        confidence=config["evaluate"]["confidence"],
+        code=code("report.figure_probe"),
+    log:
+        f"{OUT}/logs/report/figure_probe.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_probe.tsv"
+    threads: 1
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_probe --skills {input:q} --confidence {params.confidence}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_neighbours:
+    input:
+        neighbours=f"{OUT}/pretrain/{INTERPRETED}/neighbours.tsv",
+        images=lambda wildcards: per_case(
+            f"{OUT}/preprocess/{{cohort}}/{{case}}/ncct.nii.gz",
+            STUDY.image_set_cases(config["pretrainings"][INTERPRETED]["image_set"]),
+        ),
+    output:
+        report(f"{REPORT}/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
+    params:
+        preprocess=lambda wildcards: f"{OUT}/preprocess",
+        attribute=lambda wildcards: config["probe"]["attributes"][0],
+        pretraining=INTERPRETED,
+        code=code("report.figure_neighbours"),
+    log:
+        f"{OUT}/logs/report/figure_neighbours.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/figure_neighbours.tsv"
+    threads: 1
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_neighbours --neighbours {input.neighbours:q}"
+        " --preprocess {params.preprocess:q} --attribute {params.attribute} --pretraining {params.pretraining}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
 rule figure_cohort:
     input:
         f"{OUT}/split/splits.tsv",
@@ -408,6 +464,7 @@ rule index:
         settings=f"{REPORT}/settings.yaml",
         split=[f"{OUT}/split/{name}" for name in ("splits.tsv", "leakage.json")],
         audits=[f"{OUT}/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
+        probes=PROBES,
         qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
         evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
         tables=TABLE_FILES,
@@ -437,6 +494,6 @@ rule index:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
-        " --audits {input.audits:q} --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
+        " --audits {input.audits:q} --probes {input.probes:q} --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
         " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -9,7 +9,7 @@ from workflow_scripts.preprocess.brain_mask import dice
 TILTS_DEGREES = (0.0, 15.0, -20.0)
 MILLILITRES = (3.2, 5.0, 8.0, 12.0, 30.0, 100.0)
 LEAST_DICE = 0.97
-SEEDS = range(3)
+SEED = 1
 
 
 def bench_way_back() -> None:
@@ -17,8 +17,8 @@ def bench_way_back() -> None:
     for tilt in TILTS_DEGREES:
         series = Series(tilt)
         for millilitres, found in scores.items():
-            found += [_round_trips(series, millilitres, seed) for seed in SEEDS]
-    print("\nDice, mean and least of nine, 0°, 15° and −20° of tilt")
+            found.append(_round_trips(series, millilitres))
+    print("\nDice, mean and least of three: 0°, 15° and −20° of tilt")
     print("    mL   drawn on slices, at 1 mm, slices, 1 mm   slices, 1 mm, slices   predicted at 1 mm, slices, 1 mm")
     for millilitres, found in scores.items():
         mean, least = np.mean(found, axis=0), np.min(found, axis=0)
@@ -31,11 +31,11 @@ def bench_way_back() -> None:
     assert returned.min() >= LEAST_DICE
 
 
-def _round_trips(series: Series, millilitres: float, seed: int) -> tuple[float, float, float]:
-    drawn = rough_lesion(Volume(np.zeros(SHAPE, np.uint8), series.affine), millilitres, seed)
+def _round_trips(series: Series, millilitres: float) -> tuple[float, float, float]:
+    drawn = rough_lesion(Volume(np.zeros(SHAPE, np.uint8), series.affine), millilitres, SEED)
     final = series.forward(drawn)
     there = series.back(final)
-    predicted = rough_lesion(series.final, millilitres, seed)
+    predicted = rough_lesion(series.final, millilitres, SEED)
     return (
         dice(series.forward(there).data > 0, final.data > 0),
         dice(there.data > 0, drawn.data > 0),

@@ -43,7 +43,7 @@ def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
     jobs = dry_run(paper)
     pretrainings = {CONFIG["arms"][arm]["pretraining"] for arm in CONFIG["run"]["arms"]}
     assert jobs["finetune"] == len(CONFIG["run"]["arms"]) * len(CONFIG["run"]["seeds"]) == 39
-    assert jobs["pretrain"] == len(pretrainings - {None}) == 9
+    assert jobs["pretrain"] == jobs["pretrain_probe"] == len(pretrainings - {None}) == 9
     assert jobs["ingest_ncct"] == jobs["qc"] == 12
     assert not any(rule.startswith("phantom") for rule in jobs)
 
@@ -73,6 +73,7 @@ def test_a_stage_target_runs_up_to_its_stage(tmp_path, target, last, absent):
         ("results/demo/preprocess/CENTER-TBI/C01/brain_mask.nii.gz", {"ingest_ncct": 1, "brain_mask": 1}),
         ("results/demo/finetune/FS-STKi/seed-1/checkpoint.pth", {"finetune": 1, "finetune_dataset": 1}),
         ("results/demo/pretrain/ALL-SA/encoder.pt", {"pretrain": 1, "pretrain_dataset": 1}),
+        ("results/demo/pretrain/ALL-SA/probe.tsv", {"pretrain": 1, "pretrain_probe": 1, "phantom_attributes": 1}),
         ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment_icoAIS": 3}),
         ("results/demo/evaluate/ALL-STKi/scores.tsv", {"pretrain": 1, "finetune": 3, "score": 1}),
     ],
@@ -90,8 +91,9 @@ def test_any_file_is_a_target(tmp_path, file, jobs):
         {"run": {"seeds": [0, 1, 2, 3, 4], "segment": ["icoAIS", "CENTER-TBI"]}},
         {"run": {"segment": ["icoAIS", "AISD"], "evaluate": ["icoAIS", "AISD"]}},
         {"pretrain": {"splits": ["train", "validation"]}, "nnunet": {"patch_size": [96, 160, 160]}},
+        {"probe": {"attributes": []}},
     ],
-    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values"],
+    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values", "no probe"],
 )
 def test_other_configurations_build_their_dag(paper, tmp_path, change):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(change))
@@ -140,6 +142,15 @@ def test_names_of_the_slurm_profile_reach_the_training(paper, tmp_path, names, e
     block = re.search(r"^rule finetune:$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
     resources = block[1].split(", ")
     assert set(expected) <= set(resources)
+
+
+def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path):
+    profile = write_profile(tmp_path / "profile", partition="cpu", gpu_partition="gpu")
+    output = snakemake(paper, "-n", "--profile", str(profile), "--executor", "dryrun").stdout
+    jobs = re.findall(r"^rule (\w+):$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
+    with_gpu = {rule for rule, resources in jobs if "gpu=1" in resources.split(", ")}
+    assert with_gpu == {rule for rule, resources in jobs if "slurm_partition=gpu" in resources.split(", ")}
+    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_icoAIS", "interpret"}
 
 
 def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):

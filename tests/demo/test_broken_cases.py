@@ -25,8 +25,8 @@ def sheet_row(case: str, ncct: str, lesion: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def broken(demo, tmp_path_factory):
-    """Run all_preprocess with --keep-going over one good case and four broken ones."""
-    folder = tmp_path_factory.mktemp("broken")
+    """Run all_preprocess with --keep-going over one good case and four broken ones, in a folder of any script."""
+    folder = tmp_path_factory.mktemp("Klinik Süd 脳")
     good = demo.results / "phantom" / "icoAIS" / "I01" / "ncct"
     (folder / "empty").mkdir()
     shutil.copytree(good, folder / "mr")

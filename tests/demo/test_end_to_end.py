@@ -55,6 +55,15 @@ def test_no_patient_stands_on_two_sides(demo):
     assert {split for found in sides.values() for split in found} == {"train", "validation", "test"}
 
 
+def test_no_held_out_patient_entered_a_pretraining_or_its_statistics(demo):
+    sides = {(row["cohort"], row["case"]): row["split"] for row in read_tsv(demo.results / "split" / "splits.tsv")}
+    seen = [case for case, split in sides.items() if split == "train"]
+    for name in ("ALL-SA", "ALL-D"):
+        audit = read_json(demo.results / "pretrain" / name / "audit.json")
+        assert audit["held_out_patients_seen"] == 0 < audit["held_out_patients"]
+        assert audit["gradients"]["cases"] == audit["statistics"]["cases"] == len(seen)
+
+
 def test_scores_have_a_row_for_each_arm_member_case_and_criterion(demo):
     rows = read_tsv(demo.results / "evaluate" / "scores.tsv")
     assert {row["arm"] for row in rows} == {"FS-STKp", "ALL-STKi-SA", "ALL-STKi-D"}

@@ -10,11 +10,12 @@ import numpy as np
 import pydicom
 import pytest
 
+from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.study import load_cases
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample
+from workflow_scripts.phantom import attributes, images
 from workflow_scripts.phantom import cohort as cohort_command
-from workflow_scripts.phantom import images
 from workflow_scripts.phantom.acquisition import upright_grid
 from workflow_scripts.phantom.anatomy import build_anatomy
 from workflow_scripts.phantom.dicom import PLANTED
@@ -235,6 +236,21 @@ def test_healthy_heads_have_no_lesion(case, cohort, name):
     else:
         assert {path.name for path in folder.iterdir()} == {"ncct.nii.gz"}
         assert not (truth / "mri_to_ncct.txt").exists()
+
+
+def test_the_table_of_attributes_says_what_the_truth_shows(case, tmp_path):
+    truths = [case(*name)[1] for name in (("APIS", "P04"), *WITH_MRI)]
+    attributes.main(["--truth", *map(str, truths), "--out", str(tmp_path / "attributes.tsv")])
+    rows = read_tsv(tmp_path / "attributes.tsv")
+    assert [(row["cohort"], row["case"]) for row in rows] == [(truth.parent.name, truth.name) for truth in truths]
+    brains = [load_volume(truth / "brain_mask.nii.gz") for truth in truths]
+    ml = np.array([brain.data.sum() * brain.voxel_ml for brain in brains])
+    per_size = ml / [float(row["head_size"]) for row in rows]
+    assert per_size == pytest.approx(per_size.mean(), rel=0.05)
+    for row, truth in zip(rows, truths, strict=True):
+        lesion = load_volume(truth / "lesion_ncct.nii.gz")
+        assert float(row["lesion_ml"]) == pytest.approx(lesion.data.sum() * lesion.voxel_ml, rel=0.25, abs=1.0)
+        assert (row["side"] == "none") == (not lesion.data.any())
 
 
 def test_tissue_has_realistic_hu(case):

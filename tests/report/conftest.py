@@ -11,6 +11,7 @@ from workflow_scripts.evaluate import score, summarise
 from workflow_scripts.ingest.acquired import describe
 from workflow_scripts.ingest.stack import Stack
 from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
+from workflow_scripts.pretrain import pretrain_probe
 
 ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
 SEEDS = (0, 1, 2)
@@ -114,6 +115,7 @@ class FakeStudy:
         self._evaluate()
         self._curves()
         self._interpretation()
+        self._probe()
         write_yaml(self.path("report/settings.yaml"), settings())
 
     def _evaluate(self) -> None:
@@ -180,6 +182,29 @@ class FakeStudy:
         write_tsv(self.path(folder, "neighbours.tsv"), neighbours, list(neighbours[0]))
         np.savez_compressed(self.path(folder, "slices.npz"), **slices)
 
+    def _probe(self) -> None:
+        """A size that is told, a side that is not, and a sex that nothing can be said of."""
+        name = {"pretraining": "ALL-SA", "source": "table", "kind": "number", "cases": 14, "patients": 12, "seen": 7}
+        empty = dict.fromkeys(pretrain_probe.COLUMNS)
+        rows = [
+            empty | name | {"attribute": attribute, "measure": measure, "note": note} | self._estimates(told)
+            for attribute, told, note in (("size", 0.6, ""), ("side", 0.0, ""), ("sex", None, "too few patients"))
+            for measure in pretrain_probe.MEASURES
+        ]
+        write_tsv(self.path("pretrain/ALL-SA/probe.tsv"), rows, pretrain_probe.COLUMNS)
+        cases = [row | {"value": 0.5 + 0.01 * number} for number, row in enumerate(self.rows)]
+        patients = np.array([f"{row['cohort']}/{row['patient']}" for row in cases])
+        features = {kind: self.generator.normal(size=(len(cases), 4)) for kind in ("pretrained", "random")}
+        neighbours = pretrain_probe.neighbour_rows(features, cases, patients)
+        write_tsv(self.path("pretrain/ALL-SA/neighbours.tsv"), neighbours, pretrain_probe.NEIGHBOUR_COLUMNS)
+
+    def _estimates(self, told: float | None) -> dict[str, float]:
+        if told is None:
+            return {}
+        values = {"pretrained": told, "random": -0.02, "difference": told + 0.02}
+        bounds = {"": 0.0, "_low": -0.3, "_high": 0.2}
+        return {f"{name}{part}": value + by for name, value in values.items() for part, by in bounds.items()}
+
 
 def settings() -> dict:
     """What rule report_settings writes, cut down to what the page uses."""
@@ -207,6 +232,7 @@ def settings() -> dict:
             "optimisers": {"robust": {"learning_rate": 0.001}},
             "head": {"prototypes": 1024},
         },
+        "probe": {"random_encoders": 5},
         "finetune": {"iterations_per_epoch": 25},
         "segment": {"vote": "majority"},
         "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95},

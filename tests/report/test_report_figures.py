@@ -16,7 +16,9 @@ from workflow_scripts.report import (
     figure_examples,
     figure_finetune,
     figure_interpretation,
+    figure_neighbours,
     figure_pretraining,
+    figure_probe,
     figure_quality,
     slices,
 )
@@ -59,13 +61,24 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
                 *("--neighbours", study.path(folder, "neighbours.tsv"), "--slices", study.path(folder, "slices.npz")),
             ],
         ),
+        "probe.svg": (
+            figure_probe.main,
+            ["--skills", study.path("pretrain/ALL-SA/probe.tsv"), "--confidence", "0.95"],
+        ),
+        "neighbours.png": (
+            figure_neighbours.main,
+            [
+                *("--neighbours", study.path("pretrain/ALL-SA/neighbours.tsv"), "--attribute", "size"),
+                *("--preprocess", study.path("preprocess"), "--pretraining", "ALL-SA"),
+            ],
+        ),
         "quality.svg": (figure_quality.main, [*splits, "--preprocess", study.path("preprocess")]),
     }
 
 
 NAMES = (
     *("cohort.svg", "dice-icoAIS-test.svg", "examples-icoAIS.png", "finetune.svg", "pretraining.svg"),
-    *("interpretation.png", "quality.svg"),
+    *("interpretation.png", "probe.svg", "neighbours.png", "quality.svg"),
 )
 
 
@@ -102,6 +115,26 @@ def test_examples_come_from_the_validation_set_where_no_test_case_has_a_lesion(s
 
 def test_no_example_is_chosen_without_a_lesion():
     assert figure_examples.choose([], ARMS, 2)[1] == []
+
+
+def test_neighbours_are_shown_of_heads_along_the_order_of_the_attribute(study):
+    rows = read_tsv(study.path("pretrain/ALL-SA/neighbours.tsv"))
+    lines = figure_neighbours.choose(rows)
+    heads = sorted((row for row in rows if row["rank"] == "0"), key=lambda row: float(row["value"]))
+    names = list(dict.fromkeys((row["cohort"], row["case"]) for row in heads))
+    assert [names.index((line[0]["cohort"], line[0]["case"])) for line in lines] == [2, 8, 14]
+    for head, *others in lines:
+        assert [(row["features"], row["rank"]) for row in others] == [
+            (kind, rank) for kind in ("pretrained", "random") for rank in ("1", "2", "3")
+        ]
+        assert all((row["of_cohort"], row["of_case"]) == (head["cohort"], head["case"]) for row in others)
+
+
+def test_no_head_is_chosen_where_the_attribute_is_not_known(study, tmp_path):
+    rows = [row | {"value": ""} for row in read_tsv(study.path("pretrain/ALL-SA/neighbours.tsv"))]
+    assert figure_neighbours.choose(rows) == []
+    figure_neighbours.draw(tmp_path / "empty.png", [], Path(study.path("preprocess")), "size", "ALL-SA")
+    assert (tmp_path / "empty.png").stat().st_size > 1000
 
 
 def test_a_figure_without_labelled_cases_says_so(study, tmp_path):

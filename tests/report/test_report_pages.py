@@ -21,7 +21,9 @@ from workflow_scripts.report import (
     figure_examples,
     figure_finetune,
     figure_interpretation,
+    figure_neighbours,
     figure_pretraining,
+    figure_probe,
     figure_quality,
     index,
     panels,
@@ -39,6 +41,8 @@ FIGURES = (
     (figure_finetune, "finetune.svg"),
     (figure_pretraining, "pretraining.svg"),
     (figure_interpretation, "interpretation.png"),
+    (figure_probe, "probe.svg"),
+    (figure_neighbours, "neighbours.png"),
     (figure_quality, "quality.svg"),
 )
 LINKED = r"(?:\.\./)*(?:index\.html|(?:cases/|segmentations/)?[A-Za-z0-9-]+(?:/[A-Za-z0-9-]+)?\.html)"
@@ -84,7 +88,7 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
     write_json(folder / "audit.json", audit | {"held_out_patients": 5, "held_out_patients_seen": 0})
     return [
         *("--settings", study.path("report/settings.yaml"), "--split", study.path("split")),
-        *("--audits", str(folder / "audit.json")),
+        *("--audits", str(folder / "audit.json"), "--probes", study.path("pretrain/ALL-SA/probe.tsv")),
         *("--preprocess", study.path("preprocess"), "--evaluate", study.path("evaluate"), "--tables", *tables),
         *("--figures", *(str(folder / name) for _, name in FIGURES)),
         *("--captions", str(ROOT / "rules/captions"), "--requirements", str(ROOT / "requirements.txt")),
@@ -128,13 +132,29 @@ def test_a_study_without_a_figure_has_a_page_without_it(index_arguments, tmp_pat
 def test_the_notice_stands_on_top_and_at_every_table_of_results(page):
     notice = "Every head in this report is a phantom"
     assert page.index(f'<p class="notice" role="note">{notice}') < page.index("<h2")
-    assert page.count('<p class="table-notice">') == 4
+    assert page.count('<p class="table-notice">') == 5
     assert "snakemake" not in page.split("Versions that this workflow pins")[0]
 
 
 def test_the_page_says_whom_each_pretraining_saw(page):
     assert "Pretraining ALL-SA saw 8 patients (9 cases) of the splits train" in page
     assert "Of 5 validation and test patients it saw none." in page
+
+
+def test_the_page_says_what_the_features_tell_of_how_many_heads(page):
+    size, _, side, _, sex, _ = re.findall(r'<tr><td class="text">(?:size|side|sex)</td>.*', page)
+    assert '<td class="text">linear probe</td><td>12</td><td>14</td><td>7</td><td>0.60 (0.30 to 0.80)</td>' in size
+    assert "<td>−0.02 (−0.32 to 0.18)</td>" in size
+    assert '<td class="best">+0.62 (+0.32 to +0.82)</td>' in size
+    assert "best" not in side, "an interval that holds 0 is no evidence"
+    assert sex.count("<td>–</td>") == 3 and "too few patients" in sex
+
+
+def test_a_study_without_probes_says_so(index_arguments, study, tmp_path):
+    given = ("--probes", study.path("pretrain/ALL-SA/probe.tsv"))
+    kept = [word for word in index_arguments if word not in given and Path(word).stem not in ("probe", "neighbours")]
+    index.main([*kept, "--out", str(tmp_path / "index.html")])
+    assert "Not asked for in the configuration (probe.attributes)" in (tmp_path / "index.html").read_text()
 
 
 def test_the_page_says_that_it_is_no_medical_device(page):

@@ -27,6 +27,7 @@ FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
 MARK = "# made by tests/slurm/cluster.py"
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacct", "sbatch")
 CPUS, GPUS, MEMORY_MB = 4, 2, 16000
+ACCOUNTING_PORT = 16819
 
 SLURM_CONF = """{mark}
 ClusterName=test
@@ -62,7 +63,7 @@ JobAcctGatherParams=OverMemoryKill
 JobAcctGatherFrequency=task=1
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
-AccountingStoragePort=16819
+AccountingStoragePort={accounting_port}
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
@@ -72,7 +73,7 @@ PartitionName=gpu Nodes={host} Default=NO MaxTime=INFINITE State=UP
 SLURMDBD_CONF = """{mark}
 DbdHost={host}
 DbdAddr=127.0.0.1
-DbdPort=16819
+DbdPort={accounting_port}
 SlurmUser=root
 AuthType=auth/munge
 LogFile={root}/slurmdbd.log
@@ -111,6 +112,8 @@ def obstacle() -> str | None:
         path = CONFIGURATION / name
         if path.exists() and not path.read_text().startswith(MARK):
             return f"{path} belongs to another cluster"
+    if _answers(ACCOUNTING_PORT):
+        return f"port {ACCOUNTING_PORT} is taken; does another cluster of these tests run?"
     return None
 
 
@@ -144,6 +147,7 @@ def _configure(root: Path, stack: contextlib.ExitStack) -> None:
         "cpus": CPUS,
         "gpus": GPUS,
         "memory": MEMORY_MB,
+        "accounting_port": ACCOUNTING_PORT,
     }
     texts = {
         "slurm.conf": SLURM_CONF.format(**values),
@@ -180,7 +184,7 @@ def _start_accounting(root: Path, stack: contextlib.ExitStack) -> None:
     _daemon(stack, root, ["mariadbd", *options, f"--socket={database}", f"--pid-file={root}/database.pid", *quick])
     _wait(database.exists, "the database has no socket", root)
     _daemon(stack, root, ["slurmdbd", "-D"], MYSQL_UNIX_PORT=str(database))
-    _wait(lambda: _answers(16819), "slurmdbd does not listen", root)
+    _wait(lambda: _answers(ACCOUNTING_PORT), "slurmdbd does not listen", root)
 
 
 def _daemon(stack: contextlib.ExitStack, root: Path, command: list[str], **environment: str) -> None:
@@ -230,6 +234,7 @@ def _wait(ready, complaint: str, root: Path, seconds: float = 60) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with running_cluster() as cluster, contextlib.suppress(KeyboardInterrupt):
         logging.warning("Slurm runs; its logs are in %s. Ctrl-C stops it.", cluster.root)
         signal.pause()

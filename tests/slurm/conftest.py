@@ -20,7 +20,7 @@ PROFILE = {
     "partition": "cpu",
     "gpu_partition": "gpu",
     "status_seconds": 1,
-    "retries": 6,
+    "retries": 8,
     "cores_per_job": 2,
 }
 GROUPS = ("case", "report", "page", "segmentation_page")

@@ -21,11 +21,12 @@ STUDY = {  # over the demo's
     "arms": {name: {"train": ["icoAIS"], "epochs": 1} for name in ("FS-STKi", "ALL-STKi")},
     "pretrain": {
         "epochs": EPOCHS,
-        "samples_per_epoch": 640,
+        "samples_per_epoch": 1280,
         "batch_size": 16,
         "validation_samples": 16,
         "rankme_samples": 16,
     },
+    "probe": {"attributes": []},
     "finetune": {"iterations_per_epoch": 2, "validation_iterations": 1},
     "evaluate": {"bootstrap": 100, "comparisons": [["FS-STKi", "ALL-STKi"]]},
     "report": {"best_arms": ["FS-STKi", "ALL-STKi"], "interpreted": None},

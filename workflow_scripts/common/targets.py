@@ -62,7 +62,8 @@ def _split(_: Study) -> list[str]:
 
 
 def _pretrain(study: Study) -> list[str]:
-    return [f"pretrain/{name}/{file}" for name in study.pretrainings for file in ("encoder.pt", "audit.json")]
+    files = ("encoder.pt", "audit.json", *(["probe.tsv"] if study.config["probe"]["attributes"] else []))
+    return [f"pretrain/{name}/{file}" for name in study.pretrainings for file in files]
 
 
 def _finetune(study: Study) -> list[str]:

@@ -14,6 +14,7 @@ from workflow_scripts.preprocess import tissue
 from workflow_scripts.preprocess.morphology import hull_excess
 from workflow_scripts.preprocess.skull_stripping import (
     NCCT_METHODS,
+    SYNTHETIC,
     Settings,
     add_settings,
     ncct_brain,
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(brain),
         "cross_check": arguments.cross_check,
-        "cross_check_dice": _cross_check(arguments, ncct, padded, brain, settings),
+        "cross_check_dice": _cross_check(arguments, ncct, padded, brain, image, settings),
     }
     save_volume(arguments.out_pseudo_t1, ncct.with_data(image))
     save_volume(arguments.out_mask, ncct.with_data(brain), np.uint8)
@@ -50,12 +51,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _cross_check(
-    arguments: argparse.Namespace, ncct: Volume, padded: np.ndarray, brain: np.ndarray, settings: Settings
+    arguments: argparse.Namespace,
+    ncct: Volume,
+    padded: np.ndarray,
+    brain: np.ndarray,
+    image: np.ndarray,
+    settings: Settings,
 ) -> float | None:
+    """Compare ``brain``, found in the pseudo-T1 ``image``, with what the second method finds."""
     if arguments.cross_check in ("none", arguments.method):
         return None
     try:
-        image = pseudo_t1(arguments.cross_check, ncct, padded, settings)
+        if arguments.method == SYNTHETIC:
+            image = pseudo_t1(arguments.cross_check, ncct, padded, settings)
         other = ncct_brain(arguments.cross_check, ncct, image, padded, settings)
     except InputError as error:
         log.warning("The cross-check failed and counts as Dice 0: %s", error.problem)

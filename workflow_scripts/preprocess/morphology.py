@@ -7,12 +7,22 @@ from scipy.spatial import ConvexHull, QhullError
 
 def erode(mask: np.ndarray, spacing: np.ndarray, radius_mm: float) -> np.ndarray:
     """Keep voxels farther than ``radius_mm`` from every voxel outside; the edge of the array is not outside."""
-    return mask if mask.all() else ndimage.distance_transform_edt(mask, sampling=spacing) > radius_mm
+    if mask.all() or not mask.any():
+        return mask
+    box = bounding_box(mask, margin=1)
+    eroded = np.zeros(mask.shape, bool)
+    eroded[box] = ndimage.distance_transform_edt(mask[box], sampling=spacing) > radius_mm
+    return eroded
 
 
 def dilate(mask: np.ndarray, spacing: np.ndarray, radius_mm: float) -> np.ndarray:
     """Add voxels within ``radius_mm`` of the mask."""
-    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= radius_mm if mask.any() else mask
+    if not mask.any():
+        return mask
+    box = bounding_box(mask, margin=int(np.ceil(radius_mm / np.min(spacing))))
+    dilated = np.zeros(mask.shape, bool)
+    dilated[box] = ndimage.distance_transform_edt(~mask[box], sampling=spacing) <= radius_mm
+    return dilated
 
 
 def opened(mask: np.ndarray, spacing: np.ndarray, radius_mm: float) -> np.ndarray:

@@ -14,7 +14,8 @@ from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.preprocess.morphology import largest_component
 from workflow_scripts.preprocess.weights import digest
 
-NCCT_METHODS = ("synthsr+synthstrip", "synthstrip", "deepbet", "hu")
+SYNTHETIC = "synthsr+synthstrip"  # looks at a pseudo-T1 of its own; the others share one
+NCCT_METHODS = (SYNTHETIC, "synthstrip", "deepbet", "hu")
 MRI_METHODS = ("synthstrip", "deepbet", "none")
 BRAIN_FROM_PROBABILITY = 0.5
 
@@ -67,7 +68,7 @@ def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: Settings)
 
     Parameters as for `ncct_brain`. Returns float32 on the grid of ``ncct``.
     """
-    if method == "synthsr+synthstrip":
+    if method == SYNTHETIC:
         return _synthsr(ncct, padded, settings)
     return tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
 
@@ -176,7 +177,7 @@ def _require_weights(path: Path | None, network: str) -> Path:
 
 
 _NCCT: dict[str, Callable[..., np.ndarray]] = {
-    "synthsr+synthstrip": _ncct_synthsr,
+    SYNTHETIC: _ncct_synthsr,
     "synthstrip": _ncct_synthstrip,
     "deepbet": _ncct_deepbet,
     "hu": _ncct_threshold,

@@ -141,6 +141,27 @@ def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
     return lines
 
 
+def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
+    """Return, for each table probe.tsv, the name of its pretraining and its rows with the estimates for readers."""
+    kinds = ("pretrained", "random", "difference")
+    return [
+        {
+            "pretraining": table[0]["pretraining"],
+            "rows": [{**row, "cells": [_probe_cell(row, kind) for kind in kinds]} for row in table],
+        }
+        for table in tables
+    ]
+
+
+def _probe_cell(row: Row, kind: str) -> dict[str, Any]:
+    """Write an estimate with its interval; a difference is marked where its interval lies above 0."""
+    if not row[kind]:
+        return {"text": "–", "best": False}
+    sign = "+" if kind == "difference" else "-"
+    value, low, high = (_number(row[f"{kind}{part}"], 2, sign) for part in ("", "_low", "_high"))
+    return {"text": f"{value} ({low} to {high})", "best": kind == "difference" and float(row["difference_low"]) > 0}
+
+
 def pinned_versions(requirements: str) -> list[tuple[str, str]]:
     """Read the versions of `SHOWN_PACKAGES` from the text of a requirements file."""
     pins = dict(line.split("==") for line in requirements.splitlines() if "==" in line and not line.startswith("#"))

@@ -72,6 +72,7 @@ def draw(path: Path, examples: Sequence[Example], arms: Sequence[str], heading: 
         if not examples:
             grid[0, 0].text(0, 0.5, "no labelled case with a lesion", color=MUTED)
         figure.suptitle(heading, x=0.01, ha="left", fontweight="bold")
+        figure.set_layout_engine("compressed")
 
 
 def _draw_case(row: Sequence[Axes], example: Example, arms: Sequence[str]) -> None:

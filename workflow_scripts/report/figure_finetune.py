@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.style import COLOURS, MUTED, drawing
+from workflow_scripts.report.style import COLOURS, MUTED, curve, drawing
 
 MAX_COLUMNS, WIDTH = 4, 10.4
 MAX_PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9
@@ -41,10 +41,10 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
             bottom.sharey(grid[1, 0])
             for colour, rows in zip(cycle(COLOURS), curves[arms[index]].values(), strict=False):
                 epochs = column(rows, "epoch")
-                top.plot(epochs, column(rows, "train_loss"), color=colour, alpha=0.55, lw=1)
-                top.plot(epochs, column(rows, "validation_loss"), color=colour, ls="--")
-                bottom.plot(epochs, column(rows, "pseudo_dice"), color=colour, alpha=0.4, lw=0.9)
-                bottom.plot(epochs, column(rows, "ema_pseudo_dice"), color=colour)
+                curve(top, epochs, column(rows, "train_loss"), color=colour, alpha=0.55, lw=1)
+                curve(top, epochs, column(rows, "validation_loss"), color=colour, ls="--")
+                curve(bottom, epochs, column(rows, "pseudo_dice"), color=colour, alpha=0.4, lw=0.9)
+                curve(bottom, epochs, column(rows, "ema_pseudo_dice"), color=colour)
             top.set_title(arms[index])
             bottom.set_xlabel("epoch")
             if place == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.report.figure_finetune import column
-from workflow_scripts.report.style import COLOURS, MUTED, drawing
+from workflow_scripts.report.style import COLOURS, MUTED, curve, drawing
 
 MONITORS = {
     "teacher_entropy": "entropy of the teacher (nats)",
@@ -24,16 +24,16 @@ def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
         grid = figure.subplots(len(trainings), 3, squeeze=False)
         for (loss, rank, spread), (name, (curves, rankme)) in zip(grid, trainings.items(), strict=True):
             epochs, colours = column(curves, "epoch"), iter(COLOURS)
-            loss.plot(epochs, column(curves, "train_loss"), color=next(colours), label="training")
-            loss.plot(epochs, column(curves, "validation_loss"), color=next(colours), ls="--", label="validation")
+            curve(loss, epochs, column(curves, "train_loss"), color=next(colours), label="training")
+            curve(loss, epochs, column(curves, "validation_loss"), color=next(colours), ls="--", label="validation")
             loss.set_title(f"{name}: loss")
             measured = column(rankme, "epoch")
-            rank.plot(measured, column(rankme, "rankme"), color=COLOURS[2], label="as published")
-            rank.plot(measured, column(rankme, "rankme_centred"), color=COLOURS[3], ls="--", label="centred")
+            curve(rank, measured, column(rankme, "rankme"), color=COLOURS[2], label="as published")
+            curve(rank, measured, column(rankme, "rankme_centred"), color=COLOURS[3], ls="--", label="centred")
             rank.set_title(f"{name}: RankMe")
             # Masked autoencoding has no teacher.
             monitor = next(key for key in MONITORS if key in curves[0])
-            spread.plot(epochs, column(curves, monitor), color=COLOURS[4])
+            curve(spread, epochs, column(curves, monitor), color=COLOURS[4])
             spread.set_title(f"{name}: {MONITORS[monitor]}")
             for axes in (loss, rank):
                 axes.legend(fontsize=7.5)

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="written by rule report_settings")
     parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
     parser.add_argument("--audits", type=Path, nargs="*", default=[], help="audit.json of each pretraining")
+    parser.add_argument("--probes", type=Path, nargs="*", default=[], help="probe.tsv of each pretraining")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
     parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
     parser.add_argument("--tables", type=Path, nargs="+", required=True)
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cohorts=content.cohort_rows(splits),
         leakage=read_json(arguments.split / "leakage.json"),
         audits=[read_json(path) for path in arguments.audits],
+        probes=content.probe_tables([read_tsv(path) for path in arguments.probes]),
         tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
         table_caption=read_caption(arguments.captions, "table"),
         figures=figure_groups(arguments.figures, arguments.captions),

@@ -7,21 +7,19 @@ the representation, from an image that is background everywhere, say which voxel
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import blosc2
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
-from torch import Tensor, nn
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv, replacing, write_tsv
 from workflow_scripts.pretrain.checkpoint import load_encoder
+from workflow_scripts.pretrain.representation import Representation, background_of, embed, padded, read_case, stride_of
 
 log = logging.getLogger(__name__)
 
@@ -29,40 +27,6 @@ EMBEDDING_COLUMNS = ("cohort", "case", "split", "x", "y")
 NEIGHBOUR_COLUMNS = ("group", "neighbour", "cohort", "case", "split", "x", "y")
 GROUPS, NEIGHBOURS = 3, 6
 MIN_TSNE = 4
-
-
-class Representation(nn.Module):
-    """An encoder of stages followed by the average over space: (B, C, z, y, x) to (B, features)."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Average the feature maps of the last stage."""
-        return self.encoder(images)[-1].mean(dim=(2, 3, 4))
-
-    def total(self, images: Tensor) -> Tensor:
-        """Sum all elements of the representation, (B,): what the attribution explains."""
-        return self(images).sum(dim=1)
-
-
-def background_of(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Return the value of each channel (C, 1, 1, 1) outside the brain; its minimum when the brain fills the image."""
-    outside = ~brain
-    values = [np.median(channel[outside]) if outside.any() else channel.min() for channel in image]
-    return np.asarray(values, np.float32).reshape(-1, 1, 1, 1)
-
-
-def padded(image: np.ndarray, background: np.ndarray, stride: Sequence[int]) -> np.ndarray:
-    """Pad (C, z, y, x) at the far ends with the background, to whole steps of the encoder and two steps at least.
-
-    With a single position left at the last stage, instance normalisation has no variance to divide by.
-    """
-    size = [max(2, -(-length // step)) * step for length, step in zip(image.shape[1:], stride, strict=True)]
-    canvas = np.broadcast_to(background, (len(image), *size)).copy()
-    canvas[:, : image.shape[1], : image.shape[2], : image.shape[3]] = image
-    return canvas
 
 
 def project(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
@@ -99,33 +63,11 @@ def attribute(model: Representation, image: np.ndarray, background: np.ndarray, 
     return explained[0].detach().cpu().numpy()
 
 
-def _read_case(arrays: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the normalised image (C, z, y, x) and the brain mask (z, y, x)."""
-    image = blosc2.open(str(arrays / f"{key}.b2nd"), mode="r")[:]
-    brain = blosc2.open(str(arrays / f"{key}_seg.b2nd"), mode="r")[0] > 0
-    return np.asarray(image, np.float32), np.asarray(brain)
-
-
-def _stride(architecture: Mapping[str, Any]) -> list[int]:
-    return np.prod(architecture["arch_kwargs"]["strides"], axis=0).astype(int).tolist()
-
-
-def embed(model: Representation, dataset: Path, keys: Sequence[str], stride: Sequence[int], device: str) -> np.ndarray:
-    """Return the representation of each case, (n, features)."""
-    features = []
-    for key in keys:
-        image, brain = _read_case(dataset / "arrays", key)
-        prepared = padded(image, background_of(image, brain), stride)
-        with torch.no_grad():
-            features.append(model(torch.from_numpy(prepared)[None].to(device))[0].cpu().numpy())
-    return np.stack(features)
-
-
 def explain(
     model: Representation, dataset: Path, key: str, stride: Sequence[int], steps: int, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the middle axial slice of a case's brain and of its attribution, both (C, y, x)."""
-    image, brain = _read_case(dataset / "arrays", key)
+    image, brain = read_case(dataset / "arrays", key)
     background = background_of(image, brain)
     attribution = attribute(model, padded(image, background, stride), background, steps, device)
     used = np.flatnonzero(brain.any(axis=(1, 2)))
@@ -154,9 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder, content = load_encoder(arguments.encoder)
     model = Representation(encoder).to(device).eval().requires_grad_(False)
-    stride = _stride(content["architecture"])
+    stride = stride_of(content["architecture"])
     rows = read_tsv(arguments.dataset / "cases.tsv")
-    features = embed(model, arguments.dataset, [row["key"] for row in rows], stride, device)
+    features = embed([model], arguments.dataset, [row["key"] for row in rows], stride, device)[0]
     points = project(features, arguments.perplexity, arguments.seed)
     cases = [row | {"x": float(x), "y": float(y)} for row, (x, y) in zip(rows, points, strict=True)]
     log.info("%d cases projected", len(cases))

@@ -1,12 +1,14 @@
 """One look for all figures, and the same bytes for the same content."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from workflow_scripts.common.files import replacing
 
@@ -52,6 +54,13 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         yield figure
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=160, metadata=METADATA[path.suffix])
+
+
+def curve(axes: Axes, epochs: Sequence[float], values: Sequence[float], **look: Any) -> None:
+    """Draw a quantity over the epochs; a single epoch is a point."""
+    single = len(epochs) == 1
+    axes.plot(epochs, values, marker="o" if single else None, markersize=4, **look)
+    axes.xaxis.set_major_locator(FixedLocator(epochs) if single else MaxNLocator(integer=True))
 
 
 def bare(axes: Axes) -> None:
