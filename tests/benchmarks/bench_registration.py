@@ -111,8 +111,10 @@ def _our_command(images: list[Path], affine: Path) -> list[str]:
 
 def _timed(pair: Pair, affine: Path, *command: str) -> Result:
     used, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT, env=environment)
     seconds = time.perf_counter() - start
+    assert run.returncode == 0, run.stderr
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     errors = target_errors(pair, read_affine(affine))
     processor = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
