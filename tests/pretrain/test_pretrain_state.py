@@ -206,6 +206,15 @@ def test_other_settings_or_images_are_refused_by_name_and_the_old_ones_go_on(
     assert_equal_results(run_rule("run", state=state), undisturbed)
 
 
+def test_after_an_alarm_raised_in_error_lower_bounds_go_on(run_rule, tmp_path, assert_equal_results):
+    undisturbed = run_rule("undisturbed")
+    strict = {"feature_deviation": 2.0, "information": 0.0, "epochs": 1, "first_epoch": 1}
+    with pytest.raises(InputError, match="collapsed: feature_deviation"):
+        run_rule("run", state=tmp_path / "state", alarm=strict)
+    assert list(files(tmp_path / "state")) == [4]
+    assert_equal_results(run_rule("run", state=tmp_path / "state"), undisturbed)
+
+
 def test_changed_code_is_told_and_goes_on(run_rule, tmp_path, at_call, monkeypatch, caplog, assert_equal_weights):
     undisturbed = run_rule("undisturbed")
     at_call("step", 6, warn)

@@ -137,10 +137,11 @@ def change_gamma(views: Tensor, exponent: Tensor) -> Tensor:
 
 def mirror(views: Tensor, axes: Tensor) -> Tensor:
     """Reverse the spatial axes marked in ``axes`` (V, 3) of each view, all channels alike."""
-    for axis in range(3):
-        rows = axes[:, axis].nonzero()[:, 0].to(views.device)
-        views = views.index_copy(0, rows, views[rows].flip(2 + axis))
-    return views
+    mirrored = torch.empty_like(views)
+    for marked in axes.unique(dim=0):
+        rows = (axes == marked).all(1).nonzero()[:, 0].to(views.device)
+        mirrored[rows] = views[rows].flip([2 + axis for axis in range(3) if marked[axis]])
+    return mirrored
 
 
 def _like(values: Tensor, views: Tensor) -> Tensor:
