@@ -78,7 +78,7 @@ def bench_registration(tmp_path: Path) -> None:
 
 def _summarise(ours: dict[int, Result], paper: dict[int, Result], large: list[Label]) -> None:
     shared = {"ours": [ours[number] for number in paper], "paper's map (reference)": list(paper.values())}
-    for name, results in {f"ours, {len(ours)} pairs": list(ours.values())} | shared.items():
+    for name, results in ({f"ours, all {len(ours)}": list(ours.values())} | shared).items():
         mean, worst = np.mean([one.mean for one in results]), max(one.worst for one in results)
         print(f"{name}: TRE mean {mean:.2f}, worst {worst:.2f} mm; {np.mean([one.processor for one in results]):.1f} s")
     ratio = sum(one.processor for one in paper.values()) / sum(ours[number].processor for number in paper)
