@@ -81,7 +81,9 @@ def bench_contralateral() -> None:
         worst = f"{max(one.degrees for one in found):.2f}° and {max(one.plane_mm for one in found):.2f} mm at worst"
         print(f"{method}: plane within 1° and 1 mm in {within} of {len(found)}, {worst};", end=" ")
         better = sum(one.mirrored > one.flipped for one in found)
-        print(f"lesion's mirror in place in {100 * lesions:.0f} %; more like the head than its flip in {better},", end=" ")
+        print(
+            f"lesion's mirror in place in {100 * lesions:.0f} %; more like the head than its flip in {better},", end=" "
+        )
         print(f"least gain of correlation {gain:.3f}")
     ratio = np.mean([one.mirrored for one in results["template"]]) / np.mean(
         [one.flipped for one in results["template"]]
