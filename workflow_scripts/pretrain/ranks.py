@@ -1,6 +1,8 @@
 """The processes that share a training: one, or several under torchrun with PyTorch's own data parallelism."""
 
+import gc
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,5 +93,10 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), size), device
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
+        # A data-parallel network that outlives its group, in a traceback or a cycle, can hang the process at its end.
+        gc.collect()
         dist.destroy_process_group()
