@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.segment.acquired_series import SHAPE, Series, rough_lesion
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.preprocess.brain_mask import dice
 
 TILTS_DEGREES = (0.0, 15.0, -20.0)
 MILLILITRES = (3.2, 5.0, 8.0, 12.0, 30.0, 100.0)

@@ -10,10 +10,10 @@ from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.meandice import compute_dice
 from scipy import ndimage
 
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.evaluate.metrics import (
     diagonal_mm,
-    dice,
     hd95_mm,
     hd95_penalised_mm,
     volume_ml,

@@ -14,10 +14,11 @@ from sklearn.metrics import mutual_info_score
 from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_yaml
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.preprocess import apply_registration, brain_mask, elastix, register_mri
+from workflow_scripts.preprocess import apply_registration, elastix, register_mri
 from workflow_scripts.preprocess.elastix import register_affine
 from workflow_scripts.preprocess.intensities import ct_for_registration, registration_mask
 from workflow_scripts.preprocess.lesion import lesion_on_grid
@@ -212,7 +213,7 @@ def test_phantom_scans_meet_within_a_millimetre(number):
     assert errors.max() < 2
     assert facts["doubts"] == []
     drawn = lesion_on_grid(pair.drawn, pair.ncct, matrix).data > 0
-    assert brain_mask.dice(drawn, pair.infarct.data) > 0.85
+    assert dice(drawn, pair.infarct.data) > 0.85
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 16))

@@ -8,9 +8,9 @@ import pytest
 
 from tests.preprocess.networks import bright_is_brain, write_synthstrip
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.preprocess import brain_mask, prepare_mri
-from workflow_scripts.preprocess.brain_mask import dice
 from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.preprocess.morphology import hull_excess
 from workflow_scripts.preprocess.skull_stripping import Settings, ncct_brain, pseudo_t1

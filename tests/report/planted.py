@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, resample, save_volume, to_ras
 from workflow_scripts.ingest.acquired import describe
@@ -16,7 +17,6 @@ from workflow_scripts.phantom.anatomy import Anatomy, build_anatomy
 from workflow_scripts.phantom.plan import plan_case
 from workflow_scripts.phantom.scan import build_patient, scan
 from workflow_scripts.preprocess import qc
-from workflow_scripts.preprocess.brain_mask import dice
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.grids import resample_isotropic

@@ -1,6 +1,6 @@
 """Agreement of two binary masks: overlap, surface distance, volume (paper 3.6).
 
-What each function returns where a mask is empty is part of its definition:
+What each function, and `dice` of common/masks.py, returns where a mask is empty is part of its definition:
 
 | reference | prediction | Dice | HD95 | HD95, penalised | volume difference |
 |-----------|------------|------|------|-----------------|-------------------|
@@ -22,12 +22,6 @@ from workflow_scripts.common.volume import Volume
 FACES = ndimage.generate_binary_structure(3, 1)
 FACES_EDGES_CORNERS = ndimage.generate_binary_structure(3, 3)
 VOLUME_TOLERANCE = 1e-6
-
-
-def dice(reference: np.ndarray, prediction: np.ndarray) -> float:
-    """Return 2|A∩B| / (|A|+|B|) of two boolean arrays; 1 when both are empty, 0 when one is."""
-    total = int(reference.sum()) + int(prediction.sum())
-    return 2 * int((reference & prediction).sum()) / total if total else 1.0
 
 
 def hd95_mm(reference: Volume, prediction: Volume) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import tissue
 from workflow_scripts.preprocess.morphology import hull_excess
@@ -69,12 +70,6 @@ def _cross_check(
         log.warning("The cross-check failed and counts as Dice 0: %s", error.problem)
         return 0.0
     return dice(brain, other)
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Dice coefficient of two boolean masks, 1 when both are empty."""
-    total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2 * np.count_nonzero(first & second) / total if total else 1.0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, resample
 
 INFORMATION_KEPT = 0.9
@@ -69,7 +70,7 @@ def information_gain(
 
 
 def overlap(fixed: Volume, moving: Volume, matrix: np.ndarray) -> float:
-    """Return the Dice coefficient of two masks after registration, on the grid of ``fixed``; 0 when both are empty.
+    """Return the Dice coefficient of two masks after registration, on the grid of ``fixed``; 0 when that is empty.
 
     ``matrix`` maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm).
     """
@@ -82,9 +83,7 @@ def overlap(fixed: Volume, moving: Volume, matrix: np.ndarray) -> float:
         background=0,
         to_source=matrix,
     )
-    second = moved.data > 0
-    total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2 * np.count_nonzero(first & second) / total if total else 0.0
+    return dice(first, moved.data > 0) if first.any() else 0.0
 
 
 def mutual_information(first: np.ndarray, second: np.ndarray, bins: int) -> float:
