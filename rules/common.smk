@@ -2,7 +2,8 @@ import shlex
 from pathlib import Path
 
 from workflow_scripts.common.code import code_digest
-from workflow_scripts.common.study import StudyError, load_study
+from workflow_scripts.common.schemas import StudyError
+from workflow_scripts.common.study import load_study
 from workflow_scripts.common.targets import arm_files, cohort_files, stage_files
 from workflow_scripts.common.trained import made_with_other_code
 

@@ -10,8 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
+from workflow_scripts.common.case_sheet import load_cases
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.common.study import load_cases
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample
 from workflow_scripts.phantom import attributes, images

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from workflow_scripts.common.study import Case, Study
+from workflow_scripts.common.case_sheet import Case
+from workflow_scripts.common.study import Study
 
 
 def stage_files(study: Study, stage: str) -> list[str]:
