@@ -1,8 +1,3 @@
-import json
-
-from workflow_scripts.common.options import options
-
-
 report: "captions/workflow.rst"
 
 
@@ -34,6 +29,10 @@ FIGURE_FILES = [
     *([f"{REPORT}/figures/neighbours.png"] if PROBES and INTERPRETED else []),
     f"{REPORT}/figures/quality.svg",
 ]
+
+
+include: "report_pages.smk"
+include: "report_interpretation.smk"
 
 
 rule report_settings:
@@ -203,119 +202,6 @@ rule figure_pretraining:
         " --pretrainings {params.pretrainings} --out {output:q} > {log:q} 2>&1"
 
 
-rule interpret:
-    input:
-        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
-        cases=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}/cases.tsv",
-        arrays=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}/arrays",
-    output:
-        embedding=f"{REPORT}/interpretation/{{pretraining}}/embedding.tsv",
-        neighbours=f"{REPORT}/interpretation/{{pretraining}}/neighbours.tsv",
-        slices=f"{REPORT}/interpretation/{{pretraining}}/slices.npz",
-    params:
-        dataset=lambda wildcards: f"{OUT}/pretrain/datasets/{STUDY.images(wildcards.pretraining)}",
-        perplexity=config["report"]["tsne_perplexity"],
-        steps=config["report"]["gradient_steps"],
-        seed=config["seed"],
-        code=code("report.interpret"),
-    log:
-        f"{OUT}/logs/report/interpret/{{pretraining}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/interpret/{{pretraining}}.tsv"
-    threads: config["resources"]["segment"]["threads"]
-    resources:
-        mem_mb=grows(config["resources"]["segment"]["mem_mb"]),
-        runtime=grows(config["resources"]["segment"]["runtime"]),
-        gpu=config["resources"]["segment"]["gpu"],
-    conda:
-        "../envs/deeplearning.yaml"
-    shell:
-        "python -m workflow_scripts.report.interpret --encoder {input.encoder:q} --dataset {params.dataset:q}"
-        " --perplexity {params.perplexity} --steps {params.steps} --seed {params.seed} --threads {threads}"
-        " --out-embedding {output.embedding:q} --out-neighbours {output.neighbours:q} --out-slices {output.slices:q}"
-        " > {log:q} 2>&1"
-
-
-rule figure_interpretation:
-    input:
-        embedding=f"{REPORT}/interpretation/{INTERPRETED}/embedding.tsv",
-        neighbours=f"{REPORT}/interpretation/{INTERPRETED}/neighbours.tsv",
-        slices=f"{REPORT}/interpretation/{INTERPRETED}/slices.npz",
-        splits=f"{OUT}/split/splits.tsv",
-    output:
-        report(f"{REPORT}/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
-    params:
-        pretraining=INTERPRETED,
-        code=code("report.figure_interpretation"),
-    log:
-        f"{OUT}/logs/report/figure_interpretation.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/figure_interpretation.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_interpretation --embedding {input.embedding:q}"
-        " --neighbours {input.neighbours:q} --slices {input.slices:q} --splits {input.splits:q}"
-        " --pretraining {params.pretraining} --out {output:q} > {log:q} 2>&1"
-
-
-rule figure_probe:
-    input:
-        PROBES,
-    output:
-        report(f"{REPORT}/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
-    params:
-        confidence=config["evaluate"]["confidence"],
-        code=code("report.figure_probe"),
-    log:
-        f"{OUT}/logs/report/figure_probe.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/figure_probe.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_probe --skills {input:q} --confidence {params.confidence}"
-        " --out {output:q} > {log:q} 2>&1"
-
-
-rule figure_neighbours:
-    input:
-        neighbours=f"{OUT}/pretrain/{INTERPRETED}/neighbours.tsv",
-        images=lambda wildcards: per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/ncct.nii.gz",
-            STUDY.image_set_cases(config["pretrainings"][INTERPRETED]["image_set"]),
-        ),
-    output:
-        report(f"{REPORT}/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
-    params:
-        preprocess=lambda wildcards: f"{OUT}/preprocess",
-        attribute=lambda wildcards: config["probe"]["attributes"][0],
-        pretraining=INTERPRETED,
-        code=code("report.figure_neighbours"),
-    log:
-        f"{OUT}/logs/report/figure_neighbours.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/figure_neighbours.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_neighbours --neighbours {input.neighbours:q}"
-        " --preprocess {params.preprocess:q} --attribute {params.attribute} --pretraining {params.pretraining}"
-        " --out {output:q} > {log:q} 2>&1"
-
-
 rule figure_cohort:
     input:
         f"{OUT}/split/splits.tsv",
@@ -363,102 +249,6 @@ rule figure_quality:
         " --out {output:q} > {log:q} 2>&1"
 
 
-rule case_page:
-    input:
-        unpack(case_page_input),
-    output:
-        page=report(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.html",
-            caption="captions/case.rst",
-            category="Quality",
-            subcategory="{cohort}",
-            labels={"case": "{case}"},
-        ),
-        thumbnail=f"{REPORT}/cases/{{cohort}}/{{case}}.svg",
-    params:
-        options=case_page_options,
-        code=code("report.case_page"),
-    log:
-        f"{OUT}/logs/report/case_page/{{cohort}}/{{case}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/case_page/{{cohort}}/{{case}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1500),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --qc {input.qc:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
-        " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
-        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
-        " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
-
-
-rule cohort_page:
-    input:
-        qc=lambda wildcards: per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.in_cohorts([wildcards.cohort])
-        ),
-        pages=lambda wildcards: per_case(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.in_cohorts([wildcards.cohort])
-        ),
-        thumbnails=lambda wildcards: per_case(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.svg", STUDY.in_cohorts([wildcards.cohort])
-        ),
-    output:
-        report(
-            f"{REPORT}/cases/{{cohort}}.html",
-            caption="captions/cohort_page.rst",
-            category="Quality",
-            subcategory="{cohort}",
-            labels={"case": "all, the most alarming first"},
-        ),
-    params:
-        heading=options({"title": config["title"], "notice": config["notice"]}),
-        cases=lambda wildcards: [case.case for case in STUDY.in_cohorts([wildcards.cohort])],
-        preprocess=lambda wildcards: f"{OUT}/preprocess",
-        thumbnails=lambda wildcards: f"{REPORT}/cases/{wildcards.cohort}",
-        code=code("report.cohort_page"),
-    log:
-        f"{OUT}/logs/report/cohort_page/{{cohort}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/cohort_page/{{cohort}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(500),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.cohort_page {params.heading:q} --cohort {wildcards.cohort} --cases {params.cases}"
-        " --preprocess {params.preprocess:q} --thumbnails {params.thumbnails:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule segmentation_page:
-    input:
-        unpack(segmentation_page_input),
-    output:
-        f"{REPORT}/segmentations/{{cohort}}/{{case}}.html",
-    params:
-        options=segmentation_page_options,
-        code=code("report.segmentation_page"),
-    log:
-        f"{OUT}/logs/report/segmentation_page/{{cohort}}/{{case}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/segmentation_page/{{cohort}}/{{case}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.segmentation_page --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --ncct {input.ncct:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
-
-
 rule index:
     input:
         settings=f"{REPORT}/settings.yaml",
@@ -494,6 +284,7 @@ rule index:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
-        " --audits {input.audits:q} --probes {input.probes:q} --preprocess {params.preprocess:q} --evaluate {params.evaluate:q} --tables {input.tables:q}"
+        " --audits {input.audits:q} --probes {input.probes:q} --preprocess {params.preprocess:q}"
+        " --evaluate {params.evaluate:q} --tables {input.tables:q}"
         " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"
