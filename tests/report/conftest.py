@@ -1,5 +1,6 @@
 """A small results folder with everything that the report reads: ellipsoids for heads, boxes for lesions."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,10 @@ SEEDS = (0, 1, 2)
 SHAPE, SPACING, MARGIN = (30, 36, 28), 6.0, 2
 LIMITS = Limits(0.93, 0.25, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
 NOTICE = "Every head in this report is a phantom; the numbers say nothing about patients."
+
+# A reference to anything that is not on the page itself or another page of the report.
+LINKED = r"(?:\.\./)*(?:index\.html|(?:cases/|segmentations/)?[A-Za-z0-9-]+(?:/[A-Za-z0-9-]+)?\.html)"
+OUTSIDE = re.compile(rf"""(?:src|href)\s*=\s*["'](?!data:|#|{LINKED}["'])|https?://|@import|url\(|<script""")
 
 
 class FakeStudy:
