@@ -7,6 +7,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.batches import Views
 from workflow_scripts.pretrain.descent import parameter_groups
 from workflow_scripts.pretrain.heads import ProjectionHead, pool
+from workflow_scripts.pretrain.layout import ChannelsLastNorm, for_training, memory_format
 from workflow_scripts.pretrain.settings import Head
 from workflow_scripts.pretrain.step import Distillation
 from workflow_scripts.pretrain.student import Student, Teacher, build_encoder, check_patch
@@ -75,6 +76,24 @@ def test_encoder_weights_load_strictly_into_nnunets_network_with_identical_featu
     images = torch.randn(2, 2, 6, 16, 16)
     for ours, theirs in zip(encoder(images), network.encoder(images), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_network_that_is_trained_computes_what_nnunet_would(any_architecture):
+    device = torch.device("cpu")
+    stock = build_encoder(any_architecture, 2)
+    ours = build_encoder(for_training(any_architecture, device), 2).to(memory_format=memory_format(device))
+    ours.load_state_dict(stock.state_dict(), strict=True)
+    images = torch.randn(2, 2, 6, 16, 16)
+    gradients = []
+    for encoder in (ours, stock):
+        features = encoder(images)
+        sum((pool(stage) ** 3).sum() for stage in features).backward()
+        gradients.append({name: parameter.grad for name, parameter in encoder.named_parameters()})
+    for one, other in zip(ours(images), stock(images), strict=True):
+        torch.testing.assert_close(one, other)
+    assert any(isinstance(module, ChannelsLastNorm) for module in ours.modules())
+    for name, expected in gradients[1].items():
+        torch.testing.assert_close(gradients[0][name], expected, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("patch", "fits"), [((3, 4, 4), True), ((2, 4, 4), False), ((2, 5, 4), True)])

@@ -17,6 +17,9 @@ from torch import Tensor
 from workflow_scripts.pretrain.settings import Settings
 
 BLUR_TRUNCATE = 4.0
+# Rows of a blur matrix in a block, and views in work at a time on a CPU, so that its caches hold them.
+BLUR_ROWS = 28
+VIEWS_AT_ONCE = 4
 EPSILON = 1e-7
 VOXELS = (2, 3, 4)
 
@@ -80,8 +83,14 @@ def _around_one(limits: Sequence[float], shape: tuple[int, ...], rng: np.random.
 def augment(views: Tensor, parameters: Parameters) -> Tensor:
     """Apply all augmentations to views (V, C, z, y, x)."""
     views = add_noise(views, parameters)
+    at_once = VIEWS_AT_ONCE if views.device.type == "cpu" else len(views)
+    parts = (np.arange(len(views))[first : first + at_once] for first in range(0, len(views), at_once))
+    return torch.cat([_augment_noisy(views[part[0] : part[-1] + 1], parameters.of(part)) for part in parts])
+
+
+def _augment_noisy(views: Tensor, parameters: Parameters) -> Tensor:
     views = blur(views, parameters.blur_sigma)
-    views = views * _like(parameters.factor, views) + _like(parameters.shift, views)
+    views = torch.addcmul(_like(parameters.shift, views), views, _like(parameters.factor, views))
     views = change_contrast(views, parameters.contrast)
     views = change_gamma(views, parameters.exponent)
     return mirror(views, parameters.mirror)
@@ -100,17 +109,22 @@ def blur(views: Tensor, sigma: Tensor) -> Tensor:
     """Filter with an isotropic Gaussian of ``sigma`` (V, C) voxels along z, y and x.
 
     Edges are reflected (half-sample symmetric) and the kernel ends at 4 sigma, as in `scipy.ndimage.gaussian_filter`.
-    One matrix an axis and image holds kernel and reflection, so that the batch is three matrix products.
+    One matrix an axis and image holds kernel and reflection, so that a batch is some matrix products; of the matrices
+    only what lies near their diagonals is multiplied.
     """
     shape = views.shape
     z, y, x = shape[2:]
     radius = int(BLUR_TRUNCATE * float(sigma.max()) + 0.5)
     if radius == 0:
         return views
-    images, widths = views.reshape(-1, z, y, x), sigma.reshape(-1).to(views.device)
-    images = (images.reshape(-1, z * y, x) @ _blur_matrix(widths, x, radius).mT).reshape(-1, z, y, x)
-    images = _blur_matrix(widths, y, radius)[:, None] @ images
-    return (_blur_matrix(widths, z, radius) @ images.reshape(-1, z, y * x)).reshape(shape)
+    images, widths = views.reshape(-1, z * y, x), sigma.reshape(-1).to(views.device)
+    matrix = _blur_matrix(widths, x, radius)
+    pieces = [images[..., near] @ matrix[:, rows, near].mT for rows, near in _bands(x, radius)]
+    images = torch.cat(pieces, dim=2).reshape(-1, z, y, x)
+    matrix = _blur_matrix(widths, y, radius)[:, None]
+    pieces = [matrix[..., rows, near] @ images[:, :, near] for rows, near in _bands(y, radius)]
+    images = torch.cat(pieces, dim=2).reshape(-1, z, y * x)
+    return (_blur_matrix(widths, z, radius) @ images).reshape(shape)
 
 
 def change_contrast(views: Tensor, factor: Tensor) -> Tensor:
@@ -146,6 +160,14 @@ def mirror(views: Tensor, axes: Tensor) -> Tensor:
 
 def _like(values: Tensor, views: Tensor) -> Tensor:
     return values.to(views.device)[:, :, None, None, None]
+
+
+def _bands(length: int, radius: int) -> list[tuple[slice, slice]]:
+    """Cut the rows of a blur matrix in blocks, each with the columns that it weighs."""
+    return [
+        (slice(first, first + BLUR_ROWS), slice(max(first - radius, 0), first + BLUR_ROWS + radius))
+        for first in range(0, length, BLUR_ROWS)
+    ]
 
 
 def _blur_matrix(sigma: Tensor, length: int, radius: int) -> Tensor:

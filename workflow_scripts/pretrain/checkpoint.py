@@ -19,7 +19,10 @@ def save_encoder(path: Path, encoder: nn.Module, description: Mapping[str, Any])
     ``state_dict`` has the keys of the ``encoder`` inside nnU-Net's network, on the CPU in float32; beside it stands
     what `workflow_scripts.pretrain.description.describe` returns.
     """
-    weights = {name: value.detach().to("cpu", torch.float32).clone() for name, value in encoder.state_dict().items()}
+    weights = {
+        name: value.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
+        for name, value in encoder.state_dict().items()
+    }
     # Through JSON, since torch stores two equal texts otherwise when they are one object.
     save_tensors(path, {"state_dict": weights, **json.loads(json.dumps(description))})
 

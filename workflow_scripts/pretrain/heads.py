@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from workflow_scripts.pretrain.settings import Head
 
+NORM_EPSILON = 1e-12
+
 
 class _SumOfAll(torch.autograd.Function):
     """Sum over all processes; the gradient of each one's part is the sum of all gradients."""
@@ -92,9 +94,20 @@ class ProjectionHead(nn.Module):
         They are divided by temperatures down to 0.04, which half precision would not survive.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            return F.linear(F.normalize(embeddings, dim=1), F.normalize(self.prototypes, dim=1))
+            return F.linear(F.normalize(embeddings, dim=1), self.prototypes) / prototype_norms(self.prototypes)
+
+
+def prototype_norms(prototypes: Tensor) -> Tensor:
+    """Lengths of prototypes (K, D): (K,), bounded below as in `torch.nn.functional.normalize`.
+
+    Logits are divided by them, not the prototypes: a row has K of the former, and K D values would be written.
+    """
+    return torch.linalg.vector_norm(prototypes, dim=1).clamp_min(NORM_EPSILON)
 
 
 def pool(features: Tensor) -> Tensor:
-    """Global average of a feature map (B, C, z, y, x): (B, C), float32."""
-    return features.mean((2, 3, 4), dtype=torch.float32)
+    """Global average of a feature map (B, C, z, y, x): (B, C), float32.
+
+    Divided after the sum, so that the gradient of the map is one value a channel, expanded, and never written out.
+    """
+    return features.sum((2, 3, 4), dtype=torch.float32) / features[0, 0].numel()

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow_scripts.pretrain.heads import prototype_norms
+
 PROTOTYPES_AT_ONCE = 8192
-NORM_EPSILON = 1e-12  # of torch.nn.functional.normalize
 
 
 def teacher_probabilities(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
@@ -88,36 +89,38 @@ class _CrossEntropy(torch.autograd.Function):
         with torch.autocast(embeddings.device.type, enabled=False):
             total = torch.full((len(embeddings),), -torch.inf, dtype=embeddings.dtype, device=embeddings.device)
             agreement = torch.zeros_like(total)
-            for weights, targets in _pieces(prototypes, probabilities):
-                logits = embeddings @ F.normalize(weights, dim=1).T / temperature
+            lengths = prototype_norms(prototypes)
+            for weights, norms, targets in _pieces(prototypes, lengths, probabilities):
+                logits = (embeddings @ weights.T).div_(norms * temperature)
                 total = torch.logaddexp(total, torch.logsumexp(logits, 1))
                 agreement += torch.einsum("ngk,gk->ng", _by_target(logits, targets), targets).reshape(-1)
-        context.save_for_backward(embeddings, prototypes, probabilities, total)
+        context.save_for_backward(embeddings, prototypes, lengths, probabilities, total)
         context.temperature = temperature
         return (total - agreement).mean()
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        embeddings, prototypes, probabilities, total = context.saved_tensors
+        embeddings, prototypes, lengths, probabilities, total = context.saved_tensors
         scale = gradient / (len(embeddings) * context.temperature)
         of_embeddings, of_prototypes = torch.zeros_like(embeddings), torch.empty_like(prototypes)
-        for (weights, targets), result in zip(
-            _pieces(prototypes, probabilities), of_prototypes.split(PROTOTYPES_AT_ONCE), strict=True
+        for (weights, norms, targets), result in zip(
+            _pieces(prototypes, lengths, probabilities), of_prototypes.split(PROTOTYPES_AT_ONCE), strict=True
         ):
-            norms = torch.linalg.vector_norm(weights, dim=1, keepdim=True).clamp_min(NORM_EPSILON)
-            units = weights / norms
-            logits = embeddings @ units.T
-            softmax = logits.div_(context.temperature).sub_(total[:, None]).exp_()
+            cosines = (embeddings @ weights.T).div_(norms)
+            softmax = (cosines / context.temperature).sub_(total[:, None]).exp_()
             difference = (_by_target(softmax, targets) - targets).reshape(softmax.shape).mul_(scale)
-            of_embeddings.addmm_(difference, units)
-            of_units = difference.T @ embeddings
-            along = torch.einsum("kd,kd->k", of_units, units)[:, None]
-            torch.div(of_units.addcmul_(units, along, value=-1), norms, out=result)
+            # A cosine does not change along its prototype: that part of the gradient is taken out.
+            along = torch.linalg.vecdot(difference, cosines, dim=0) / norms**2
+            torch.mul(weights, -along[:, None], out=result)
+            difference /= norms
+            result.addmm_(difference.T, embeddings)
+            of_embeddings.addmm_(difference, weights)
         return of_embeddings, of_prototypes, None, None
 
 
-def _pieces(prototypes: Tensor, probabilities: Tensor) -> zip:
-    return zip(prototypes.split(PROTOTYPES_AT_ONCE), probabilities.split(PROTOTYPES_AT_ONCE, 1), strict=True)
+def _pieces(prototypes: Tensor, lengths: Tensor, probabilities: Tensor) -> zip:
+    size = PROTOTYPES_AT_ONCE
+    return zip(prototypes.split(size), lengths.split(size), probabilities.split(size, 1), strict=True)
 
 
 def _by_target(rows: Tensor, targets: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from workflow_scripts.pretrain.augment import Parameters
 from workflow_scripts.pretrain.batches import Batch
 from workflow_scripts.pretrain.descent import Descent, parallel
 from workflow_scripts.pretrain.heads import pool
+from workflow_scripts.pretrain.layout import for_training, memory_format
 from workflow_scripts.pretrain.monitors import feature_deviation
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.schedules import values_at
@@ -34,7 +35,8 @@ class Reconstruction:
         self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
     ) -> None:
         channels = len(settings.channels)
-        self.network = build_network(architecture, channels, channels).to(device).eval()
+        network = build_network(for_training(architecture, device), channels, channels)
+        self.network = network.to(device, memory_format=memory_format(device)).eval()
         # Outputs of the lower resolutions, which only deep supervision would use.
         self.network.decoder.seg_layers[:-1].requires_grad_(False)
         self._settings = settings

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.pretrain.batches import Batch
 from workflow_scripts.pretrain.descent import Descent, parallel
+from workflow_scripts.pretrain.layout import for_training, memory_format
 from workflow_scripts.pretrain.loss import stage_losses, teacher_probabilities, updated_centre
 from workflow_scripts.pretrain.monitors import Assignment, feature_deviation
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
@@ -28,7 +29,8 @@ class Distillation:
     def __init__(
         self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
     ) -> None:
-        self.student = Student(build_encoder(architecture, len(settings.channels)), settings.head).to(device).eval()
+        encoder = build_encoder(for_training(architecture, device), len(settings.channels))
+        self.student = Student(encoder, settings.head).to(device, memory_format=memory_format(device)).eval()
         self.teacher = Teacher(self.student).eval()
         self.centre = torch.zeros(settings.head.prototypes, device=device)
         self._settings = settings
