@@ -28,7 +28,7 @@ def bench_way_back() -> None:
     within = np.count_nonzero(redrawn >= LEAST_DICE)
     print(f"slices, 1 mm, slices: {within} of {redrawn.size} with Dice >= {LEAST_DICE}")
     print(f"ratio of what slices and 1 mm voxels (reference) lose: {(1 - predicted).mean() / (1 - redrawn).mean():.1f}")
-    assert returned.min() >= LEAST_DICE
+    assert min(returned.min(), redrawn.min()) >= LEAST_DICE
 
 
 def _round_trips(series: Series, millilitres: float) -> tuple[float, float, float]:

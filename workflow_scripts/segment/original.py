@@ -13,11 +13,13 @@ from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.ingest.acquired import stack_of
 
+ONE_HALF_TOLERANCE = 1e-4
+
 log = logging.getLogger(__name__)
 
 
 def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
-    """Return ``mask`` on the acquired grid, nearest neighbour, 0 outside the image that was segmented.
+    """Return ``mask`` on the acquired grid (`resample_mask`), 0 outside the image that was segmented.
 
     Parameters
     ----------
@@ -34,13 +36,29 @@ def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
     stack = stack_of(conversion)
     affine = np.asarray(conversion["acquired_affine"], float)
     if conversion["acquired_origins"] is None:
-        return resample(mask, stack.shape, affine, order=0, background=0)
+        return resample_mask(mask, stack.shape, affine)
     slices = []
     for origin in stack.origins:
         place = affine.copy()
         place[:3, 3] = origin
-        slices.append(resample(mask, (stack.columns, stack.rows, 1), place, order=0, background=0).data)
+        slices.append(resample_mask(mask, (stack.columns, stack.rows, 1), place).data)
     return Volume(np.concatenate(slices, axis=2), affine)
+
+
+def resample_mask(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray) -> Volume:
+    """Sample a mask on another grid where linear interpolation says more than one half.
+
+    As nnU-Net brings its segmentations back. Between two voxels of 1 mm this follows the border better than the
+    nearest one does. One half itself, as midway between two slices, neither tells: there the nearest voxel decides.
+
+    Returns
+    -------
+    uint8 of ``shape``, RAS+, mm
+    """
+    share = resample(Volume(mask.data.astype(np.float32), mask.affine), shape, affine, order=1, background=0).data
+    nearest = resample(mask, shape, affine, order=0, background=0).data
+    undecided = np.abs(share - 0.5) < ONE_HALF_TOLERANCE
+    return Volume(np.where(undecided, nearest, share > 0.5).astype(np.uint8), np.asarray(affine, float))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
