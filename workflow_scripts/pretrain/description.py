@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.pretrain.cohort import Cohort
 from workflow_scripts.pretrain.settings import PATCH_AXES, Settings
-from workflow_scripts.pretrain.student import CONFIGURATION
 
 METHODS = {
     "desd": "deep self-distillation, Seia et al. 2023, section 3.4; weights of the teacher",

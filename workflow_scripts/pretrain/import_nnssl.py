@@ -9,10 +9,10 @@ import torch
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.pretrain.checkpoint import save_tensors
 from workflow_scripts.pretrain.description import INTENSITIES
 from workflow_scripts.pretrain.nnssl import from_nnssl
-from workflow_scripts.pretrain.student import CONFIGURATION
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.augment import Parameters
 from workflow_scripts.pretrain.batches import Batch
 from workflow_scripts.pretrain.descent import Descent, parallel
@@ -23,7 +24,6 @@ from workflow_scripts.pretrain.monitors import feature_deviation
 from workflow_scripts.pretrain.ranks import ALONE, Ranks
 from workflow_scripts.pretrain.schedules import values_at
 from workflow_scripts.pretrain.settings import Masking, Settings
-from workflow_scripts.pretrain.student import build_network
 
 Inputs = tuple[Tensor, Tensor]
 
@@ -35,7 +35,7 @@ class Reconstruction:
         self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
     ) -> None:
         channels = len(settings.channels)
-        network = build_network(for_training(architecture, device), channels, channels)
+        network = build_planned(for_training(architecture, device), channels, channels, deep_supervision=False)
         self.network = network.to(device, memory_format=memory_format(device)).eval()
         # Outputs of the lower resolutions, which only deep supervision would use.
         self.network.decoder.seg_layers[:-1].requires_grad_(False)

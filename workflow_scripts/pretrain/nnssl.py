@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_network, load_encoder
-from workflow_scripts.common.nnunet.plans import architecture
-from workflow_scripts.pretrain.student import CONFIGURATION
+from workflow_scripts.common.nnunet.plans import CONFIGURATION, architecture
 
 # The network that nnssl names without arguments.
 PRESETS = {

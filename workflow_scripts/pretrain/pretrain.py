@@ -12,6 +12,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.trained import open_training
 from workflow_scripts.pretrain.checkpoint import save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
@@ -19,7 +20,6 @@ from workflow_scripts.pretrain.description import describe, model_card
 from workflow_scripts.pretrain.ranks import joined, process_count
 from workflow_scripts.pretrain.settings import Settings, parse_settings
 from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.student import CONFIGURATION
 from workflow_scripts.pretrain.train import Trained, pretrain
 
 log = logging.getLogger(__name__)

@@ -5,39 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.heads import ProjectionHead, pool
 from workflow_scripts.pretrain.settings import PATCH_AXES, Head
-
-CONFIGURATION = "3d_fullres"
-
-
-def build_network(architecture: Mapping[str, Any], channels: int, outputs: int) -> nn.Module:
-    """Build a planned network, freshly initialised as nnU-Net does.
-
-    Parameters
-    ----------
-    architecture
-        entry ``architecture`` of a configuration of nnU-Net's plans; any network with an ``encoder`` of stages
-    channels, outputs
-        channels of the input and of the output
-    """
-    return get_network_from_plans(
-        architecture["network_class_name"],
-        architecture["arch_kwargs"],
-        architecture["_kw_requires_import"],
-        channels,
-        outputs,
-        deep_supervision=False,
-    )
 
 
 def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
     """Build the encoder of a planned network: it returns the feature maps of all stages, highest resolution first."""
-    return build_network(architecture, channels, 2).encoder
+    return build_planned(architecture, channels, 2, deep_supervision=False).encoder
 
 
 def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int], key: str = "patch_size") -> None:

@@ -15,13 +15,19 @@ CHECKPOINT_KEYS = ("network_weights", "init_args", "trainer_name", "inference_al
 
 def build_network(plans: Mapping[str, Any], channels: int, classes: int, deep_supervision: bool) -> torch.nn.Module:
     """Build the network of the plans' 3d_fullres configuration, randomly initialised (He) from torch's generator."""
-    description = architecture(plans)
+    return build_planned(architecture(plans), channels, classes, deep_supervision)
+
+
+def build_planned(
+    description: Mapping[str, Any], channels: int, outputs: int, deep_supervision: bool
+) -> torch.nn.Module:
+    """Build a network, initialised as by `build_network`, from the entry ``architecture`` of a configuration."""
     return get_network_from_plans(
         description["network_class_name"],
         description["arch_kwargs"],
         description["_kw_requires_import"],
         channels,
-        classes,
+        outputs,
         allow_init=True,
         deep_supervision=deep_supervision,
     )
