@@ -1,7 +1,7 @@
 """What pretrained features tell of heads, beside random ones, on more heads than the demo has. Run with `make bench`.
 
-Some heads are pretrained on by the code of the rules, with the demo's settings but more epochs; others, which the
-pretraining never sees, are probed.
+Some heads are pretrained on by the code of the rules, with the demo's settings but more epochs, once with each method;
+others, which the pretraining never sees, are probed.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from snakemake.utils import update_config
 
@@ -28,6 +29,7 @@ from workflow_scripts.phantom.scan import build_patient, find_truth
 from workflow_scripts.preprocess.finalise import finalise
 from workflow_scripts.preprocess.grids import resample_isotropic
 from workflow_scripts.pretrain import pretrain, pretrain_dataset, pretrain_probe, pretrain_settings
+from workflow_scripts.pretrain.learner import METHODS
 
 COHORT, SEED = "icoAIS", 99
 PRETRAINED_ON, PROBED = 60, 120
@@ -79,8 +81,8 @@ def make_cohort(folder: Path, config: Mapping[str, Any]) -> None:
     write_tsv(folder / "splits.tsv", splits, ("cohort", "patient", "case", "split"))
 
 
-def run_pretraining(folder: Path, config: Mapping[str, Any]) -> None:
-    """Run the rules pretrain_dataset, pretrain_settings and pretrain."""
+def make_dataset(folder: Path, config: Mapping[str, Any]) -> None:
+    """Run the rule pretrain_dataset."""
     nnunet = config["nnunet"]
     tables = ["--splits-table", str(folder / "splits.tsv"), "--preprocess", str(folder / "preprocess")]
     pretrain_dataset.main(
@@ -92,7 +94,11 @@ def run_pretraining(folder: Path, config: Mapping[str, Any]) -> None:
             *("--out", str(folder / "dataset")),
         ]
     )
-    settings = config["pretrain"] | {"epochs": EPOCHS}
+
+
+def run_pretraining(cohort: Path, folder: Path, config: Mapping[str, Any], method: str) -> None:
+    """Run the rules pretrain_settings and pretrain."""
+    settings = config["pretrain"] | {"epochs": EPOCHS, "method": method}
     pretrain_settings.main(
         [
             *("--pretraining", "ALL", "--image-set", "ALL", "--channels", "ncct", "--symmetry", "false"),
@@ -103,20 +109,20 @@ def run_pretraining(folder: Path, config: Mapping[str, Any]) -> None:
     outputs = {"encoder": "encoder.pt", "card": "card.md", "curves": "curves.tsv", "rankme": "rankme.tsv"}
     pretrain.main(
         [
-            *("--settings", str(folder / "settings.yaml"), "--dataset", str(folder / "dataset")),
+            *("--settings", str(folder / "settings.yaml"), "--dataset", str(cohort / "dataset")),
             *("--state", str(folder / "state"), "--threads", str(PROCESSES), "--device", "cpu"),
             *(word for name, file in outputs.items() for word in (f"--{name}", str(folder / file))),
         ]
     )
 
 
-def probe(folder: Path, config: Mapping[str, Any]) -> list[dict[str, str]]:
+def probe(cohort: Path, folder: Path, config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Run the rule pretrain_probe on the heads that the pretraining did not see."""
     pretrain_probe.main(
         [
-            *("--encoder", str(folder / "encoder.pt"), "--dataset", str(folder / "dataset")),
-            *("--splits-table", str(folder / "splits.tsv"), "--preprocess", str(folder / "preprocess")),
-            *("--splits", "validation", "--attributes", *ATTRIBUTES, "--table", str(folder / "attributes.tsv")),
+            *("--encoder", str(folder / "encoder.pt"), "--dataset", str(cohort / "dataset")),
+            *("--splits-table", str(cohort / "splits.tsv"), "--preprocess", str(cohort / "preprocess")),
+            *("--splits", "validation", "--attributes", *ATTRIBUTES, "--table", str(cohort / "attributes.tsv")),
             *("--random-encoders", str(config["probe"]["random_encoders"])),
             *("--bootstrap", str(config["evaluate"]["bootstrap"])),
             *("--confidence", str(config["evaluate"]["confidence"]), "--seed", str(config["seed"])),
@@ -127,18 +133,24 @@ def probe(folder: Path, config: Mapping[str, Any]) -> list[dict[str, str]]:
     return read_tsv(folder / "probe.tsv")
 
 
-def bench_probe(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder, demo_config())
+    make_dataset(folder, demo_config())
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def bench_probe(cohort: Path, tmp_path: Path, method: str) -> None:
     """Print the skills of pretrained features and, as the reference, those of random ones of the same architecture."""
-    config, seconds = demo_config(), {}
-    for name, step in (("phantoms", make_cohort), ("pretraining", run_pretraining)):
-        start = time.perf_counter()
-        step(tmp_path, config)
-        seconds[name] = time.perf_counter() - start
-    rows = probe(tmp_path, config)
+    config, start = demo_config(), time.perf_counter()
+    run_pretraining(cohort, tmp_path, config, method)
+    seconds = time.perf_counter() - start
+    rows = probe(cohort, tmp_path, config)
     samples = config["pretrain"]["samples_per_epoch"]
-    taken = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-    print(f"\n{PRETRAINED_ON} heads pretrained on, {EPOCHS} epochs of {samples} samples")
-    print(f"seconds on {os.cpu_count()} cores: {taken}")
+    print(f"\n{method}: {PRETRAINED_ON} heads pretrained on, {EPOCHS} epochs of {samples} samples")
+    print(f"seconds on {os.cpu_count()} cores: {seconds:.0f}")
     print(f"{'attribute':14} {'measure':13}  cases seen   pretrained            random (reference)    difference")
     for row in rows:
         cells = [
