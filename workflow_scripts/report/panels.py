@@ -1,9 +1,6 @@
-"""The rows of pictures on a case's quality page, from the scan to the lesion.
+"""The rows of pictures on a case's quality page, from the scan to the lesion."""
 
-Lengths on a picture are in tenths of a millimetre, so that everything on a page has one scale.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,47 +8,21 @@ import numpy as np
 from workflow_scripts.common.volume import Volume, to_ras
 from workflow_scripts.ingest.stack import Stack
 from workflow_scripts.report import slices
+from workflow_scripts.report.pictures import (
+    Picture,
+    Tile,
+    View,
+    around,
+    contour,
+    diverging,
+    greys,
+    picture,
+    thumbnail,
+)
 
-PER_MM = 10
 AXIAL_TILES, MOSAIC_AXIAL, MOSAIC_OTHER = 6, 12, 3
-LEAST_PIXELS = 128
-THUMBNAIL_PIXELS = 80
-SCAN_MARGIN_MM = 18
 HEAD_HU, BRAIN_HU, DIFFERENCE_HU = (-40, 120), (0, 80), 30
 MRI_MEDIANS = 2.2  # white: this many times the median of the brain
-LEFT_EDGE = ("A", "R", "R")  # what lies at the left edge of sagittal, coronal and axial pictures
-
-View = tuple[int, int]
-Paint = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A slice as a data URI; ``name`` is unique on the page, so that one encoding serves wherever it is shown."""
-
-    name: str
-    uri: str
-    width: float
-    height: float
-    left: str
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Pictures of one place on top of each other, each with its caption, and outlines as (class, path)."""
-
-    pictures: tuple[tuple[Picture, str], ...]
-    outlines: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def width(self) -> float:
-        """Width of the first picture."""
-        return self.pictures[0][0].width
-
-    @property
-    def height(self) -> float:
-        """Height of the first picture."""
-        return self.pictures[0][0].height
 
 
 @dataclass(frozen=True)
@@ -100,8 +71,8 @@ def thumbnails(images: Images) -> list[Tile]:
     marked = images.brain if images.lesion is None or not images.lesion.any() else images.lesion
     axial = (2, slices.largest_slice(marked, 2))
     return [
-        Tile(((_small("head", scan, sagittal, HEAD_HU), ""),), (("brain", contour(mask, scan, sagittal)),)),
-        Tile(((_small("ncct", images.ncct, axial, BRAIN_HU), ""),), _lesion_outline(images, axial)),
+        Tile(((thumbnail("head", scan, sagittal, HEAD_HU), ""),), (("brain", contour(mask, scan, sagittal)),)),
+        Tile(((thumbnail("ncct", images.ncct, axial, BRAIN_HU), ""),), _lesion_outline(images, axial)),
     ]
 
 
@@ -136,7 +107,7 @@ def scan_panel(images: Images, acquisition: str) -> Panel:
     centre = (images.upright.affine @ [middle, *(np.array(images.upright.data.shape[1:]) / 2), 1])[:3]
     stacked = acquired_sagittal(images.stack, images.upright, centre)
     tiles = [
-        Tile(((picture(f"scan-{name}", volume, (0, index), _greys(HEAD_HU)), caption),))
+        Tile(((picture(f"scan-{name}", volume, (0, index), greys(HEAD_HU)), caption),))
         for name, volume, index, caption in (
             ("acquired", stacked, 0, "as acquired"),
             ("upright", images.upright, middle, "upright"),
@@ -177,7 +148,7 @@ def mask_panel(images: Images) -> Panel:
     views = [(2, index) for index in slices.spread(mask, 2, MOSAIC_AXIAL)]
     views += [(axis, index) for axis in (1, 0) for index in slices.spread(mask, axis, MOSAIC_OTHER)]
     tiles = [
-        Tile(((picture("head", scan, view, _greys(HEAD_HU)), ""),), (("brain", contour(mask, scan, view)),))
+        Tile(((picture("head", scan, view, greys(HEAD_HU)), ""),), (("brain", contour(mask, scan, view)),))
         for view in views
     ]
     text = (
@@ -192,8 +163,8 @@ def _flicker_panel(images: Images, modality: str, views: Sequence[View]) -> Pane
     tiles = [
         Tile(
             (
-                (picture("ncct", images.ncct, view, _greys(BRAIN_HU)), "NCCT"),
-                (picture(modality, volume, view, _greys(_mri_window(volume, images.brain))), name),
+                (picture("ncct", images.ncct, view, greys(BRAIN_HU)), "NCCT"),
+                (picture(modality, volume, view, greys(_mri_window(volume, images.brain))), name),
             ),
             (("brain", contour(images.brain, images.ncct, view)),),
         )
@@ -208,9 +179,9 @@ def _flicker_panel(images: Images, modality: str, views: Sequence[View]) -> Pane
 
 def _mirror_panel(images: Images, views: Sequence[View]) -> Panel:
     painted = (
-        ("ncct", images.ncct, _greys(BRAIN_HU), "NCCT"),
-        ("mirrored", images.mirrored, _greys(BRAIN_HU), "mirrored"),
-        ("difference", images.difference, _differences, "difference"),
+        ("ncct", images.ncct, greys(BRAIN_HU), "NCCT"),
+        ("mirrored", images.mirrored, greys(BRAIN_HU), "mirrored"),
+        ("difference", images.difference, diverging(DIFFERENCE_HU), "difference"),
     )
     outlines = {view: _lesion_outline(images, view) for view in views}
     tiles = [
@@ -232,7 +203,7 @@ def _lesion_panel(images: Images, views: Sequence[View]) -> Panel:
     for modality, volume in images.mri.items():
         shown.append((modality, volume, _mri_window(volume, images.brain), modality.upper()))
     tiles = [
-        Tile(((picture(name, volume, view, _greys(window)), caption),), _lesion_outline(images, view))
+        Tile(((picture(name, volume, view, greys(window)), caption),), _lesion_outline(images, view))
         for view in views
         for name, volume, window, caption in shown
     ]
@@ -249,7 +220,7 @@ def segmentation_panel(ncct: Volume, brain: np.ndarray, masks: Mapping[str, np.n
     views = choose_views(brain, np.any(list(masks.values()), axis=0))
     tiles = [
         Tile(
-            ((picture("ncct", ncct, view, _greys(BRAIN_HU)), ""),),
+            ((picture("ncct", ncct, view, greys(BRAIN_HU)), ""),),
             tuple((f"mask-{name}", contour(mask, ncct, view)) for name, mask in masks.items()),
         )
         for view in views
@@ -258,53 +229,14 @@ def segmentation_panel(ncct: Volume, brain: np.ndarray, masks: Mapping[str, np.n
     return Panel("Segmentations", text, "row", tiles, tuple((f"mask-{name}", name) for name in masks))
 
 
-def picture(name: str, volume: Volume, view: View, paint: Paint) -> Picture:
-    """Encode one slice of an image."""
-    axis, index = view
-    cut = paint(slices.plane(volume.data, axis, index))
-    height, width = _size(volume, axis)
-    return Picture(f"{name}-{'xyz'[axis]}{index}", slices.jpeg_uri(cut), width, height, LEFT_EDGE[axis])
-
-
-def contour(mask: np.ndarray, grid: Volume, view: View) -> str:
-    """Return the outline of a mask in one slice as an SVG path; ``mask`` is boolean, on the grid of ``grid``."""
-    axis, index = view
-    cut = slices.plane(mask, axis, index)
-    height, width = _size(grid, axis)
-    return slices.outline(cut, height / cut.shape[0], width / cut.shape[1])
-
-
-def around(volume: Volume, mask: np.ndarray) -> Volume:
-    """Cut an image to the box around a mask on its grid, with a margin that shows what lies beside the mask."""
-    box = []
-    for axis, spacing in enumerate(volume.spacing):
-        first, last = slices.extent(mask, axis)
-        margin = round(SCAN_MARGIN_MM / spacing)
-        box.append(slice(max(first - margin, 0), last + margin + 1))
-    affine = volume.affine.copy()
-    affine[:3, 3] = (volume.affine @ [*(part.start for part in box), 1])[:3]
-    return Volume(volume.data[tuple(box)], affine)
-
-
 def _head(images: Images) -> tuple[Volume, np.ndarray]:
     """Return the head around the brain, and the brain mask on its grid."""
     inside = images.brain_mask.data > 0.5
     return around(images.unstripped, inside), around(images.brain_mask, inside).data > 0.5
 
 
-def _small(name: str, volume: Volume, view: View, window: tuple[float, float]) -> Picture:
-    return picture(name, volume, view, lambda cut: slices.reduce(slices.grey(cut, *window), THUMBNAIL_PIXELS))
-
-
 def _lesion_outline(images: Images, view: View) -> tuple[tuple[str, str], ...]:
     return () if images.lesion is None else (("lesion", contour(images.lesion, images.ncct, view)),)
-
-
-def _size(volume: Volume, axis: int) -> tuple[float, float]:
-    """Return height and width of the slices across an axis."""
-    across, up = (other for other in range(3) if other != axis)
-    sizes = PER_MM * volume.spacing * volume.data.shape
-    return float(sizes[up]), float(sizes[across])
 
 
 def _straightened(steps: np.ndarray) -> np.ndarray:
@@ -316,14 +248,6 @@ def _straightened(steps: np.ndarray) -> np.ndarray:
         world = int(free.argmax())
         straight[world, axis] = np.sign(steps[world, axis]) * lengths[axis]
     return straight
-
-
-def _greys(window: tuple[float, float]) -> Paint:
-    return lambda cut: slices.enlarge(slices.grey(cut, *window), LEAST_PIXELS)
-
-
-def _differences(cut: np.ndarray) -> np.ndarray:
-    return slices.enlarge(slices.diverging(cut, DIFFERENCE_HU), LEAST_PIXELS)
 
 
 def _mri_window(volume: Volume, brain: np.ndarray) -> tuple[float, float]:
