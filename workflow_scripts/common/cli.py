@@ -1,4 +1,4 @@
-"""The frame around every command line: logging, thread counts, errors told in one line."""
+"""The frame around every command line: logging, thread counts, memory, errors told in one line."""
 
 import argparse
 import errno
@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from workflow_scripts.common.allocation import keep_freed_memory
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted
 
@@ -37,6 +38,7 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     log.info("running on %s", sys.executable)
     try:
