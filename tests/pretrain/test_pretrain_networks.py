@@ -96,6 +96,23 @@ def test_the_network_that_is_trained_computes_what_nnunet_would(any_architecture
         torch.testing.assert_close(gradients[0][name], expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_channels_last_norm_is_torchs_instance_norm(layout):
+    ours, theirs = (norm(5, affine=True, dtype=torch.float64) for norm in (ChannelsLastNorm, torch.nn.InstanceNorm3d))
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.normal_()
+    theirs.load_state_dict(ours.state_dict())
+    maps = (3 + torch.randn(2, 5, 3, 4, 6, dtype=torch.float64)).to(memory_format=layout).requires_grad_()
+    weights = torch.randn(maps.shape, dtype=torch.float64)
+    results = []
+    for norm in (ours, theirs):
+        normalised = norm(maps)
+        results.append((normalised, *torch.autograd.grad((weights * normalised).sum(), [maps, *norm.parameters()])))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize(("patch", "fits"), [((3, 4, 4), True), ((2, 4, 4), False), ((2, 5, 4), True)])
 def test_a_patch_that_shrinks_to_one_voxel_is_refused(architecture, patch, fits):
     encoder = build_encoder(architecture, 1)
