@@ -92,7 +92,7 @@ def test_the_plane_of_an_oblique_mirror_is_the_one_that_it_leaves_where_it_is(he
     assert np.allclose(plane.normal @ (on_plane[:3] - plane.point[:, None]), 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("degrees", [(-20, 10), (10, -25)])
+@pytest.mark.parametrize("degrees", [(15, -15), (-15, -15), (20, 10)])
 def test_the_plane_is_found_in_a_head_that_is_turned_far(head, stripped, settings, degrees):
     turn = np.eye(4)
     turn[:3, :3] = Rotation.from_euler("yz", degrees, degrees=True).as_matrix()
