@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.transform import read_affine
-from workflow_scripts.common.volume import load_volume, save_volume
+from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import contralateral
 from workflow_scripts.preprocess.contralateral import (
     FLIP,
@@ -16,7 +17,7 @@ from workflow_scripts.preprocess.contralateral import (
     return_distance,
 )
 from workflow_scripts.preprocess.intensities import ct_for_registration
-from workflow_scripts.preprocess.midplane import plane_of
+from workflow_scripts.preprocess.midplane import find_midplane, plane_of
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 
@@ -89,6 +90,16 @@ def test_the_plane_of_an_oblique_mirror_is_the_one_that_it_leaves_where_it_is(he
     plane = plane_of(true_mirror, head.brain, head.ct.affine)
     on_plane = np.linalg.inv(head.to_template) @ [[0, 0, 0], [-60, 0, 40], [0, 50, -30], [1, 1, 1]]
     assert np.allclose(plane.normal @ (on_plane[:3] - plane.point[:, None]), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [(15, -15), (-15, -15), (20, 10)])
+def test_the_plane_is_found_in_a_head_that_is_turned_far(head, stripped, settings, degrees):
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("yz", degrees, degrees=True).as_matrix()
+    clipped = ct_for_registration(stripped, head.brain, settings.window_hu, settings.background_hu)
+    plane, _ = find_midplane(Volume(clipped.data, turn @ clipped.affine), head.brain)
+    across = turn[:3, :3] @ head.to_template[0, :3]
+    assert np.degrees(np.arccos(plane.normal @ across / np.linalg.norm(across))) < 1
 
 
 def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirror):

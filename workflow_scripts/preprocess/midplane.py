@@ -9,10 +9,11 @@ from scipy import ndimage, optimize
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.preprocess.grids import coarsened
 
-SEARCH_MM, COARSE_MM, FINE_MM = 8.0, 4.0, 2.0
+# Voxels, and standard deviation of the weights across the plane: fissure, falx and ventricles tell the midline, the
+# surface is lopsided. Far from the plane the brain helps to find it, near it alone to place it.
+LEVELS_MM = ((8.0, 12.0), (4.0, 12.0), (2.0, 8.0))
 SEARCH_DEGREES = np.arange(-20.0, 21.0, 10.0)
 STEPS = np.array([4.0, 4.0, 4.0])  # first steps of the simplex: degrees, degrees, mm
-NEAR_MM = 12.0  # standard deviation of the weights: fissure and ventricles tell the midline, the surface is lopsided
 LEAST_WEIGHT = 0.02
 
 
@@ -51,8 +52,8 @@ def find_midplane(head: Volume, brain: np.ndarray) -> tuple[Plane, float]:
     """
     centre = (head.affine @ [*np.argwhere(brain).mean(axis=0), 1])[:3]
     found = np.zeros(3)
-    for step, spacing_mm in enumerate((SEARCH_MM, COARSE_MM, FINE_MM)):
-        unlikeness = _unlikeness(head, brain, spacing_mm, centre)
+    for step, (spacing_mm, near_mm) in enumerate(LEVELS_MM):
+        unlikeness = _unlikeness(head, brain, spacing_mm, near_mm, centre)
         if step == 0:
             starts = [np.array([yaw, roll, 0.0]) for yaw in SEARCH_DEGREES for roll in SEARCH_DEGREES]
             found = min(starts, key=unlikeness)
@@ -77,7 +78,7 @@ def plane_of(to_counterpart: np.ndarray, brain: np.ndarray, affine: np.ndarray) 
 
 
 def _unlikeness(
-    head: Volume, brain: np.ndarray, spacing_mm: float, centre: np.ndarray
+    head: Volume, brain: np.ndarray, spacing_mm: float, near_mm: float, centre: np.ndarray
 ) -> Callable[[np.ndarray], float]:
     """Return a function of (yaw, roll, offset), degrees and mm: minus the correlation of the brain with its mirror."""
     image = coarsened(head, spacing_mm)
@@ -88,7 +89,7 @@ def _unlikeness(
 
     def value(parameters: np.ndarray) -> float:
         plane = _plane(parameters, centre)
-        weights = np.exp(-0.5 * ((plane.normal @ points - plane.normal @ plane.point) / NEAR_MM) ** 2)
+        weights = np.exp(-0.5 * ((plane.normal @ points - plane.normal @ plane.point) / near_mm) ** 2)
         near = weights > LEAST_WEIGHT
         index = to_voxel @ plane.reflection
         mirrored = ndimage.map_coordinates(image.data, index[:3, :3] @ points[:, near] + index[:3, 3:], order=1)
