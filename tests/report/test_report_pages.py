@@ -117,6 +117,15 @@ def test_the_page_says_what_the_features_tell_of_how_many_heads(page):
     assert sex.count("<td>–</td>") == 3 and "too few patients" in sex
 
 
+@pytest.mark.parametrize(("pretrained_low", "difference_low", "told"), [("0.1", "0.1", True), ("-0.1", "0.1", False)])
+def test_features_that_are_only_less_wrong_than_random_ones_are_not_marked(pretrained_low, difference_low, told):
+    row = {"pretraining": "ALL", "pretrained": "0.2", "random": "-0.2", "difference": "0.4"}
+    row |= {"pretrained_low": pretrained_low, "random_low": "-0.4", "difference_low": difference_low}
+    row |= {"pretrained_high": "0.3", "random_high": "0.0", "difference_high": "0.6"}
+    (shown,) = content.probe_tables([[row]])
+    assert [cell["best"] for cell in shown["rows"][0]["cells"]] == [False, False, told]
+
+
 def test_a_study_without_probes_says_so(index_arguments, study, tmp_path):
     given = ("--probes", study.path("pretrain/ALL-SA/probe.tsv"))
     kept = [word for word in index_arguments if word not in given and Path(word).stem not in ("probe", "neighbours")]

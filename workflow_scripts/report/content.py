@@ -154,12 +154,16 @@ def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
 
 
 def _probe_cell(row: Row, kind: str) -> dict[str, Any]:
-    """Write an estimate with its interval; a difference is marked where its interval lies above 0."""
+    """Write an estimate with its interval, and mark a difference that tells something.
+
+    Its interval and that of the pretrained features lie above 0: to be less wrong than random features is not to know.
+    """
     if not row[kind]:
         return {"text": "–", "best": False}
     sign = "+" if kind == "difference" else "-"
     value, low, high = (_number(row[f"{kind}{part}"], 2, sign) for part in ("", "_low", "_high"))
-    return {"text": f"{value} ({low} to {high})", "best": kind == "difference" and float(row["difference_low"]) > 0}
+    told = all(float(row[f"{bound}_low"]) > 0 for bound in ("pretrained", "difference"))
+    return {"text": f"{value} ({low} to {high})", "best": kind == "difference" and told}
 
 
 def pinned_versions(requirements: str) -> list[tuple[str, str]]:
