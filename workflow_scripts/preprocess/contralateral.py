@@ -73,7 +73,8 @@ def mirror_by_template(
 
     Both registrations are affine and masked on their fixed image. The second takes up what the template's plane
     misses and gross asymmetry of the head. Its mask is the brain itself: the surfaces meet already and are lopsided,
-    what lies within tells the midline better. ``head`` comes from `ct_for_registration`, ``template`` is in HU; the
+    what lies within tells the midline better. Where the first is doubted, they may not meet, and the margin stays.
+    ``head`` comes from `ct_for_registration`, ``template`` is in HU; the
     masks are boolean, on the grids of their images. Raises `InputError` when elastix gives up.
     """
     clipped = ct_for_registration(template, template_brain, settings.window_hu, settings.background_hu)
@@ -84,9 +85,8 @@ def mirror_by_template(
     to_template = np.linalg.inv(to_ncct)
     flip = to_ncct @ FLIP @ to_template
     flipped = _flipped(moving, flip, settings.background_hu)
-    correction, correction_facts = register_brains(
-        moving, flipped, replace(settings, mask_margin_mm=0.0), CORRECTION_LIMITS
-    )
+    back = settings if template_facts["doubts"] else replace(settings, mask_margin_mm=0.0)
+    correction, correction_facts = register_brains(moving, flipped, back, CORRECTION_LIMITS)
     facts = {
         "method": "template",
         "template": template_facts,
