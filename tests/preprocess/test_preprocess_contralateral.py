@@ -102,6 +102,15 @@ def test_the_plane_is_found_in_a_head_that_is_turned_far(head, stripped, setting
     assert np.degrees(np.arccos(plane.normal @ across / np.linalg.norm(across))) < 1
 
 
+def test_a_mask_that_lost_most_of_the_brain_is_mirrored_with_doubts_and_stops_nothing(head, template, settings):
+    slices = np.indices(head.brain.shape)[2]
+    mask = head.brain & (slices < np.median(slices[head.brain]) - 8)
+    rest = head.ct.with_data(np.where(mask, head.ct.data, np.float32(-100)))
+    clipped = ct_for_registration(rest, mask, settings.window_hu, settings.background_hu)
+    doubts = mirror_by_template(clipped, mask, *template, settings).facts["doubts"]
+    assert {"template stretch", "template overlap"} <= set(doubts)
+
+
 def test_a_perfect_mirror_leads_back_and_a_shifted_one_does_not(head, true_mirror):
     shifted = true_mirror.copy()
     shifted[1, 3] += 5
