@@ -66,7 +66,13 @@ class Runs:
             command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), *self.arguments(target)]
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
             process = subprocess.Popen(
-                command, cwd=self.folder, stdout=output, stderr=output, env=os.environ | {"PATH": path}
+                command,
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+                env=os.environ | {"PATH": path},
+                # Tests that a shell runs in the background ignore Ctrl-C, and would have Snakemake ignore it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
             deadline = time.monotonic() + 300
             while not (log.is_file() and text in log.read_text()):
