@@ -43,7 +43,7 @@ class Parameters:
     exponent: Tensor
     mirror: Tensor
 
-    def of(self, rows: np.ndarray) -> Self:
+    def of(self, rows: np.ndarray | slice) -> Self:
         """Return the parameters of some of the views."""
         chosen = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.type is Tensor}
         return replace(self, **chosen)
@@ -84,8 +84,8 @@ def augment(views: Tensor, parameters: Parameters) -> Tensor:
     """Apply all augmentations to views (V, C, z, y, x)."""
     views = add_noise(views, parameters)
     at_once = VIEWS_AT_ONCE if views.device.type == "cpu" else len(views)
-    parts = (np.arange(len(views))[first : first + at_once] for first in range(0, len(views), at_once))
-    return torch.cat([_augment_noisy(views[part[0] : part[-1] + 1], parameters.of(part)) for part in parts])
+    parts = (slice(first, first + at_once) for first in range(0, len(views), at_once))
+    return torch.cat([_augment_noisy(views[part], parameters.of(part)) for part in parts])
 
 
 def _augment_noisy(views: Tensor, parameters: Parameters) -> Tensor:

@@ -12,7 +12,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
-from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.common.trained import open_training
 from workflow_scripts.pretrain.checkpoint import save_encoder
 from workflow_scripts.pretrain.cohort import Cohort, open_cohort
@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
-    architecture = plans["configurations"][CONFIGURATION]["architecture"]
     code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
     with joined(choose_device(args.device)) as (ranks, device):
         training = ranks.from_first(
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         trained = None
         if not training.finished:
             states = States(training.folder)
-            trained = pretrain(cohort, architecture, settings, device, args.threads, states, ranks)
+            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, ranks)
     if not ranks.first:
         return
     if trained is None:

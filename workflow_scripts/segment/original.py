@@ -55,7 +55,7 @@ def resample_mask(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray)
     -------
     uint8 of ``shape``, RAS+, mm
     """
-    share = resample(Volume(mask.data.astype(np.float32), mask.affine), shape, affine, order=1, background=0).data
+    share = resample(mask, shape, affine, order=1, background=0).data
     nearest = resample(mask, shape, affine, order=0, background=0).data
     undecided = np.abs(share - 0.5) < ONE_HALF_TOLERANCE
     return Volume(np.where(undecided, nearest, share > 0.5).astype(np.uint8), np.asarray(affine, float))
