@@ -26,8 +26,8 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, features: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
-        images, channels, *size = features.shape
-        voxels = int(torch.Size(size).numel())
+        images, channels = features.shape[:2]
+        voxels = features[0, 0].numel()
         normalised, mean, inverse = torch.native_group_norm(
             features, weight, bias, images, channels, voxels, channels, epsilon
         )
