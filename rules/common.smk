@@ -1,11 +1,11 @@
 import shlex
 from pathlib import Path
 
-from workflow_scripts.common.code import code_digest
-from workflow_scripts.common.schemas import StudyError
-from workflow_scripts.common.study import load_study
-from workflow_scripts.common.targets import arm_files, cohort_files, stage_files
-from workflow_scripts.common.trained import made_with_other_code
+from workflow_scripts.study.code_digest import code_digest
+from workflow_scripts.study.schemas import StudyError
+from workflow_scripts.study.study import load_study
+from workflow_scripts.study.targets import arm_files, cohort_files, stage_files
+from workflow_scripts.common.training_store import made_with_other_code
 
 try:
     # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
@@ -58,7 +58,7 @@ def per_case(pattern, cases):
 def code(module):
     """Digest of a rule's code as a param of its jobs: they run again when it changes, and not for a comment.
 
-    Trainings have none. They are told of other code and keep what they have learned (workflow_scripts/common/trained.py).
+    Trainings have none. They are told of other code and keep what they have learned (workflow_scripts/common/training_store.py).
     """
     return lambda wildcards: code_digest(module)
 

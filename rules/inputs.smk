@@ -1,7 +1,7 @@
 # What the rules read and pass on, case by case, arm by arm: the functions of the stages, in their order.
 import json
 
-from workflow_scripts.common.options import options
+from workflow_scripts.study.options import options
 
 
 def _mri_path(wildcards):

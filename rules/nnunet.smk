@@ -1,4 +1,4 @@
-from workflow_scripts.common.options import options
+from workflow_scripts.study.options import options
 
 # The same for the datasets of pretraining and finetuning, or an encoder would not fit its arm.
 DATASET_OPTIONS = options(

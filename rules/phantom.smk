@@ -1,4 +1,4 @@
-from workflow_scripts.phantom.layouts import LAYOUTS, is_folder
+from workflow_scripts.phantom.scanner.layouts import LAYOUTS, is_folder
 
 # The demo's cohort: scans of head phantoms where the case sheet says that scans lie. Only with a `phantom` section.
 if "phantom" in config:

@@ -1,4 +1,4 @@
-from workflow_scripts.common.options import options
+from workflow_scripts.study.options import options
 
 _PREPROCESSED = f"{OUT}/preprocess/{{cohort}}/{{case}}"
 _INGESTED = f"{OUT}/ingest/{{cohort}}/{{case}}"

@@ -1,41 +1,8 @@
-rule interpret:
-    input:
-        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
-        cases=lambda wildcards: f"{_pretraining_images(wildcards)}/cases.tsv",
-        arrays=lambda wildcards: f"{_pretraining_images(wildcards)}/arrays",
-    output:
-        embedding=f"{REPORT}/interpretation/{{pretraining}}/embedding.tsv",
-        neighbours=f"{REPORT}/interpretation/{{pretraining}}/neighbours.tsv",
-        slices=f"{REPORT}/interpretation/{{pretraining}}/slices.npz",
-    params:
-        dataset=_pretraining_images,
-        perplexity=config["report"]["tsne_perplexity"],
-        steps=config["report"]["gradient_steps"],
-        seed=config["seed"],
-        code=code("report.interpret"),
-    log:
-        f"{OUT}/logs/report/interpret/{{pretraining}}.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/interpret/{{pretraining}}.tsv"
-    threads: config["resources"]["segment"]["threads"]
-    resources:
-        mem_mb=grows(config["resources"]["segment"]["mem_mb"]),
-        runtime=grows(config["resources"]["segment"]["runtime"]),
-        gpu=config["resources"]["segment"]["gpu"],
-    conda:
-        "../envs/deeplearning.yaml"
-    shell:
-        "python -m workflow_scripts.report.interpret --encoder {input.encoder:q} --dataset {params.dataset:q}"
-        " --perplexity {params.perplexity} --steps {params.steps} --seed {params.seed} --threads {threads}"
-        " --out-embedding {output.embedding:q} --out-neighbours {output.neighbours:q} --out-slices {output.slices:q}"
-        " > {log:q} 2>&1"
-
-
 rule figure_interpretation:
     input:
-        embedding=f"{REPORT}/interpretation/{INTERPRETED}/embedding.tsv",
-        neighbours=f"{REPORT}/interpretation/{INTERPRETED}/neighbours.tsv",
-        slices=f"{REPORT}/interpretation/{INTERPRETED}/slices.npz",
+        embedding=f"{OUT}/pretrain/{INTERPRETED}/interpretation/embedding.tsv",
+        neighbours=f"{OUT}/pretrain/{INTERPRETED}/interpretation/neighbours.tsv",
+        slices=f"{OUT}/pretrain/{INTERPRETED}/interpretation/slices.npz",
         splits=f"{OUT}/split/splits.tsv",
     output:
         report(f"{REPORT}/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from tests.workflow import ROOT
-from workflow_scripts.common.study import Study, load_study
+from workflow_scripts.study.study import Study, load_study
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 COLUMNS = (ROOT / "cases.tsv").read_text().strip().split("\t")

@@ -22,8 +22,8 @@ from tests.ingest.command import CASE, ncct_arguments
 from tests.ingest.dicom_series import edit, write_series
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.schemas import StudyError
 from workflow_scripts.ingest import ingest_lesion, ingest_mri, ingest_ncct
+from workflow_scripts.study.schemas import StudyError
 
 
 def mri_arguments(source: Path, out: Path) -> list[str]:

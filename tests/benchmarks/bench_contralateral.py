@@ -12,14 +12,14 @@ from tests.preprocess.pairs import BACKGROUND_HU, scan_ct
 from tests.workflow import ROOT
 from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.phantom.images import Patient
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.scanner.images import Patient
+from workflow_scripts.phantom.scanner.scan import build_patient
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_midplane, mirror_by_template, mirrored_brain
-from workflow_scripts.preprocess.intensities import ct_for_registration
-from workflow_scripts.preprocess.midplane import Plane, plane_of
-from workflow_scripts.preprocess.settings import Settings
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration
+from workflow_scripts.preprocess.registration.midplane import Plane, plane_of
+from workflow_scripts.preprocess.registration.settings import Settings
 from workflow_scripts.preprocess.template import built_template, tissue_map
 
 HEADS = 12

@@ -19,15 +19,15 @@ import yaml
 
 from tests.workflow import ROOT, snakemake
 from workflow_scripts.common.volume import Volume, save_volume
-from workflow_scripts.phantom import images
-from workflow_scripts.phantom.acquisition import Grid, ct_grid, mri_grid
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.phantom.defects import add_head_rest, rician
-from workflow_scripts.phantom.dicom import Series, write_series
-from workflow_scripts.phantom.images import Patient, render
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient
-from workflow_scripts.phantom.subject import rigid
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.body.subject import rigid
+from workflow_scripts.phantom.scanner import images
+from workflow_scripts.phantom.scanner.acquisition import Grid, ct_grid, mri_grid
+from workflow_scripts.phantom.scanner.defects import add_head_rest, rician
+from workflow_scripts.phantom.scanner.dicom import Series, write_series
+from workflow_scripts.phantom.scanner.images import Patient, render
+from workflow_scripts.phantom.scanner.scan import build_patient
 
 TARGET_S, TARGET_GB = 90.0, 4.0
 COHORT, CASE, SEED = "AISD", "A01", 2023

@@ -19,14 +19,14 @@ from scipy import ndimage
 
 from tests.benchmarks.plain_dino import PlainDino, plain_views
 from tests.workflow import ROOT
-from workflow_scripts.common.allocation import keep_freed_memory
+from workflow_scripts.common.malloc import keep_freed_memory
 from workflow_scripts.common.nnunet.arrays import write_array
-from workflow_scripts.pretrain.batches import Purpose, Source
-from workflow_scripts.pretrain.cohort import StoredArray, describe_scan
-from workflow_scripts.pretrain.ranks import ALONE
+from workflow_scripts.pretrain.distributed import ALONE
+from workflow_scripts.pretrain.methods.desd import Distillation
+from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.settings import Settings, parse_settings
-from workflow_scripts.pretrain.step import Distillation
-from workflow_scripts.pretrain.student import build_encoder
+from workflow_scripts.pretrain.views.batches import Purpose, Source
+from workflow_scripts.pretrain.views.scans import StoredArray, describe_scan
 
 SHAPE, BACKGROUND = (139, 169, 138), -3.0
 FEATURES = [32, 64, 128, 256, 320, 320]

@@ -22,14 +22,15 @@ from snakemake.utils import update_config
 from tests.workflow import DEMO, ROOT
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.volume import save_volume
-from workflow_scripts.phantom import attributes, images
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient, find_truth
+from workflow_scripts.phantom import attributes
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.scanner import images
+from workflow_scripts.phantom.scanner.scan import build_patient, find_truth
 from workflow_scripts.preprocess.finalise import finalise
-from workflow_scripts.preprocess.grids import resample_isotropic
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 from workflow_scripts.pretrain import pretrain, pretrain_dataset, pretrain_probe, pretrain_settings
-from workflow_scripts.pretrain.learner import METHODS
+from workflow_scripts.pretrain.methods.method import METHODS
 
 COHORT, SEED = "icoAIS", 99
 PRETRAINED_ON, PROBED = 60, 120

@@ -16,7 +16,7 @@ from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import save_volume
-from workflow_scripts.phantom.anatomy import build_anatomy
+from workflow_scripts.phantom.body.anatomy import build_anatomy
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 
 PAIRS = 20

@@ -5,8 +5,8 @@ import time
 import numpy as np
 
 from tests.preprocess.full_size import full_size_head
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.preprocess.skull_stripping import Settings, ncct_brain, pseudo_t1
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.preprocess.stripping.methods import Settings, ncct_brain, pseudo_t1
 
 # Cohort, case and radius of a hole in the skull (mm): healthy, small and large infarcts, posterior ones, both sides.
 HEADS = [

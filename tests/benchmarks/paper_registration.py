@@ -12,8 +12,12 @@ import numpy as np
 
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import load_volume
-from workflow_scripts.preprocess.elastix import itk_image, matrix_of
-from workflow_scripts.preprocess.intensities import ct_for_registration, mri_for_registration, registration_mask
+from workflow_scripts.preprocess.registration.elastix import itk_image, matrix_of
+from workflow_scripts.preprocess.registration.intensities import (
+    ct_for_registration,
+    mri_for_registration,
+    registration_mask,
+)
 
 VALUES = {
     "NumberOfResolutions": "4",

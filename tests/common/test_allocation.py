@@ -9,7 +9,7 @@ from tests.workflow import ROOT
 FAULTS = """
 import resource
 import numpy as np
-from workflow_scripts.common.allocation import keep_freed_memory
+from workflow_scripts.common.malloc import keep_freed_memory
 {prepare}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow_scripts.common import code
+from workflow_scripts.study import code_digest as code
 
 MODULE = '"""Docstring."""\n\nfrom workflow_scripts.common import helper\n\n\ndef answer():\n    return helper.VALUE\n'
 HELPER = 'VALUE = 42\nSTYLE = "style.css"\n'

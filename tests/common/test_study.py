@@ -4,8 +4,8 @@ import copy
 
 from tests.bad_input.study import CONFIG, ROW, load, write_sheet
 from tests.workflow import ROOT
-from workflow_scripts.common.case_sheet import load_cases
-from workflow_scripts.common.study import load_study
+from workflow_scripts.study.case_sheet import load_cases
+from workflow_scripts.study.study import load_study
 
 
 def test_a_row_becomes_a_case_with_paths_below_the_root(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.trained import (
+from workflow_scripts.common.training_store import (
     Training,
     content_digest,
     describe_differences,

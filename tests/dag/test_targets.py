@@ -150,7 +150,7 @@ def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path
     jobs = re.findall(r"^rule (\w+):$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
     with_gpu = {rule for rule, resources in jobs if "gpu=1" in resources.split(", ")}
     assert with_gpu == {rule for rule, resources in jobs if "slurm_partition=gpu" in resources.split(", ")}
-    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_icoAIS", "interpret"}
+    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_icoAIS", "pretrain_interpret"}
 
 
 def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):

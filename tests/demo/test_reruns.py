@@ -89,7 +89,7 @@ def test_one_more_arm_trains_this_arm_only(demo, tmp_path):
 
 
 def test_a_metric_reruns_scores_and_report(demo):
-    with changed(demo.workflow / "workflow_scripts/evaluate/metrics.py", "def ", "ADDED = 1\n\n\ndef "):
+    with changed(demo.workflow / "workflow_scripts/evaluate/measures/metrics.py", "def ", "ADDED = 1\n\n\ndef "):
         jobs = planned(demo)
     assert jobs["score"] == 3
     assert set(jobs) >= RESULTS
@@ -97,7 +97,7 @@ def test_a_metric_reruns_scores_and_report(demo):
 
 
 def test_a_style_reruns_figures(demo):
-    with changed(demo.workflow / "workflow_scripts/report/style.py", "", "ADDED = 1\n"):
+    with changed(demo.workflow / "workflow_scripts/report/drawing/style.py", "", "ADDED = 1\n"):
         jobs = planned(demo)
     assert {"figure_dice", "figure_cohort", "index"} <= set(jobs)
     pages = ("figure", "index", "segmentation_page")
@@ -106,7 +106,11 @@ def test_a_style_reruns_figures(demo):
 
 @pytest.mark.parametrize(
     "file",
-    ["workflow_scripts/common/volume.py", "workflow_scripts/pretrain/loss.py", "workflow_scripts/report/page.py"],
+    [
+        "workflow_scripts/common/volume.py",
+        "workflow_scripts/pretrain/methods/loss.py",
+        "workflow_scripts/report/pages/page.py",
+    ],
 )
 def test_a_comment_reruns_nothing(demo, file):
     with changed(demo.workflow / file, "\n\n\ndef ", "\n\n\n# A comment.\ndef "):

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.evaluate.metrics import (
+from workflow_scripts.evaluate.measures.metrics import (
     diagonal_mm,
     hd95_mm,
     hd95_penalised_mm,

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from workflow_scripts.evaluate import statistics
+from workflow_scripts.evaluate.measures import statistics
 
 BOOTSTRAP = {"draws": 500, "confidence": 0.95, "seed": 1}
 

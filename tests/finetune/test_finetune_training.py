@@ -18,7 +18,7 @@ from workflow_scripts.common.nnunet.network import build_network, read_checkpoin
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.finetune import finetune, finetune_dataset, finetune_settings
 from workflow_scripts.finetune.finetune import CURVES
-from workflow_scripts.finetune.trainer import StudyLogger, StudyTrainer, TrainingSettings, epoch_rows, smoothed
+from workflow_scripts.finetune.training.trainer import StudyLogger, StudyTrainer, TrainingSettings, epoch_rows, smoothed
 
 SETTINGS = TrainingSettings(
     epochs=3,

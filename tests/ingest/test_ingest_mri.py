@@ -9,7 +9,7 @@ import pytest
 from tests.ingest.dicom_series import Scan, inside_head, write_series
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.ingest.conversion import Output
+from workflow_scripts.ingest.image.conversion import Output
 from workflow_scripts.ingest.ingest_mri import main, single_volume
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

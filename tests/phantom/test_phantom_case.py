@@ -10,21 +10,22 @@ import numpy as np
 import pydicom
 import pytest
 
-from workflow_scripts.common.case_sheet import load_cases
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample
-from workflow_scripts.phantom import attributes, images
+from workflow_scripts.phantom import attributes
 from workflow_scripts.phantom import cohort as cohort_command
-from workflow_scripts.phantom.acquisition import upright_grid
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.phantom.dicom import PLANTED
-from workflow_scripts.phantom.folders import replacing_folder
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import main, make_case
-from workflow_scripts.phantom.images import Patient, render
-from workflow_scripts.phantom.layouts import layout
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient
+from workflow_scripts.phantom.scanner import images
+from workflow_scripts.phantom.scanner.acquisition import upright_grid
+from workflow_scripts.phantom.scanner.dicom import PLANTED
+from workflow_scripts.phantom.scanner.folders import replacing_folder
+from workflow_scripts.phantom.scanner.images import Patient, render
+from workflow_scripts.phantom.scanner.layouts import layout
+from workflow_scripts.phantom.scanner.scan import build_patient
+from workflow_scripts.study.case_sheet import load_cases
 
 SEED, VOXEL_MM, SLICE_MM = 11, 4.0, 5.0
 TILTED = [("AISD", "A01"), ("AISD", "A02")]

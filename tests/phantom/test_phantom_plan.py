@@ -6,9 +6,9 @@ import yaml
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.phantom.body.plan import case_names, plan_case, plan_cohorts, sheet_row
 from workflow_scripts.phantom.cohort import main, parse_patients
-from workflow_scripts.phantom.layouts import LAYOUTS
-from workflow_scripts.phantom.plan import case_names, plan_case, plan_cohorts, sheet_row
+from workflow_scripts.phantom.scanner.layouts import LAYOUTS
 
 ROOT = Path(__file__).parents[2]
 DEMO = ["AISD=6", "APIS=5", "icoAIS=20", "CENTER-TBI=4"]

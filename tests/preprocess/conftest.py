@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.volume import Volume, resample
-from workflow_scripts.preprocess.settings import Settings
+from workflow_scripts.preprocess.registration.settings import Settings
 from workflow_scripts.preprocess.template import built_template, tissue_map
 
 SPACING_MM = 4.0

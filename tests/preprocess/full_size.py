@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.phantom import images
-from workflow_scripts.phantom.acquisition import upright_grid
-from workflow_scripts.phantom.anatomy import Anatomy
-from workflow_scripts.phantom.defects import add_head_rest
-from workflow_scripts.phantom.images import render
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient
+from workflow_scripts.phantom.body.anatomy import Anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.scanner import images
+from workflow_scripts.phantom.scanner.acquisition import upright_grid
+from workflow_scripts.phantom.scanner.defects import add_head_rest
+from workflow_scripts.phantom.scanner.images import render
+from workflow_scripts.phantom.scanner.scan import build_patient
 
 BONE_HU, SCAR_HU = 150.0, 40.0
 

@@ -6,15 +6,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.volume import Volume, resample
-from workflow_scripts.phantom import images
-from workflow_scripts.phantom.acquisition import Grid, ct_grid, mri_grid
-from workflow_scripts.phantom.anatomy import Anatomy
-from workflow_scripts.phantom.defects import rician
-from workflow_scripts.phantom.images import Patient, render
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient
-from workflow_scripts.phantom.subject import rigid
-from workflow_scripts.preprocess.grids import resample_isotropic
+from workflow_scripts.phantom.body.anatomy import Anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.body.subject import rigid
+from workflow_scripts.phantom.scanner import images
+from workflow_scripts.phantom.scanner.acquisition import Grid, ct_grid, mri_grid
+from workflow_scripts.phantom.scanner.defects import rician
+from workflow_scripts.phantom.scanner.images import Patient, render
+from workflow_scripts.phantom.scanner.scan import build_patient
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 
 MAX_ROTATION_DEGREES, MAX_SHIFT_MM, MAX_SCALE = 15.0, 20.0, 0.05
 FIELD_MM = 200.0  # holds the brain, and that is all which is left after stripping

@@ -16,8 +16,8 @@ from workflow_scripts.preprocess.contralateral import (
     mirrored_brain,
     return_distance,
 )
-from workflow_scripts.preprocess.intensities import ct_for_registration
-from workflow_scripts.preprocess.midplane import find_midplane, plane_of
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration
+from workflow_scripts.preprocess.registration.midplane import find_midplane, plane_of
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.preprocess.grids import isotropic_grid, resample_isotropic
 from workflow_scripts.preprocess.resample_ncct import main
+from workflow_scripts.preprocess.voxels.grids import isotropic_grid, resample_isotropic
 
 SPACINGS = st.tuples(*[st.floats(0.4, 6.0)] * 3)
 SHAPES = st.tuples(*[st.integers(2, 12)] * 3)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from workflow_scripts.preprocess.morphology import dilate, erode
+from workflow_scripts.preprocess.voxels.morphology import dilate, erode
 
 SPACING = np.array([0.7, 1.3, 5.0])
 SHAPE = (15, 12, 6)

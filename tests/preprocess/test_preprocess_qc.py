@@ -9,8 +9,9 @@ from scipy import ndimage
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.preprocess import finalise, mri_fit, qc
-from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
+from workflow_scripts.preprocess import finalise, qc
+from workflow_scripts.preprocess.quality import mri_fit
+from workflow_scripts.preprocess.quality.checks import Limits, checks, concern, flags
 
 LIMITS = Limits(
     min_cross_check_dice=0.93,

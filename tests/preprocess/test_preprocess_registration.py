@@ -17,13 +17,14 @@ from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
-from workflow_scripts.phantom.anatomy import build_anatomy
-from workflow_scripts.preprocess import apply_registration, elastix, register_mri
-from workflow_scripts.preprocess.elastix import register_affine
-from workflow_scripts.preprocess.intensities import ct_for_registration, registration_mask
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.preprocess import apply_registration, register_mri
 from workflow_scripts.preprocess.lesion import lesion_on_grid
-from workflow_scripts.preprocess.plausibility import affine_facts, doubts, mutual_information
-from workflow_scripts.preprocess.settings import Settings
+from workflow_scripts.preprocess.registration import elastix
+from workflow_scripts.preprocess.registration.elastix import register_affine
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration, registration_mask
+from workflow_scripts.preprocess.registration.plausibility import affine_facts, doubts, mutual_information
+from workflow_scripts.preprocess.registration.settings import Settings
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 from .pairs import make_pair, target_errors

@@ -9,9 +9,9 @@ import torch
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.preprocess import synthsr
-from workflow_scripts.preprocess.skull_stripping import Settings, pseudo_t1
-from workflow_scripts.preprocess.synthsr import load_network, synthetic_t1
+from workflow_scripts.preprocess.stripping import synthsr
+from workflow_scripts.preprocess.stripping.methods import Settings, pseudo_t1
+from workflow_scripts.preprocess.stripping.synthsr import load_network, synthetic_t1
 
 ORACLES = Path(__file__).parent / "oracles"  # made by make_synthsr.py there
 WEIGHTS = ORACLES / "synthsr.h5"

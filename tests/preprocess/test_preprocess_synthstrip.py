@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from tests.preprocess.networks import random_synthstrip, write_synthstrip
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.preprocess.synthstrip import brain, conform, load_network
+from workflow_scripts.preprocess.stripping.synthstrip import brain, conform, load_network
 
 RADIUS_MM = 40.0
 CENTRE_MM = np.array([7.0, -12.0, 20.0])

@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain.cohort import Scan, describe_scan
+from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.settings import parse_settings
-from workflow_scripts.pretrain.state import States
+from workflow_scripts.pretrain.views.scans import Scan, describe_scan
 
 BACKGROUND = -3.0
 SHAPE = (20, 28, 24)

@@ -9,7 +9,7 @@ from batchgenerators.augmentations.noise_augmentations import augment_gaussian_b
 from batchgenerators.augmentations.spatial_transformations import augment_mirroring
 from scipy import ndimage
 
-from workflow_scripts.pretrain.augment import (
+from workflow_scripts.pretrain.views.augment import (
     add_noise,
     augment,
     blur,

@@ -3,8 +3,8 @@ import os
 import random
 import signal
 
-from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.step import Distillation
+from workflow_scripts.pretrain.engine.state import States
+from workflow_scripts.pretrain.methods.desd import Distillation
 
 KILLS = 10
 PATIENCE_S = 120

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from workflow_scripts.pretrain import loss
-from workflow_scripts.pretrain.loss import cross_entropy, stage_losses, teacher_probabilities, updated_centre
+from workflow_scripts.pretrain.methods import loss
+from workflow_scripts.pretrain.methods.loss import cross_entropy, stage_losses, teacher_probabilities, updated_centre
 
 IMAGES, PROTOTYPES = 5, 33
 LIGHTLY = importlib.metadata.distribution("lightly").locate_file("lightly")

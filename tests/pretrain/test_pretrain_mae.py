@@ -4,11 +4,11 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.pretrain.augment import draw_parameters
-from workflow_scripts.pretrain.batches import Views
-from workflow_scripts.pretrain.checkpoint import encoder_state
-from workflow_scripts.pretrain.mae import Reconstruction, draw_mask, masked_error, pad_to_multiple
+from workflow_scripts.pretrain.encoder.checkpoint import encoder_state
+from workflow_scripts.pretrain.methods.mae import Reconstruction, draw_mask, masked_error, pad_to_multiple
 from workflow_scripts.pretrain.settings import Masking
+from workflow_scripts.pretrain.views.augment import draw_parameters
+from workflow_scripts.pretrain.views.batches import Views
 
 CPU = torch.device("cpu")
 SHAPE = (6, 12, 12)

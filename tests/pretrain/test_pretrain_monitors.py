@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.monitors import Assignment, feature_deviation, rankme, sound_alarm
+from workflow_scripts.pretrain.methods.monitors import Assignment, feature_deviation, rankme, sound_alarm
 from workflow_scripts.pretrain.settings import Alarm
 
 

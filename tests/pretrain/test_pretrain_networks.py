@@ -4,13 +4,13 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch.nn.utils.parametrizations import weight_norm
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.batches import Views
-from workflow_scripts.pretrain.descent import parameter_groups
-from workflow_scripts.pretrain.heads import ProjectionHead, pool
-from workflow_scripts.pretrain.layout import ChannelsLastNorm, for_training, memory_format
+from workflow_scripts.pretrain.methods.channels_last import ChannelsLastNorm, for_training, memory_format
+from workflow_scripts.pretrain.methods.desd import Distillation
+from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
+from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder, check_patch
+from workflow_scripts.pretrain.methods.optimiser import parameter_groups
 from workflow_scripts.pretrain.settings import Head
-from workflow_scripts.pretrain.step import Distillation
-from workflow_scripts.pretrain.student import Student, Teacher, build_encoder, check_patch
+from workflow_scripts.pretrain.views.batches import Views
 
 SIZES = Head(hidden=32, bottleneck=16, prototypes=64)
 FROZEN, FREE = 2, 6  # steps of the first epoch, whose last layer is frozen, and of the second

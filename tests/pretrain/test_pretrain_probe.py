@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.pretrain import pretrain_probe
-from workflow_scripts.pretrain.attributes import read_attributes
-from workflow_scripts.pretrain.probe import (
+from workflow_scripts.pretrain.probe.attributes import read_attributes
+from workflow_scripts.pretrain.probe.skills import (
     FOLDS,
     NEIGHBOURS,
     PENALTIES,

@@ -16,9 +16,9 @@ from tests.workflow import ROOT
 from workflow_scripts.common.cli import INTERRUPTED_STATUS
 from workflow_scripts.common.files import write_yaml
 from workflow_scripts.common.interruption import Interrupted
-from workflow_scripts.pretrain.heads import SharedBatchNorm
-from workflow_scripts.pretrain.ranks import ALONE
-from workflow_scripts.pretrain.step import Distillation
+from workflow_scripts.pretrain.distributed import ALONE
+from workflow_scripts.pretrain.methods.desd import Distillation
+from workflow_scripts.pretrain.methods.heads import SharedBatchNorm
 
 STEPS = 20
 PATIENCE_S = 300

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.pretrain.schedules import values_at
+from workflow_scripts.pretrain.methods.schedules import values_at
 
 
 @pytest.fixture

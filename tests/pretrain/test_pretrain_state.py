@@ -11,13 +11,13 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain import train
-from workflow_scripts.pretrain.checkpoint import encoder_state, read_encoder
-from workflow_scripts.pretrain.cohort import open_cohort
-from workflow_scripts.pretrain.memory import smaller_sizes
+from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, read_encoder
+from workflow_scripts.pretrain.engine import loop as train
+from workflow_scripts.pretrain.engine.out_of_memory import smaller_sizes
+from workflow_scripts.pretrain.engine.state import States
+from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.pretrain import TIMES
-from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.step import Distillation
+from workflow_scripts.pretrain.views.scans import open_cohort
 
 CPU = torch.device("cpu")
 

@@ -6,17 +6,18 @@ import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, read_yaml
-from workflow_scripts.pretrain import pretrain_settings, train
-from workflow_scripts.pretrain.batches import Purpose, Source, draw_order
-from workflow_scripts.pretrain.checkpoint import encoder_state, load_encoder, read_encoder
-from workflow_scripts.pretrain.cohort import open_cohort
+from workflow_scripts.pretrain import pretrain_settings
+from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, load_encoder, read_encoder
+from workflow_scripts.pretrain.engine import loop as train
+from workflow_scripts.pretrain.engine.state import States
+from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.pretrain import TIMES
-from workflow_scripts.pretrain.ranks import ALONE, Ranks
-from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.student import build_encoder
+from workflow_scripts.pretrain.views.batches import Purpose, Source, draw_order
+from workflow_scripts.pretrain.views.scans import open_cohort
+from workflow_scripts.study.code_digest import code_digest
 
 CPU = torch.device("cpu")
 STAGES = ("_stage1", "_stage2", "_stage3")

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts.pretrain.cohort import describe_scan
-from workflow_scripts.pretrain.resident import ResidentScans
-from workflow_scripts.pretrain.views import Crops, Places, brain_fraction, draw_slabs, draw_views, read_block, read_view
+from workflow_scripts.pretrain.views.crops import (
+    Crops,
+    Places,
+    brain_fraction,
+    draw_slabs,
+    draw_views,
+    read_block,
+    read_view,
+)
+from workflow_scripts.pretrain.views.on_device import ResidentScans
+from workflow_scripts.pretrain.views.scans import describe_scan
 
 DRAWS = 300
 

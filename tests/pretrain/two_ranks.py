@@ -7,10 +7,10 @@ import torch
 
 from tests.pretrain.conftest import ARCHITECTURE, make_brain
 from workflow_scripts.common.files import read_yaml, write_json
-from workflow_scripts.pretrain.batches import Purpose, Source
-from workflow_scripts.pretrain.ranks import joined
+from workflow_scripts.pretrain.distributed import joined
+from workflow_scripts.pretrain.engine.loop import METHODS
 from workflow_scripts.pretrain.settings import parse_settings
-from workflow_scripts.pretrain.train import METHODS
+from workflow_scripts.pretrain.views.batches import Purpose, Source
 
 
 def main(settings_path: str, steps: str, out: str) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json, write_tsv, write_yaml
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.evaluate import score, summarise
-from workflow_scripts.ingest.acquired import describe
-from workflow_scripts.ingest.stack import Stack
-from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
+from workflow_scripts.preprocess.quality.checks import Limits, checks, concern, flags
 from workflow_scripts.pretrain import pretrain_probe
 
 ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
@@ -182,7 +182,7 @@ class FakeStudy:
                 neighbours.append(embedding[6 * group + neighbour] | {"group": group, "neighbour": neighbour})
                 slices[f"image-{group}-{neighbour}"] = self.generator.normal(size=(1, 32, 26)).astype(np.float32)
                 slices[f"attribution-{group}-{neighbour}"] = self.generator.normal(size=(1, 32, 26)).astype(np.float32)
-        folder = "report/interpretation/ALL-SA"
+        folder = "pretrain/ALL-SA/interpretation"
         write_tsv(self.path(folder, "embedding.tsv"), embedding, list(embedding[0]))
         write_tsv(self.path(folder, "neighbours.tsv"), neighbours, list(neighbours[0]))
         np.savez_compressed(self.path(folder, "slices.npz"), **slices)

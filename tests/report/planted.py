@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, resample, save_volume, to_ras
-from workflow_scripts.ingest.acquired import describe
-from workflow_scripts.ingest.stack import Stack
-from workflow_scripts.phantom.anatomy import Anatomy, build_anatomy
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient, scan
+from workflow_scripts.phantom.body.anatomy import Anatomy, build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.preprocess import qc
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.finalise import Final, finalise
-from workflow_scripts.preprocess.grids import resample_isotropic
-from workflow_scripts.preprocess.intensities import ct_for_registration
 from workflow_scripts.preprocess.lesion import lesion_on_grid
-from workflow_scripts.preprocess.morphology import hull_excess
 from workflow_scripts.preprocess.register_mri import register_mri
-from workflow_scripts.preprocess.settings import Settings
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration
+from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
 from workflow_scripts.preprocess.template import built_template, tissue_map
-from workflow_scripts.preprocess.tissue import brain_by_threshold
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
+from workflow_scripts.preprocess.voxels.morphology import hull_excess
 
 SPACING_MM, SLICE_MM, SEED = 3.0, 5.0, 2023
 COHORT, MODALITY = "icoAIS", "dwi"

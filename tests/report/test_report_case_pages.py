@@ -9,16 +9,12 @@ import pytest
 
 from tests.report.conftest import OUTSIDE
 from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.ingest.stack import Stack
-from workflow_scripts.preprocess import concern
-from workflow_scripts.report import (
-    case_page,
-    cohort_page,
-    panels,
-    quality,
-    segmentation_page,
-)
+from workflow_scripts.preprocess.quality import checks as concern
+from workflow_scripts.report import case_page, cohort_page, segmentation_page
+from workflow_scripts.report.drawing import panels
+from workflow_scripts.report.pages import quality
 
 
 def case_arguments(study, name: str, out: Path) -> list[str]:

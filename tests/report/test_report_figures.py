@@ -20,9 +20,9 @@ from workflow_scripts.report import (
     figure_pretraining,
     figure_probe,
     figure_quality,
-    slices,
 )
-from workflow_scripts.report.page import render
+from workflow_scripts.report.drawing import slices
+from workflow_scripts.report.pages.page import render
 
 ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
 
@@ -30,7 +30,7 @@ ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
 def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
     splits = ["--splits", study.path("split/splits.tsv")]
     scores = ["--scores", study.path("evaluate/scores.tsv"), "--cohort", "icoAIS", "--arms", *ARMS]
-    folder = "report/interpretation/ALL-SA"
+    folder = "pretrain/ALL-SA/interpretation"
     return {
         "cohort.svg": (figure_cohort.main, [*splits, "--min-component-ml", "3"]),
         "dice-icoAIS-test.svg": (

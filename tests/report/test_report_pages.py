@@ -9,7 +9,6 @@ import pytest
 from tests.report.conftest import OUTSIDE
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.report import (
-    content,
     figure_cohort,
     figure_dice,
     figure_examples,
@@ -23,6 +22,7 @@ from workflow_scripts.report import (
     report_settings,
     table,
 )
+from workflow_scripts.report.pages import index_content as content
 
 ROOT = Path(__file__).parents[2]
 FIGURES = (

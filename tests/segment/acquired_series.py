@@ -3,11 +3,12 @@
 import numpy as np
 from scipy import ndimage
 
+from workflow_scripts.common.acquisition import describe
+from workflow_scripts.common.stack import Stack, upright_grid
 from workflow_scripts.common.volume import Volume, to_ras
-from workflow_scripts.ingest.acquired import describe, follow
-from workflow_scripts.ingest.stack import Stack, upright_grid
-from workflow_scripts.preprocess.grids import isotropic_grid
+from workflow_scripts.ingest.image.acquired import follow
 from workflow_scripts.preprocess.lesion import lesion_on_grid
+from workflow_scripts.preprocess.voxels.grids import isotropic_grid
 from workflow_scripts.segment.original import to_acquired
 
 SHAPE, PIXEL_MM, SLICE_MM = (512, 512, 32), 0.449, 5.0

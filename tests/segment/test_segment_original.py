@@ -7,12 +7,12 @@ from nibabel.affines import apply_affine
 
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
+from workflow_scripts.ingest.dicom.series import Limits
 from workflow_scripts.ingest.ingest_ncct import from_dicom
-from workflow_scripts.ingest.series import Limits
-from workflow_scripts.phantom.anatomy import build_anatomy
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
-from workflow_scripts.phantom.plan import plan_case
-from workflow_scripts.phantom.scan import build_patient, scan
+from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import original
 from workflow_scripts.segment.original import to_acquired
 

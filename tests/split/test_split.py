@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json
-from workflow_scripts.split.dealing import SPLITS, controlled_rounding, deal, largest_remainder
-from workflow_scripts.split.leakage import audit
+from workflow_scripts.split.patients.assignment import SPLITS, controlled_rounding, deal, largest_remainder
+from workflow_scripts.split.patients.leakage import audit
+from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.split.split import balance_rows, main, split_rows
-from workflow_scripts.split.strata import SplitCase, gather_patients, stratify
 
 RATIOS = {"train": 0.7, "validation": 0.2, "test": 0.1}
 SIDES = ["left", "right", "bilateral", "none", None]

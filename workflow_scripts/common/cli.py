@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from workflow_scripts.common.allocation import keep_freed_memory
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.common.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid
-from workflow_scripts.evaluate.metrics import hd95_mm, hd95_penalised_mm, volume_ml, without_small_components
+from workflow_scripts.evaluate.measures.metrics import hd95_mm, hd95_penalised_mm, volume_ml, without_small_components
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_tsv
-from workflow_scripts.evaluate import score, statistics
+from workflow_scripts.evaluate import score
+from workflow_scripts.evaluate.measures import statistics
 
 GROUP = ["arm", "member", "cohort", "split", "criterion"]
 PANEL = ["cohort", "split", "criterion"]

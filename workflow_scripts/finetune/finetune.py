@@ -13,13 +13,13 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
-from workflow_scripts.common.trained import content_digest, open_training
-from workflow_scripts.finetune.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
+from workflow_scripts.common.training_store import content_digest, open_training
+from workflow_scripts.finetune.training.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
+from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
 

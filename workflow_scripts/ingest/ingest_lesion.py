@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume, to_ras
-from workflow_scripts.ingest.acquired import binary, follow, require_in_head, stack_of
-from workflow_scripts.ingest.source import locate
+from workflow_scripts.ingest.dicom.source import locate
+from workflow_scripts.ingest.image.acquired import binary, follow, require_in_head
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
-from workflow_scripts.ingest.conversion import Output, convert
-from workflow_scripts.ingest.headers import Image, read_images
-from workflow_scripts.ingest.series import find_series
-from workflow_scripts.ingest.source import locate
+from workflow_scripts.ingest.dicom.headers import Image, read_images
+from workflow_scripts.ingest.dicom.series import find_series
+from workflow_scripts.ingest.dicom.source import locate
+from workflow_scripts.ingest.image.conversion import Output, convert
 
 log = logging.getLogger(__name__)
 

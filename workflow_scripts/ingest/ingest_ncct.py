@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
-from workflow_scripts.ingest.acquired import describe
-from workflow_scripts.ingest.choice import choose_series
-from workflow_scripts.ingest.conversion import choose_output, convert, in_stack_order, plain_output
-from workflow_scripts.ingest.headers import read_images
-from workflow_scripts.ingest.multiframe import single_frames
-from workflow_scripts.ingest.plausible import require_head_ct
-from workflow_scripts.ingest.series import Limits, find_series, judge
-from workflow_scripts.ingest.source import locate
-from workflow_scripts.ingest.stack import Stack
-from workflow_scripts.ingest.upright import place, straighten
+from workflow_scripts.ingest.dicom.choice import choose_series
+from workflow_scripts.ingest.dicom.headers import read_images
+from workflow_scripts.ingest.dicom.multiframe import single_frames
+from workflow_scripts.ingest.dicom.series import Limits, find_series, judge
+from workflow_scripts.ingest.dicom.source import locate
+from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
+from workflow_scripts.ingest.image.head_ct_check import require_head_ct
+from workflow_scripts.ingest.image.upright import place, straighten
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_tsv
-from workflow_scripts.phantom.anatomy import build_anatomy
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import CasePlan, plan_cohorts, sheet_row
 from workflow_scripts.phantom.head import add_resolution, make_case
-from workflow_scripts.phantom.layouts import LAYOUTS
-from workflow_scripts.phantom.plan import CasePlan, plan_cohorts, sheet_row
+from workflow_scripts.phantom.scanner.layouts import LAYOUTS
 
 log = logging.getLogger(__name__)
 

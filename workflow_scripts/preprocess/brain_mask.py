@@ -11,9 +11,8 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.preprocess import tissue
-from workflow_scripts.preprocess.morphology import hull_excess
-from workflow_scripts.preprocess.skull_stripping import (
+from workflow_scripts.preprocess.stripping import tissue
+from workflow_scripts.preprocess.stripping.methods import (
     NCCT_METHODS,
     SYNTHETIC,
     Settings,
@@ -23,6 +22,7 @@ from workflow_scripts.preprocess.skull_stripping import (
     settings_of,
     weights_digests,
 )
+from workflow_scripts.preprocess.voxels.morphology import hull_excess
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
-from workflow_scripts.preprocess.intensities import ct_for_registration
-from workflow_scripts.preprocess.midplane import find_midplane, plane_of
-from workflow_scripts.preprocess.plausibility import Limits
-from workflow_scripts.preprocess.registration import Brain, register_brains
-from workflow_scripts.preprocess.settings import Settings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.brains import Brain, register_brains
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration
+from workflow_scripts.preprocess.registration.midplane import find_midplane, plane_of
+from workflow_scripts.preprocess.registration.plausibility import Limits
+from workflow_scripts.preprocess.registration.settings import Settings, add_settings, settings_of
 
 FLIP = np.diag([-1.0, 1.0, 1.0, 1.0])
 TEMPLATE_LIMITS = Limits(stretch=(0.7, 1.4), rotation_degrees=60.0, overlap_dice=0.8)

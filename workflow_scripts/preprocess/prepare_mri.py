@@ -8,15 +8,15 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.volume import load_volume, save_volume
-from workflow_scripts.preprocess.grids import resample_isotropic
-from workflow_scripts.preprocess.skull_stripping import (
+from workflow_scripts.preprocess.stripping.methods import (
     MRI_METHODS,
     add_settings,
     mri_brain,
     settings_of,
     weights_digests,
 )
-from workflow_scripts.preprocess.tissue import padding
+from workflow_scripts.preprocess.stripping.tissue import padding
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, resample, same_grid, to_ras
-from workflow_scripts.preprocess import mri_fit
-from workflow_scripts.preprocess.concern import Limits, checks, concern, flags
-from workflow_scripts.preprocess.morphology import bounding_box
-from workflow_scripts.preprocess.tissue import BRAIN_WINDOW_HU, SMOOTHING_MM
+from workflow_scripts.preprocess.quality import mri_fit
+from workflow_scripts.preprocess.quality.checks import Limits, checks, concern, flags
+from workflow_scripts.preprocess.stripping.tissue import BRAIN_WINDOW_HU, SMOOTHING_MM
+from workflow_scripts.preprocess.voxels.morphology import bounding_box
 
 BILATERAL_SHARE = 0.1
 BEYOND_MM = 25.0

@@ -11,10 +11,10 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume
-from workflow_scripts.preprocess.intensities import ct_for_registration, mri_for_registration
-from workflow_scripts.preprocess.plausibility import Limits
-from workflow_scripts.preprocess.registration import Brain, judged, register_brains
-from workflow_scripts.preprocess.settings import Settings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.brains import Brain, judged, register_brains
+from workflow_scripts.preprocess.registration.intensities import ct_for_registration, mri_for_registration
+from workflow_scripts.preprocess.registration.plausibility import Limits
+from workflow_scripts.preprocess.registration.settings import Settings, add_settings, settings_of
 
 LIMITS = Limits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.volume import load_volume, save_volume
-from workflow_scripts.preprocess.grids import resample_isotropic
-from workflow_scripts.preprocess.tissue import padding
+from workflow_scripts.preprocess.stripping.tissue import padding
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,9 +11,9 @@ from scipy import ndimage
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, resample, save_volume, to_ras
-from workflow_scripts.preprocess.grids import isotropic_grid
-from workflow_scripts.preprocess.morphology import dilate, erode, largest_component
-from workflow_scripts.preprocess.tissue import padding
+from workflow_scripts.preprocess.stripping.tissue import padding
+from workflow_scripts.preprocess.voxels.grids import isotropic_grid
+from workflow_scripts.preprocess.voxels.morphology import dilate, erode, largest_component
 
 GREY_HU, WHITE_HU, CSF_HU = 37.0, 29.0, 8.0
 TISSUE_SHARE = 0.3

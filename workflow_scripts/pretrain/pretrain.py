@@ -9,18 +9,18 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.code import code_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
 from workflow_scripts.common.nnunet.plans import architecture
-from workflow_scripts.common.trained import open_training
-from workflow_scripts.pretrain.checkpoint import save_encoder
-from workflow_scripts.pretrain.cohort import Cohort, open_cohort
-from workflow_scripts.pretrain.description import describe, model_card
-from workflow_scripts.pretrain.ranks import joined, process_count
+from workflow_scripts.common.training_store import open_training
+from workflow_scripts.pretrain.distributed import joined, process_count
+from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
+from workflow_scripts.pretrain.encoder.description import describe, model_card
+from workflow_scripts.pretrain.engine.loop import Trained, pretrain
+from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.settings import Settings, parse_settings
-from workflow_scripts.pretrain.state import States
-from workflow_scripts.pretrain.train import Trained, pretrain
+from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
+from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
 

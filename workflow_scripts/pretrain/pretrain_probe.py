@@ -12,9 +12,11 @@ import torch
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
-from workflow_scripts.pretrain.attributes import Attribute, read_attributes
-from workflow_scripts.pretrain.checkpoint import load_encoder
-from workflow_scripts.pretrain.probe import (
+from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
+from workflow_scripts.pretrain.methods.networks import build_encoder
+from workflow_scripts.pretrain.probe.attributes import Attribute, read_attributes
+from workflow_scripts.pretrain.probe.representation import Representation, embed, stride_of
+from workflow_scripts.pretrain.probe.skills import (
     FOLDS,
     NEIGHBOURS,
     Cases,
@@ -24,8 +26,6 @@ from workflow_scripts.pretrain.probe import (
     probe_skill,
     weights_of,
 )
-from workflow_scripts.pretrain.representation import Representation, embed, stride_of
-from workflow_scripts.pretrain.student import build_encoder
 
 log = logging.getLogger(__name__)
 

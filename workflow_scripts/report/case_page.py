@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_text
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.ingest.acquired import stack_of
-from workflow_scripts.ingest.stack import Stack
-from workflow_scripts.report.page import render
-from workflow_scripts.report.panels import Images, make_panels, pictures_of, thumbnails
-from workflow_scripts.report.quality import explained, readings
-from workflow_scripts.report.slices import load_ras, on_grid
+from workflow_scripts.report.drawing.panels import Images, make_panels, pictures_of, thumbnails
+from workflow_scripts.report.drawing.slices import load_ras, on_grid
+from workflow_scripts.report.pages.page import render
+from workflow_scripts.report.pages.quality import explained, readings
 
 
 def main(argv: Sequence[str] | None = None) -> None:

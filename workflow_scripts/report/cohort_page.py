@@ -7,8 +7,8 @@ from typing import Any
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, write_text
-from workflow_scripts.report.page import render
-from workflow_scripts.report.quality import by_concern, explained, readings
+from workflow_scripts.report.pages.page import render
+from workflow_scripts.report.pages.quality import by_concern, explained, readings
 
 PICTURED = 100
 

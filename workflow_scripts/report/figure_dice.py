@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.style import COLOURS, INK, MUTED, drawing
+from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
 
 MEMBER = "ensemble"
 CRITERIA = ("all", "over3ml")

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.volume import Volume, require_same_grid
-from workflow_scripts.report.slices import largest_slice, load_ras, plane
-from workflow_scripts.report.style import MUTED, OVERLAYS, REFERENCE, bare, drawing
+from workflow_scripts.report.drawing.slices import largest_slice, load_ras, plane
+from workflow_scripts.report.drawing.style import MUTED, OVERLAYS, REFERENCE, bare, drawing
 
 MEMBER, CRITERION = "ensemble", "all"
 PREFERRED_SPLITS = ("test", "validation", "train")

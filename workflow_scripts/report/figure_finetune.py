@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.style import COLOURS, MUTED, curve, drawing
+from workflow_scripts.report.drawing.style import COLOURS, MUTED, curve, drawing
 
 MAX_COLUMNS, WIDTH = 4, 10.4
 MAX_PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.style import COLOURS, INK, MUTED, bare, drawing
+from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, bare, drawing
 
 KINDS = {"lesion": ("o", "lesion"), "free": ("s", "no lesion"), "unknown": ("^", "not labelled")}
 PERCENTILE = 99.5
@@ -110,7 +110,7 @@ def _tile(axes: Axes, picture: np.ndarray, kind: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read what rule interpret wrote, write one figure."""
+    """Read what rule pretrain_interpret wrote, write one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedding", type=Path, required=True)
     parser.add_argument("--neighbours", type=Path, required=True)

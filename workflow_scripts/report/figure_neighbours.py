@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.slices import load_ras, plane, spread
-from workflow_scripts.report.style import MUTED, bare, drawing
+from workflow_scripts.report.drawing.slices import load_ras, plane, spread
+from workflow_scripts.report.drawing.style import MUTED, bare, drawing
 
 SHARES = (0.1, 0.5, 0.9)
 WINDOW_HU = (0, 80)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.report.drawing.style import COLOURS, MUTED, curve, drawing
 from workflow_scripts.report.figure_finetune import column
-from workflow_scripts.report.style import COLOURS, MUTED, curve, drawing
 
 MONITORS = {
     "teacher_entropy": "entropy of the teacher (nats)",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.style import COLOURS, INK, MUTED, drawing
+from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
 
 PANEL_WIDTH, ROW_HEIGHT, PANEL_MARGIN = 4.6, 0.36, 0.75
 SPREAD = 0.16

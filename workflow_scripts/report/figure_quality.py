@@ -9,8 +9,8 @@ import numpy as np
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.quality import read_quality
-from workflow_scripts.report.style import COLOURS, drawing
+from workflow_scripts.report.drawing.style import COLOURS, drawing
+from workflow_scripts.report.pages.quality import read_quality
 
 PANELS = (
     ("concern", "concern (1: limit of a flag)"),

@@ -11,10 +11,10 @@ import jinja2
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
-from workflow_scripts.report import content
-from workflow_scripts.report.page import render
-from workflow_scripts.report.quality import FLAGS, by_concern, explained, read_quality
-from workflow_scripts.report.slices import data_uri
+from workflow_scripts.report.drawing.slices import data_uri
+from workflow_scripts.report.pages import index_content as content
+from workflow_scripts.report.pages.page import render
+from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_quality
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 

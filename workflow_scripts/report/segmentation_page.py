@@ -9,10 +9,10 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_text
-from workflow_scripts.report.page import render
-from workflow_scripts.report.panels import pictures_of, segmentation_panel
-from workflow_scripts.report.slices import load_ras, on_grid
-from workflow_scripts.report.style import OVERLAYS, REFERENCE
+from workflow_scripts.report.drawing.panels import pictures_of, segmentation_panel
+from workflow_scripts.report.drawing.slices import load_ras, on_grid
+from workflow_scripts.report.drawing.style import OVERLAYS, REFERENCE
+from workflow_scripts.report.pages.page import render
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
-from workflow_scripts.ingest.acquired import stack_of
 
 ONE_HALF_TOLERANCE = 1e-4
 

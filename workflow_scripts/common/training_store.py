@@ -1,0 +1,187 @@
+"""The folder of a training: what it began from, where it resumes, and its results, which no later run throws away.
+
+Layout, below the training's state folder, which no rule declares (Snakemake deletes outputs of a job that failed)::
+
+    {digest}/began_from.json   settings, data and seed that the training began with, and the code that it ran with
+    {digest}/…                 the training's own checkpoints, until it has finished
+    {digest}/finished/         its outputs, kept for good
+
+The digest is that of settings, data and seed. The code is reported and not part of it: a moved comment must not cost a
+week of training, and whether another line of code asks for a new training is for a person to say (``retrain``).
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+RECORD, FINISHED = "began_from.json", "finished"
+NAMED_DIFFERENCES = 5
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its folder for checkpoints, and the outputs it is to make."""
+
+    folder: Path
+    outputs: tuple[Path, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether its outputs are there, from this or an earlier run."""
+        return (self.folder / FINISHED).is_dir()
+
+    @property
+    def code(self) -> list[str]:
+        """Digests of the code that it ran with, one after the other."""
+        return read_json(self.folder / RECORD)["code"]
+
+    def restore(self) -> None:
+        """Put the kept outputs back under their names, with the time of now, as Snakemake wants of new outputs."""
+        for output in self.outputs:
+            _link(self.folder / FINISHED / output.name, output)
+            os.utime(output)
+
+    def finish(self) -> None:
+        """Keep the outputs and remove all checkpoints."""
+        kept = self.folder / f".{FINISHED}"
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir()
+        for output in self.outputs:
+            _link(output, kept / output.name)
+        kept.replace(self.folder / FINISHED)
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and entry.name != FINISHED:
+                shutil.rmtree(entry)
+            elif entry.is_file() and entry.name != RECORD:
+                entry.unlink()
+
+
+def open_training(
+    state: Path, description: Mapping[str, Any], code: str, outputs: Sequence[Path], retrain: bool
+) -> Training:
+    """Find or make the folder of a training.
+
+    Parameters
+    ----------
+    state
+        folder of all trainings of this name
+    description
+        settings, seed and digests of the data: all that decides the result, as (nested) JSON types
+    code
+        digest of the code (`workflow_scripts.study.code_digest`); a change is reported, and that is all
+    outputs
+        the files that the training makes, with different names
+    retrain
+        begin anew where this training has finished, and where another description was trained before
+
+    Raises
+    ------
+    InputError
+        when another description was trained, or begun, before, naming the differences
+    """
+    description = json.loads(json.dumps(description))
+    training = Training(state / _digest(description), tuple(outputs))
+    record = training.folder / RECORD
+    if record.is_file():
+        began = read_json(record)
+        if training.finished and retrain:
+            log.info("training anew, as asked; the results of before are replaced")
+            shutil.rmtree(training.folder)
+        elif code not in began["code"]:
+            log.warning("trained with code %s; the code is now %s", ", ".join(began["code"]), code)
+            if not training.finished:
+                write_json(record, {**began, "code": [*began["code"], code]})
+    elif not retrain:
+        _refuse_others(state, description)
+    if not record.is_file():
+        write_json(record, {"description": description, "code": [code]})
+    return training
+
+
+def made_with_other_code(states: Path, code: str) -> list[str]:
+    """Name the trainings below ``states`` whose kept results come from other code than ``code``.
+
+    Names are the paths of their state folders below ``states``, whatever their depth.
+    """
+    latest: dict[Path, tuple[float, Path]] = {}
+    for kept in states.glob(f"**/{FINISHED}"):
+        folder = kept.parent
+        latest[folder.parent] = max(latest.get(folder.parent, (0.0, folder)), (kept.stat().st_mtime, folder))
+    return sorted(
+        str(state.relative_to(states))
+        for state, (_, folder) in latest.items()
+        if read_json(folder / RECORD)["code"][-1] != code
+    )
+
+
+def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the first differences of two nested mappings in words, and the number of the others."""
+    found = list(differences(old, new))
+    named = "; ".join(found[:NAMED_DIFFERENCES])
+    return named + (f"; and {len(found) - NAMED_DIFFERENCES} more" if len(found) > NAMED_DIFFERENCES else "")
+
+
+def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
+    """Yield ``a.b was 1, is now 2`` for every value of nested mappings that differs; lists are compared whole."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in sorted(old.keys() | new.keys()):
+            inner = f"{key}.{name}" if key else name
+            if name not in new:
+                yield f"{inner} was {_short(old[name])}, is now absent"
+            elif name not in old:
+                yield f"{inner} was absent, is now {_short(new[name])}"
+            else:
+                yield from differences(old[name], new[name], inner)
+    elif old != new:
+        yield f"{key} was {_short(old)}, is now {_short(new)}"
+
+
+def content_digest(paths: Iterable[Path]) -> str:
+    """Digest of the names and bytes of files, whatever folder they lie in."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        with path.open("rb") as handle:
+            digest.update(f"{path.name}:{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
+    records = sorted(state.glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    if records:
+        found = describe_differences(read_json(records[-1])["description"], description)
+        raise InputError(
+            f"This was trained, or begun, before from something else: {found}.",
+            "put that back, and what was trained is used again; or give --config retrain=true to train anew. "
+            f"What there is stays in {records[-1].parent}.",
+        )
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no links."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        partial = target.with_name(f".partial-{target.name}")
+        shutil.copyfile(source, partial)
+        partial.replace(target)

@@ -1,0 +1,1 @@
+"""nnU-Net's trainer, as this project runs it."""

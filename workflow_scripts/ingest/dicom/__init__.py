@@ -1,0 +1,1 @@
+"""Reading DICOM folders: files, headers, series, and the choice among them."""

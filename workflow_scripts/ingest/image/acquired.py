@@ -1,0 +1,73 @@
+"""Lesion masks that were drawn on a scan as acquired."""
+
+import numpy as np
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.stack import Stack, in_order_of, sample
+from workflow_scripts.common.volume import Volume, same_grid, to_ras
+from workflow_scripts.ingest.image.head_ct_check import AIR_HU
+
+
+def follow(mask: Volume, stack: Stack, ncct: Volume) -> Volume:
+    """Bring a lesion mask to the grid of the upright NCCT by its nearest voxel.
+
+    The mask lies either on the grid of ``ncct`` already, or on the acquired slices. Programs that know no shear
+    store those with a plain grid that starts at the first or the last slice, so the affine of such a mask has to
+    agree within the planes and at that slice only; pixels then stay with their slice.
+
+    Raises `InputError` when it lies on neither grid.
+    """
+    upright = to_ras(mask)
+    if same_grid(upright, ncct):
+        return upright.with_data(upright.data.astype(np.uint8))
+    acquired = in_order_of(stack, mask)
+    if acquired.data.shape != stack.shape or not _starts_alike(stack, acquired):
+        raise InputError(
+            f"The lesion mask {mask.data.shape} is not on the grid of the NCCT as acquired {stack.shape} "
+            "(shape, or position within the planes, differs).",
+            "draw or resample the mask on the NCCT's own grid, or correct lesion_space in the case sheet.",
+        )
+    target = in_order_of(stack, ncct)
+    data = sample(stack, acquired.data.astype(np.uint8), target.data.shape, target.affine, order=0, background=0)
+    return to_ras(Volume(data, target.affine))
+
+
+def binary(mask: Volume) -> Volume:
+    """Return the mask as 0 and 1; raises `InputError` when it holds anything but 0 and one other value."""
+    values = np.unique(mask.data)
+    labels = values[values != 0]
+    if labels.size > 1:
+        shown = ", ".join(f"{value:g}" for value in labels[:5])
+        raise InputError(
+            f"The lesion mask holds {labels.size} values beside 0 ({shown}{', …' if labels.size > 5 else ''}).",
+            "give a mask of 0 and one label.",
+        )
+    if labels.size == 1 and (labels < 0).any():
+        raise InputError(f"The lesion mask holds the negative label {labels[0]:g}.", "give a mask of 0 and one label.")
+    if labels.size == 1 and values.size == 1:
+        raise InputError("The lesion mask covers the whole image.", "give a mask that is 0 outside the lesion.")
+    return mask.with_data((mask.data != 0).astype(np.uint8))
+
+
+def require_in_head(mask: Volume, ncct: Volume) -> None:
+    """Raise `InputError` when more than half of a mask lies in air or in the padding of the NCCT on its grid."""
+    values, counts = np.unique(np.rint(ncct.data), return_counts=True)
+    padding = values[counts.argmax()]
+    covered = np.rint(ncct.data[mask.data > 0])
+    outside = (covered < AIR_HU) | (covered == padding)
+    if outside.size and outside.mean() > 0.5:
+        raise InputError(
+            f"{100 * outside.mean():.0f} % of the lesion mask lie outside the head.",
+            "check that the mask belongs to this scan and is not mirrored or shifted.",
+        )
+
+
+def _starts_alike(stack: Stack, mask: Volume) -> bool:
+    """Say whether planes and the first or last slice agree within half a pixel."""
+    steps = np.stack([stack.column_step, stack.row_step], axis=1)
+    pixel = np.linalg.norm(steps, axis=0).min()
+    field = np.array([stack.columns, stack.rows])
+    if (np.linalg.norm(mask.affine[:3, :2] - steps, axis=0) * field > pixel / 2).any():
+        return False
+    ends = mask.affine[:3, 3] + np.array([[0], [len(stack.origins) - 1]]) * mask.affine[:3, 2]
+    return bool((np.linalg.norm(ends - stack.origins[[0, -1]], axis=1) < pixel / 2).any())

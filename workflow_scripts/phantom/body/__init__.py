@@ -1,0 +1,1 @@
+"""The phantom patients: heads, faces, lesions."""

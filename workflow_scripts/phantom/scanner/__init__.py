@@ -1,0 +1,1 @@
+"""The scans of a phantom: grids, noise, defects, files."""

@@ -1,0 +1,1 @@
+"""Numbers and flags that tell whether a case was preprocessed well."""

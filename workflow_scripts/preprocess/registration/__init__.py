@@ -1,0 +1,1 @@
+"""Affine registration of brains with elastix, and the mid-sagittal plane."""

@@ -1,0 +1,62 @@
+"""The file of a pretrained encoder, which other programs load."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import replacing
+from workflow_scripts.pretrain.methods.networks import build_encoder
+
+
+def save_encoder(path: Path, encoder: nn.Module, description: Mapping[str, Any]) -> None:
+    """Write an encoder with all that is needed to rebuild and judge it.
+
+    ``state_dict`` has the keys of the ``encoder`` inside nnU-Net's network, on the CPU in float32; beside it stands
+    what `workflow_scripts.pretrain.encoder.description.describe` returns.
+    """
+    weights = {
+        name: value.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
+        for name, value in encoder.state_dict().items()
+    }
+    # Through JSON, since torch stores two equal texts otherwise when they are one object.
+    save_tensors(path, {"state_dict": weights, **json.loads(json.dumps(description))})
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain types with torch; the same content gives the same bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        # Into a handle: given a path, torch stores its random temporary name in the file.
+        torch.save(dict(content), handle)
+
+
+def read_encoder(path: Path) -> dict[str, Any]:
+    """Read what `save_encoder` wrote; raises `InputError` when the file is something else."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or not {"state_dict", "architecture", "channels"} <= set(content):
+        raise InputError(f"{path.name} holds no pretrained encoder.", "give the encoder.pt of a pretraining.")
+    return content
+
+
+def encoder_state(path: Path) -> dict[str, Tensor]:
+    """Read the weights only: they load strictly into ``network.encoder`` of nnU-Net's network for the same plans."""
+    return read_encoder(path)["state_dict"]
+
+
+def load_encoder(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild a pretrained encoder.
+
+    Returns
+    -------
+    tuple
+        the encoder in evaluation mode, mapping (B, C, z, y, x) to the feature maps of all stages, and the file's
+        content but for the weights
+    """
+    content = read_encoder(path)
+    encoder = build_encoder(content["architecture"], len(content["channels"]))
+    encoder.load_state_dict(content.pop("state_dict"), strict=True)
+    return encoder.eval(), content

@@ -1,0 +1,87 @@
+"""What the file of a pretrained encoder says of itself, and the same for people to read."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.pretrain.settings import PATCH_AXES, Settings
+from workflow_scripts.pretrain.views.scans import Cohort
+
+METHODS = {
+    "desd": "deep self-distillation, Seia et al. 2023, section 3.4; weights of the teacher",
+    "mae": "masked autoencoding, He et al. 2022, of the whole network; weights of its encoder",
+}
+PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
+INTENSITIES = "foreground_intensity_properties_per_channel"
+
+
+def describe(
+    settings: Settings,
+    cohort: Cohort,
+    plans: Mapping[str, Any],
+    statistics_cases: Sequence[str],
+    metrics: Mapping[str, Any],
+    code: Sequence[str],
+) -> dict[str, Any]:
+    """Return what goes into ``encoder.pt`` beside the weights.
+
+    Parameters
+    ----------
+    statistics_cases
+        cohort/case whose intensities the normalisation's statistics come from
+    metrics
+        losses and other monitors at the end
+    code
+        digests of the code that trained, one after the other
+
+    Returns
+    -------
+    dict
+        of plain types: architecture (network class and arguments, strides and kernels among them), plans, channels,
+        patch_size (of the views, z y x), spacing_mm, intensities (statistics of each channel, in the images' units),
+        settings, image_set, splits, cases, case_list (SHA-256 of cases and their splits), statistics_cases, metrics,
+        code, versions
+    """
+    configuration = plans["configurations"][CONFIGURATION]
+    seen = cohort.of_splits(settings.splits)
+    lines = sorted(f"{scan.name}\t{scan.split}\n" for scan in seen)
+    return {
+        "architecture": configuration["architecture"],
+        "plans": dict(plans),
+        "channels": list(settings.channels),
+        "patch_size": list(settings.patch_size),
+        "spacing_mm": configuration["spacing"],
+        "intensities": plans[INTENSITIES],
+        "settings": settings.to_mapping(),
+        "image_set": settings.image_set,
+        "splits": list(settings.splits),
+        "cases": [scan.name for scan in seen],
+        "case_list": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "statistics_cases": list(statistics_cases),
+        "metrics": dict(metrics),
+        "code": list(code),
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+
+
+def model_card(description: Mapping[str, Any], parameters: int) -> str:
+    """Return a model card in Markdown; ``parameters`` counts the encoder's weights."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("model_card.md.j2").render(
+        **description,
+        axes=PATCH_AXES,
+        cohorts=sorted({case.split("/")[0] for case in description["cases"]}),
+        method=METHODS[description["settings"]["method"]],
+        network=description["architecture"]["arch_kwargs"],
+        parameters=parameters,
+    )

@@ -1,0 +1,35 @@
+"""Write a pretrained encoder for other programs: bare weights, or a checkpoint as nnssl writes it."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.pretrain.encoder.checkpoint import read_encoder, save_tensors
+from workflow_scripts.pretrain.encoder.nnssl import to_nnssl
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read encoder.pt, write the export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of a pretraining")
+    parser.add_argument(
+        "--format",
+        choices=("state_dict", "nnssl"),
+        required=True,
+        help="state_dict: the weights, under the keys of the `encoder` of nnU-Net's network, and nothing else; "
+        "nnssl: with the adaptation plan that nnUNetv2_preprocess_like_nnssl and nnUNetv2_train_pretrained read",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    arguments = parser.parse_args(argv)
+    content = read_encoder(arguments.encoder)
+    exported = content["state_dict"] if arguments.format == "state_dict" else to_nnssl(content)
+    save_tensors(arguments.out, exported)
+    log.info("%s as %s", arguments.out.name, arguments.format)
+
+
+if __name__ == "__main__":
+    run(main)

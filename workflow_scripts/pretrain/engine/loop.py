@@ -1,0 +1,265 @@
+"""The training loop: epochs, monitors and the state between them."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.interruption import Interrupted, Interruption
+from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.engine.out_of_memory import step_within_memory
+from workflow_scripts.pretrain.engine.state import States
+from workflow_scripts.pretrain.methods.method import METHODS, Learner
+from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
+from workflow_scripts.pretrain.methods.networks import check_patch
+from workflow_scripts.pretrain.methods.schedules import values_at
+from workflow_scripts.pretrain.settings import PATCH_KEYS, Settings
+from workflow_scripts.pretrain.views.batches import Purpose, Source
+from workflow_scripts.pretrain.views.scans import Cohort
+
+log = logging.getLogger(__name__)
+
+FINITE_CHECK_STEPS = 25
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The encoder after the last epoch (paper 3.4.2) and one row an epoch of each table."""
+
+    encoder: nn.Module
+    curves: list[Row]
+    rankme: list[Row]
+
+
+@dataclass
+class Progress:
+    """How far a training has come: a row of each table for every finished epoch, and the steps of the running one.
+
+    Attributes
+    ----------
+    losses
+        what each step done in the running epoch returned, shape (N,)
+    seconds
+        time spent in the running epoch
+    """
+
+    curves: list[Row] = field(default_factory=list)
+    rankme: list[Row] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Number of the running epoch."""
+        return len(self.curves)
+
+    def close_epoch(self, curves: Row, rankme: Row) -> None:
+        """Note an epoch's rows and begin the next one."""
+        self.curves.append({"epoch": self.epoch} | curves | {"seconds": self.seconds})
+        self.rankme.append({"epoch": self.curves[-1]["epoch"]} | rankme)
+        self.losses, self.seconds = [], 0.0
+
+
+def pretrain(
+    cohort: Cohort,
+    architecture: Mapping[str, Any],
+    settings: Settings,
+    device: torch.device,
+    threads: int,
+    states: States,
+    ranks: Ranks = ALONE,
+) -> Trained:
+    """Train from the state left by an earlier run, or from fresh weights.
+
+    Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
+    loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
+
+    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the batch cannot be shared,
+    the loss or a weight is no number, the training collapses, memory does not suffice, or the state cannot be saved;
+    `Interrupted` on a scheduler's warning to this process or another one of the training.
+    """
+    scans = cohort.of_splits(settings.splits)
+    if not scans:
+        raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
+    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
+        check_patch(architecture, patch, key)
+    if settings.batch_size % ranks.size:
+        raise InputError(
+            f"batch_size {settings.batch_size} cannot be shared by {ranks.size} processes.",
+            "change pretrain.batch_size or resources.pretrain.gpu.",
+        )
+    torch.manual_seed(settings.seed)
+    learner = METHODS[settings.method](architecture, settings, device, ranks)
+    training = Source(scans, settings, device, threads, ranks)
+    seen = cohort.of_splits(["validation"])
+    validation = Source(seen, settings, device, threads, ranks) if seen else None
+    log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
+    if settings.rankme_samples < settings.head.bottleneck:
+        log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
+    progress = _resume(learner, states, device)
+    with Interruption() as interruption:
+        while progress.epoch < settings.epochs:
+            stopped = train_epoch(learner, training, settings, progress, interruption, ranks)
+            if not stopped:
+                _measure(learner, training, validation, settings, progress, ranks)
+                sound_alarm(progress.curves, settings.alarm)
+                stopped = ranks.any(interruption.requested)
+            if ranks.first:
+                _save(learner, progress, states, settings)
+            ranks.wait()
+            if stopped:
+                interruption.check()
+                raise Interrupted("Ended early with another process of this training.")
+    return Trained(learner.encoder, progress.curves, progress.rankme)
+
+
+def train_epoch(
+    learner: Learner,
+    source: Source,
+    settings: Settings,
+    progress: Progress,
+    interruption: Interruption,
+    ranks: Ranks,
+) -> bool:
+    """Run the steps of the running epoch that are not done yet.
+
+    Ends after a whole step when a warning came to any process; returns whether it did.
+    """
+    epoch, started, stopped = progress.epoch, time.perf_counter(), False
+    first, done = epoch * settings.steps_per_epoch, len(progress.losses)
+    batches = source.batches(Purpose.TRAINING, epoch, settings.samples_per_epoch, done)
+    for step, batch in enumerate(batches, start=first + done):
+        # Views have streams of their own; only a network planned with dropout draws from the global generator.
+        torch.manual_seed(settings.seed + step)
+        progress.losses.append(step_within_memory(learner, batch, step, settings, ranks))
+        if len(progress.losses) % FINITE_CHECK_STEPS == 0:
+            _require_finite(progress.losses, first, settings)
+        stopped = ranks.any(interruption.requested)
+        if stopped:
+            break
+    _require_finite(progress.losses, first, settings)
+    progress.seconds += time.perf_counter() - started
+    return stopped
+
+
+def validate(learner: Learner, source: Source | None, settings: Settings, step: int, losses: int, ranks: Ranks) -> Row:
+    """Return the mean of all ``losses`` on the same pairs each epoch; None in every column without scans."""
+    if source is None:
+        return dict.fromkeys(_loss_columns("validation", torch.full((losses,), torch.nan)))
+    total, images = torch.zeros(losses, dtype=torch.float64), torch.tensor(0)
+    for batch in source.batches(Purpose.VALIDATION, 0, settings.validation_samples):
+        if count := len(batch[0].plain):
+            total += learner.evaluate(learner.inputs(batch), step).cpu() * count
+            images += count
+    return _loss_columns("validation", ranks.sum(total) / ranks.sum(images))
+
+
+def measure_embeddings(
+    learner: Learner, source: Source, settings: Settings, step: int, ranks: Ranks
+) -> tuple[Row, Row]:
+    """Return the method's monitors, and RankMe as published and centred, on the same plain views each epoch."""
+    batches = source.batches(Purpose.RANKME, 0, settings.rankme_samples)
+    embeddings = ranks.rows(torch.cat([learner.embed(batch) for batch in batches if len(batch[0].plain)]))
+    rank = {
+        "rankme": rankme(embeddings, centred=False),
+        "rankme_centred": rankme(embeddings, centred=True),
+        "samples": len(embeddings),
+    }
+    return learner.measure(embeddings, step), rank
+
+
+def _measure(
+    learner: Learner,
+    training: Source,
+    validation: Source | None,
+    settings: Settings,
+    progress: Progress,
+    ranks: Ranks,
+) -> None:
+    """Close an epoch whose steps are done: mean losses, the last step's values, validation and monitors."""
+    started, last = time.perf_counter(), (progress.epoch + 1) * settings.steps_per_epoch - 1
+    losses, values = torch.stack(progress.losses).mean(0), values_at(settings, last)
+    monitors, rank = measure_embeddings(learner, training, settings, last, ranks)
+    row = {
+        **_loss_columns("train", losses),
+        **validate(learner, validation, settings, last, len(losses), ranks),
+        "learning_rate": values.learning_rate,
+        "weight_decay": values.weight_decay,
+        **monitors,
+        "images_per_second": settings.samples_per_epoch / progress.seconds,
+    }
+    progress.seconds += time.perf_counter() - started
+    progress.close_epoch(row, rank)
+    _report(progress.curves[-1], rank, settings.epochs)
+
+
+def _resume(learner: Learner, states: States, device: torch.device) -> Progress:
+    left = states.load()
+    if left is None:
+        return Progress()
+    learner.load_state_dict(left["learner"])
+    progress = Progress(**left["progress"])
+    progress.losses = [losses.to(device) for losses in progress.losses]
+    log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
+    return progress
+
+
+def _save(learner: Learner, progress: Progress, states: States, settings: Settings) -> None:
+    step = progress.epoch * settings.steps_per_epoch + len(progress.losses)
+    state = {"learner": learner.state_dict(), "progress": asdict(progress)}
+    # A gradient that overflows in the last step shows in no loss yet.
+    if not all(tensor.isfinite().all() for tensor in _tensors(state["learner"])):
+        raise _divergence("A weight", step - 1, settings)
+    states.save(state, step)
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for branch in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _tensors(branch)
+
+
+def _loss_columns(name: str, losses: Tensor) -> Row:
+    stages = {f"{name}_loss_stage{stage}": float(loss) for stage, loss in enumerate(losses, start=1)}
+    return {f"{name}_loss": float(losses.mean()), **(stages if len(stages) > 1 else {})}
+
+
+def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) -> None:
+    """Checked every few steps, since looking at a value makes the host wait for the device."""
+    finite = torch.stack(list(losses)).isfinite().all(1).cpu()
+    if not finite.all():
+        raise _divergence("The loss", first + int(finite.logical_not().nonzero()[0]), settings)
+
+
+def _divergence(what: str, step: int, settings: Settings) -> InputError:
+    return InputError(
+        f"{what} is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
+        f"rate {values_at(settings, step).learning_rate:.3g}.",
+        "lower learning_rate or set clip_gradient in pretrain.optimisers; the state before is kept.",
+    )
+
+
+def _report(row: Row, rank: Row, epochs: int) -> None:
+    validation = "none" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
+    log.info(
+        "epoch %d of %d: train loss %.4f, validation loss %s, feature deviation %.3f, RankMe %.1f, "
+        "learning rate %.2e, %.1f images/s, %.1f s",
+        row["epoch"] + 1,
+        epochs,
+        row["train_loss"],
+        validation,
+        row["feature_deviation"],
+        rank["rankme"],
+        row["learning_rate"],
+        row["images_per_second"],
+        row["seconds"],
+    )

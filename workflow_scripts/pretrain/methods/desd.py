@@ -1,0 +1,118 @@
+"""Deep self-distillation (DeSD, paper 3.4): one optimiser step, and the state it changes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.methods.channels_last import for_training, memory_format
+from workflow_scripts.pretrain.methods.loss import stage_losses, teacher_probabilities, updated_centre
+from workflow_scripts.pretrain.methods.monitors import Assignment, feature_deviation
+from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder
+from workflow_scripts.pretrain.methods.optimiser import Descent, parallel
+from workflow_scripts.pretrain.methods.schedules import values_at
+from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.views.batches import Batch
+
+EMBEDDINGS_AT_ONCE = 256
+
+
+class Distillation:
+    """Student, teacher, centre and optimiser of one pretraining.
+
+    Student and teacher both normalise by the batch while training, so each has running statistics of its own; outside
+    `step` both are in evaluation mode and nothing of them changes.
+    """
+
+    def __init__(
+        self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
+        encoder = build_encoder(for_training(architecture, device), len(settings.channels))
+        self.student = Student(encoder, settings.head).to(device, memory_format=memory_format(device)).eval()
+        self.teacher = Teacher(self.student).eval()
+        self.centre = torch.zeros(settings.head.prototypes, device=device)
+        self._settings = settings
+        self._ranks = ranks
+        self._descent = Descent(self.student, settings, device)
+        self._network = parallel(self.student, device, ranks.size)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder that is kept: the teacher's (paper 3.4.2)."""
+        return self.teacher.encoder
+
+    def inputs(self, batch: Batch) -> list[Tensor]:
+        """Return the augmented views (V, C, z, y, x): the pairs, first views first, and the local views if any."""
+        return [views.augmented() for views in batch]
+
+    def step(self, views: list[Tensor], step: int) -> Tensor:
+        """Learn from a batch of `inputs` at a step of the schedules; returns the losses of the N stages, shape (N,)."""
+        values = values_at(self._settings, step)
+        frozen = self._settings.epoch_of(step) < self._settings.optimiser.frozen_last_layer_epochs
+        self.student.train()
+        self.teacher.train()
+        losses, mean_logits = self._forward(self._network, views, values.teacher_temperature)
+        prototypes = [head.prototypes for head in self.student.heads]
+        self._descent.descend(losses.mean(), values, prototypes if frozen else ())
+        self.student.eval()
+        self.teacher.eval()
+        self.teacher.follow(self.student, values.teacher_momentum)
+        mean_logits = self._ranks.mean(mean_logits)
+        self.centre = updated_centre(self.centre, mean_logits, self._settings.centre_momentum)
+        return self._ranks.mean(losses.detach())
+
+    @torch.no_grad()
+    def evaluate(self, views: list[Tensor], step: int) -> Tensor:
+        """Return the losses of the N stages as in `step`; changes neither weights, statistics nor centre."""
+        return self._forward(self.student, views, values_at(self._settings, step).teacher_temperature)[0]
+
+    @torch.no_grad()
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the output of the teacher's MLP, (V, bottleneck), of which RankMe is computed (paper 3.4.2)."""
+        with self._descent.autocast():
+            return self.teacher(batch[0].plain)
+
+    @torch.no_grad()
+    def measure(self, embeddings: Tensor, step: int) -> dict[str, float]:
+        """Return the teacher's values and what tells a collapse, from embeddings (V, bottleneck) of many images."""
+        values, assignment = values_at(self._settings, step), Assignment()
+        for rows in embeddings.split(EMBEDDINGS_AT_ONCE):
+            logits = self.teacher.head.logits(rows.to(self.centre.device))
+            assignment.add(teacher_probabilities(logits, self.centre, values.teacher_temperature))
+        return {
+            "teacher_momentum": values.teacher_momentum,
+            "teacher_temperature": values.teacher_temperature,
+            "teacher_entropy": assignment.entropy,
+            "teacher_kl_uniform": assignment.divergence,
+            "teacher_information": assignment.information,
+            "feature_deviation": feature_deviation(embeddings),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later step depends on."""
+        return {
+            "student": self.student.state_dict(),
+            "teacher": self.teacher.state_dict(),
+            "centre": self.centre,
+            "descent": self._descent.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.student.load_state_dict(state["student"])
+        self.teacher.load_state_dict(state["teacher"])
+        self.centre = state["centre"].to(self.centre.device)
+        self._descent.load_state_dict(state["descent"])
+
+    def _forward(self, student: nn.Module, views: list[Tensor], temperature: float) -> tuple[Tensor, Tensor]:
+        with self._descent.autocast():
+            targets = self.teacher(views[0])
+            embeddings = student(*views)
+        with torch.no_grad():
+            logits = self.teacher.head.logits(targets)
+            mean_logits = logits.mean(0)
+            probabilities = teacher_probabilities(logits, self.centre, temperature)
+        prototypes = [head.prototypes for head in self.student.heads]
+        return stage_losses(embeddings, prototypes, probabilities, self._settings.student_temperature), mean_logits

@@ -1,0 +1,47 @@
+"""The methods of pretraining, behind one interface."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from workflow_scripts.pretrain.methods.desd import Distillation
+from workflow_scripts.pretrain.methods.mae import Reconstruction
+from workflow_scripts.pretrain.views.batches import Batch
+
+
+class Learner(Protocol):
+    """A method of pretraining: `Distillation` (DeSD) or `Reconstruction` (MAE)."""
+
+    encoder: nn.Module
+
+    def inputs(self, batch: Batch) -> Any:
+        """Turn a batch into what `step` and `evaluate` learn from."""
+        ...
+
+    def step(self, inputs: Any, step: int) -> Tensor:
+        """Take an optimiser step; returns its losses, shape (N,), averaged over processes, on the device."""
+        ...
+
+    def evaluate(self, inputs: Any, step: int) -> Tensor:
+        """Return the losses of this process's images, shape (N,), and change nothing."""
+        ...
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return embeddings (V, D) of the views as they were cut."""
+        ...
+
+    def measure(self, embeddings: Tensor, step: int) -> dict[str, float]:
+        """Return the method's monitors, from embeddings (V, D)."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later step depends on."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        ...
+
+
+METHODS: dict[str, type[Learner]] = {"desd": Distillation, "mae": Reconstruction}

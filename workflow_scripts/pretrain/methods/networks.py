@@ -1,0 +1,73 @@
+"""Student and teacher: an nnU-Net encoder with projection heads (paper 3.3, 3.4)."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nnunet.network import build_planned
+from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
+from workflow_scripts.pretrain.settings import PATCH_AXES, Head
+
+
+def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
+    """Build the encoder of a planned network: it returns the feature maps of all stages, highest resolution first."""
+    return build_planned(architecture, channels, 2, deep_supervision=False).encoder
+
+
+def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int], key: str = "patch_size") -> None:
+    """Raise `InputError` when a stage of the encoder would see one voxel, which instance normalisation refuses."""
+    size, strides = list(patch_size), architecture["arch_kwargs"]["strides"]
+    for stride in strides:
+        size = [-(-length // step) for length, step in zip(size, stride, strict=True)]
+    if all(length == 1 for length in size):
+        raise InputError(
+            f"{key} {list(patch_size)} ({PATCH_AXES}) shrinks to one voxel under the planned strides "
+            f"{[list(stride) for stride in strides]}.",
+            f"raise pretrain.{key}.",
+        )
+
+
+class Student(nn.Module):
+    """Encoder f_s with a head h^i on each of its N stages: the sub-encoders g_s^i of paper 3.4."""
+
+    def __init__(self, encoder: nn.Module, sizes: Head) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleList(ProjectionHead(features, sizes) for features in encoder.output_channels)
+
+    def forward(self, *groups: Tensor) -> list[Tensor]:
+        """Map groups of views (V, C, z, y, x), each of another size, to embeddings (all V, bottleneck) of each stage.
+
+        A head normalises over the views of all groups, as in DINO.
+        """
+        stages = zip(*([pool(features) for features in self.encoder(views)] for views in groups), strict=True)
+        return [head(torch.cat(pooled)) for head, pooled in zip(self.heads, stages, strict=True)]
+
+
+class Teacher(nn.Module):
+    """Encoder f_t with the head of the last stage; starts as a copy of the student and learns no gradient."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(student.encoder)
+        self.head = copy.deepcopy(student.heads[-1])
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, views: Tensor) -> Tensor:
+        """Map views (V, C, z, y, x) to the output of the head's MLP, (V, bottleneck)."""
+        return self.head(pool(self.encoder(views)[-1]))
+
+    @torch.no_grad()
+    def follow(self, student: Student, momentum: float) -> None:
+        """Move every parameter towards the student's: theta_t <- momentum theta_t + (1 - momentum) theta_s.
+
+        Buffers (running statistics of the head's batch normalisation) are the teacher's own, as in DINO.
+        """
+        own = [*self.encoder.parameters(), *self.head.parameters()]
+        others = [*student.encoder.parameters(), *student.heads[-1].parameters()]
+        torch._foreach_lerp_(own, others, 1 - momentum)

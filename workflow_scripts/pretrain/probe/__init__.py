@@ -1,0 +1,1 @@
+"""What an encoder has learned: features, attributes and linear probes."""

@@ -1,0 +1,138 @@
+"""Batches of views, each decided by seed, purpose, epoch and place in the epoch alone."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workflow_scripts.pretrain.distributed import Ranks
+from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, mirror
+from workflow_scripts.pretrain.views.crops import Crops, Places, draw_views, read_view
+from workflow_scripts.pretrain.views.on_device import ResidentScans, images_fit
+from workflow_scripts.pretrain.views.scans import Scan
+
+Drawn = list[tuple[Crops, Parameters]]
+
+
+class Purpose(IntEnum):
+    """Streams of random numbers that never meet."""
+
+    ORDER = 0
+    TRAINING = 1
+    VALIDATION = 2
+    RANKME = 3
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views (V, C, z, y, x) of one patch size as they were cut, and what the augmentations are to do to them."""
+
+    plain: Tensor
+    parameters: Parameters
+
+    def of(self, rows: np.ndarray) -> Self:
+        """Return some of the views."""
+        return Views(self.plain[torch.from_numpy(rows)], self.parameters.of(rows))
+
+    def augmented(self) -> Tensor:
+        """Apply all augmentations."""
+        return augment(self.plain, self.parameters)
+
+    def turned(self) -> Tensor:
+        """Mirror the views and leave their intensities as they are."""
+        return mirror(self.plain, self.parameters.mirror)
+
+
+# Views of the patch size: the first ones of B images, then their second ones. With multi-crop the local views as well.
+Batch = tuple[Views, ...]
+
+
+class Source:
+    """Batches of views of some scans, on the training device.
+
+    Every process of a training draws the whole batch, which costs little, and reads the views of its own images: the
+    views do not depend on the number of processes. On a GPU the images lie there in half precision where they fit;
+    else the next batch is read on ``threads`` threads while one is used.
+    """
+
+    def __init__(
+        self, scans: Sequence[Scan], settings: Settings, device: torch.device, threads: int, ranks: Ranks
+    ) -> None:
+        self._scans = scans
+        self._settings = settings
+        self._device = device
+        self._threads = threads
+        self._ranks = ranks
+        self._places = Places.of(scans)
+        resident = settings.images_on_device == "always" or (
+            settings.images_on_device == "auto" and images_fit(scans, device)
+        )
+        self._resident = ResidentScans(scans, device) if resident else None
+
+    def batches(self, purpose: Purpose, epoch: int, samples: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number ``first`` on; for RankMe, one view of each image itself."""
+        size = self._settings.batch_size
+        order = draw_order(len(self._scans), samples, self._settings.seed, purpose, epoch)
+        numbers = range(first, -(-samples // size))
+        drawn = (self._draw(order[number * size :][:size], purpose, epoch, number) for number in numbers)
+        return map(self._read, drawn) if self._resident else self._read_ahead(drawn)
+
+    def _draw(self, chosen: np.ndarray, purpose: Purpose, epoch: int, number: int) -> Drawn:
+        rng = np.random.default_rng([self._settings.seed, purpose, epoch, number])
+        groups = draw_views(self._places, chosen, self._settings, rng)
+        if purpose is Purpose.RANKME:
+            groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
+        drawn = []
+        for crops in groups:
+            own = np.arange(len(crops)).reshape(-1, len(chosen))[:, self._ranks.share(len(chosen))].reshape(-1)
+            drawn.append((crops.of(own), draw_parameters(self._settings, len(crops), rng).of(own)))
+        return drawn
+
+    def _read(self, drawn: Drawn) -> Batch:
+        patches = self._settings.patch_sizes
+        return tuple(
+            Views(self._resident.read(crops, patch), parameters)
+            for (crops, parameters), patch in zip(drawn, patches, strict=False)
+        )
+
+    def _read_ahead(self, drawn: Iterator[Drawn]) -> Iterator[Batch]:
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[list[tuple[list[Future], Parameters]]] = deque()
+            for parts in drawn:
+                waiting.append(
+                    [
+                        ([pool.submit(self._read_one, crops, i, patch) for i in range(len(crops))], parameters)
+                        for (crops, parameters), patch in zip(parts, self._settings.patch_sizes, strict=False)
+                    ]
+                )
+                if len(waiting) > 1:
+                    yield self._collect(waiting.popleft())
+            while waiting:
+                yield self._collect(waiting.popleft())
+
+    def _read_one(self, crops: Crops, index: int, patch: Sequence[int]) -> Tensor:
+        place = crops.start[index].tolist(), crops.size[index].tolist(), bool(crops.mirrored[index])
+        return read_view(self._scans[crops.scan[index]], *place, patch)
+
+    def _collect(self, groups: Sequence[tuple[Sequence[Future], Parameters]]) -> Batch:
+        batch = []
+        for futures, parameters in groups:
+            views = torch.stack([future.result() for future in futures])
+            if self._device.type == "cuda":
+                views = views.pin_memory().to(self._device, non_blocking=True)
+            batch.append(Views(views, parameters))
+        return tuple(batch)
+
+
+def draw_order(count: int, samples: int, seed: int, purpose: Purpose, epoch: int) -> np.ndarray:
+    """Return ``samples`` indices below ``count``: whole shuffles one after the other, so all come up equally often."""
+    rng = np.random.default_rng([seed, Purpose.ORDER, purpose, epoch])
+    shuffles = [rng.permutation(count) for _ in range(-(-samples // count))]
+    return np.concatenate(shuffles)[:samples]

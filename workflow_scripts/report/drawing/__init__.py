@@ -1,0 +1,1 @@
+"""Slices, panels and the style of figures."""

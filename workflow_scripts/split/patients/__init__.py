@@ -1,0 +1,1 @@
+"""Patients: their strata, their assignment to splits, and leakage between these."""

@@ -1,0 +1,186 @@
+"""The study: the validated configuration and case sheet, as the rules see them.
+
+Every Slurm job parses the workflow again, so this module imports nothing heavy.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from workflow_scripts.study.case_sheet import Case, load_cases
+from workflow_scripts.study.schemas import StudyError, allowed, load_schema
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration and its cases; excluded cases stand apart and are used nowhere but in the report."""
+
+    config: Mapping[str, Any]
+    cases: tuple[Case, ...]
+    excluded: tuple[Case, ...]
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Case]:
+        return {(case.cohort, case.case): case for case in self.cases}
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms to run, in the order of the tables."""
+        return list(self.config["run"]["arms"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of each arm's trainings."""
+        return list(self.config["run"]["seeds"])
+
+    @property
+    def pretrainings(self) -> list[str]:
+        """Names of the pretrainings whose encoder an arm or a figure needs."""
+        wanted = [self.arm(arm)["pretraining"] for arm in self.arms] + [self.config["report"]["interpreted"]]
+        return list(dict.fromkeys(name for name in wanted if name))
+
+    def case(self, cohort: str, case: str) -> Case:
+        """Return one case; raises `StudyError` naming the sheet when there is none of that name."""
+        try:
+            return self._by_name[cohort, case]
+        except KeyError:
+            raise StudyError(f"{self.config['cases']}: no included case {cohort}/{case}.") from None
+
+    def in_cohorts(self, cohorts: Iterable[str]) -> list[Case]:
+        """Return the cases of some cohorts, in the order of the sheet."""
+        wanted = set(cohorts)
+        return [case for case in self.cases if case.cohort in wanted]
+
+    def labelled(self, cohorts: Iterable[str]) -> list[Case]:
+        """Return the cases of some cohorts that have a lesion mask."""
+        return [case for case in self.in_cohorts(cohorts) if case.lesion]
+
+    def arm(self, name: str) -> dict[str, Any]:
+        """Return the entry of an arm."""
+        return self.config["arms"][name]
+
+    def image_set_cases(self, image_set: str) -> list[Case]:
+        """Return the cases that a pretraining on this image set may see, before the split."""
+        return self.in_cohorts(self.config["image_sets"][image_set])
+
+    def images(self, pretraining: str) -> str:
+        """Return the folder name of the arrays that a pretraining reads: its image set, ``-D`` for two channels."""
+        entry = self.config["pretrainings"][pretraining]
+        return entry["image_set"] + ("-D" if "difference" in entry["channels"] else "")
+
+
+def load_study(config: Mapping[str, Any], config_files: Sequence[Path | str], check_paths: bool) -> Study:
+    """Validate a merged configuration and read its case sheet.
+
+    Parameters
+    ----------
+    config
+        the merged configuration
+    config_files
+        the files it was merged from, later ones overriding earlier ones; named in messages
+    check_paths
+        whether every path of the sheet must exist now
+
+    Raises
+    ------
+    StudyError
+        naming file, row or key, the value given and what is allowed
+    """
+    _validate_config(config, config_files)
+    cases = load_cases(config["cases"], config["cases_root"], check_paths)
+    study = Study(config, tuple(c for c in cases if not c.exclude), tuple(c for c in cases if c.exclude))
+    if study.cases:
+        _check_references(study, config_files)
+    return study
+
+
+def _validate_config(config: Mapping[str, Any], files: Sequence[Path | str]) -> None:
+    errors = list(jsonschema.Draft202012Validator(load_schema("config")).iter_errors(config))
+    if errors:
+        error = jsonschema.exceptions.best_match(errors)
+        raise StudyError(_config_message(files, list(error.absolute_path), allowed(error)))
+
+
+def _config_message(files: Sequence[Path | str], path: Sequence[str | int], complaint: str) -> str:
+    key = ".".join(str(part) for part in path) or "(top level)"
+    return f"{_file_with_key(files, path)}, key {key}: {complaint}"
+
+
+def _file_with_key(files: Sequence[Path | str], path: Sequence[str | int]) -> str:
+    """Name the last file that sets the key: the one whose value won."""
+    for file in reversed(files):
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        for part in path:
+            try:
+                content = content[part]
+            except (KeyError, IndexError, TypeError):
+                break
+        else:
+            return str(file)
+    return "configuration (" + ", ".join(map(str, files)) + ", or --config)"
+
+
+def _check_references(study: Study, files: Sequence[Path | str]) -> None:
+    """Check what a schema cannot say: names that point at other entries, and sums."""
+    config = study.config
+
+    def require(path: Sequence[str | int], names: Iterable[str], known: Iterable[str], what: str) -> None:
+        known = list(known)
+        for name in names:
+            if name not in known:
+                raise StudyError(_config_message(files, path, f"{name!r} is not {what}; known: {', '.join(known)}."))
+
+    def refuse(path: Sequence[str | int], complaint: str) -> StudyError:
+        return StudyError(_config_message(files, path, complaint))
+
+    cohorts = list(dict.fromkeys(case.cohort for case in study.cases))
+    sheet = f"a cohort of {config['cases']}"
+    require(["run", "arms"], study.arms, config["arms"], "an entry of `arms`")
+    for name in study.arms:
+        arm, path = study.arm(name), ["arms", name]
+        require([*path, "train"], arm["train"], cohorts, sheet)
+        if not study.labelled(arm["train"]):
+            raise refuse([*path, "train"], f"{arm['train']!r} hold no case with a lesion mask.")
+        for key in ("pretraining", "statistics_from"):
+            if arm[key]:
+                require([*path, key], [arm[key]], config["pretrainings"], "an entry of `pretrainings`")
+                if config["pretrainings"][arm[key]]["channels"] != arm["channels"]:
+                    raise refuse([*path, key], f"{arm[key]!r} has other channels than the arm's {arm['channels']!r}.")
+        if arm["pretraining"] and arm["statistics_from"]:
+            raise refuse([*path, "statistics_from"], "must be null where a pretraining is given, which decides them.")
+    if config["report"]["interpreted"]:
+        interpreted = [config["report"]["interpreted"]]
+        require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")
+    for name in study.pretrainings:
+        image_set = config["pretrainings"][name]["image_set"]
+        require(["pretrainings", name, "image_set"], [image_set], config["image_sets"], "an entry of `image_sets`")
+        require(["image_sets", image_set], config["image_sets"][image_set], cohorts, sheet)
+    require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
+    require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
+    if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
+        raise refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} hold no case with a lesion mask.")
+    require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
+    for index, pair in enumerate(config["evaluate"]["comparisons"]):
+        require(["evaluate", "comparisons", index], pair, config["arms"], "an entry of `arms`")
+    if len(study.seeds) % 2 == 0:
+        raise refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
+    ratios = config["split"]["ratios"]
+    if abs(sum(ratios.values()) - 1) > 1e-6:
+        raise refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
+    low, high = config["preprocess"]["clip_hu"]
+    if low >= high:
+        raise refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
+    stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
+    for path, file in (
+        (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
+        (["preprocess", "skull_stripping", "synthsr_weights", "path"], stripping["synthsr_weights"]["path"]),
+        (["preprocess", "template", "image"], template["image"]),
+        (["preprocess", "template", "mask"], template["mask"]),
+    ):
+        if file and not Path(file).is_file():
+            raise refuse(path, f"{file!r} is not a file.")
