@@ -1,5 +1,7 @@
+from workflow_scripts.common.vocabulary import members_of
+
 EVALUATED = STUDY.labelled(config["run"]["evaluate"])
-MEMBERS = [*(f"seed-{seed}" for seed in STUDY.seeds), "ensemble"]
+MEMBERS = members_of(STUDY.seeds)
 
 
 rule score:

@@ -1,3 +1,6 @@
+from workflow_scripts.common.vocabulary import HELD_OUT, SPLITS, TABLES
+
+
 report: "captions/workflow.rst"
 
 
@@ -8,19 +11,19 @@ TWO_CHANNELS = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 
 INTERPRETED = config["report"]["interpreted"]
 PROBES = [f"{OUT}/pretrain/{name}/probe.tsv" for name in STUDY.pretrainings] if config["probe"]["attributes"] else []
 
-# Arms, split and criteria of the paper's tables; a table without arms is left out.
-TABLES = {
-    "table1": (SINGLE_CHANNEL, "validation", ["all"]),
-    "table2": (SINGLE_CHANNEL, "validation", ["over3ml"]),
-    "table3": (BEST_ARMS, "test", ["all", "over3ml"]),
-    "tableB4": (TWO_CHANNELS, "validation", ["all"]),
-    "tableB5": (TWO_CHANNELS, "validation", ["over3ml"]),
-    "filtered": (STUDY.arms, "validation", ["over3ml-filtered"]),
+# The rows of each table; a table without arms is left out.
+TABLE_ARMS = {
+    "table1": SINGLE_CHANNEL,
+    "table2": SINGLE_CHANNEL,
+    "table3": BEST_ARMS,
+    "tableB4": TWO_CHANNELS,
+    "tableB5": TWO_CHANNELS,
+    "filtered": STUDY.arms,
 }
-TABLE_FILES = [f"{REPORT}/tables/{name}.tsv" for name, (arms, _, _) in TABLES.items() if arms]
+TABLE_FILES = [f"{REPORT}/tables/{name}.tsv" for name in TABLES if TABLE_ARMS[name]]
 FIGURE_FILES = [
     f"{REPORT}/figures/cohort.svg",
-    *(f"{REPORT}/figures/dice-{c}-{s}.svg" for c in config["run"]["evaluate"] for s in ("validation", "test")),
+    *(f"{REPORT}/figures/dice-{c}-{s}.svg" for c in config["run"]["evaluate"] for s in HELD_OUT),
     *(f"{REPORT}/figures/examples-{cohort}.png" for cohort in config["run"]["evaluate"]),
     f"{REPORT}/figures/finetune.svg",
     *([f"{REPORT}/figures/pretraining.svg"] if STUDY.pretrainings else []),
@@ -63,9 +66,9 @@ rule table:
     output:
         report(f"{REPORT}/tables/{{table}}.tsv", caption="captions/table.rst", category="Tables"),
     params:
-        arms=lambda wildcards: TABLES[wildcards.table][0],
-        split=lambda wildcards: TABLES[wildcards.table][1],
-        criteria=lambda wildcards: TABLES[wildcards.table][2],
+        arms=lambda wildcards: TABLE_ARMS[wildcards.table],
+        split=lambda wildcards: TABLES[wildcards.table].split,
+        criteria=lambda wildcards: TABLES[wildcards.table].criteria,
         code=code("report.table"),
     log:
         f"{OUT}/logs/report/table/{{table}}.log",
@@ -103,7 +106,7 @@ rule figure_dice:
         mem_mb=grows(1000),
         runtime=grows(10),
     wildcard_constraints:
-        split="train|validation|test",
+        split="|".join(SPLITS),
     conda:
         "../envs/report.yaml"
     shell:

@@ -1,3 +1,6 @@
+from workflow_scripts.common.vocabulary import SPLITS
+
+
 rule split:
     input:
         sheet=config["cases"],
@@ -9,7 +12,7 @@ rule split:
     params:
         # A folder, not the files: the paths of a large cohort are longer than a command line may be.
         preprocess=lambda wildcards: f"{OUT}/preprocess",
-        ratios=[config["split"]["ratios"][name] for name in ("train", "validation", "test")],
+        ratios=[config["split"]["ratios"][name] for name in SPLITS],
         size_strata=config["split"]["size_strata"],
         seed=config["seed"],
         code=code("split.split"),

@@ -66,14 +66,14 @@ def test_scores_have_a_row_for_each_member_case_and_criterion_that_applies(study
     rows = run_score(study, "X")
     assert list(rows[0]) == list(score.COLUMNS)
     counted = {(row["case"], row["criterion"]) for row in rows if row["member"] == "ensemble"}
-    both = {(case, name) for case in ("p1", "p2") for name in ("all", "over3ml", "over3ml-filtered")}
+    both = {(case, name) for case in ("p1", "p2") for name in ("all", "large", "large-filtered")}
     assert counted == both | {("p3", "all"), ("p4", "all")}
     assert len(rows) == len(counted) * len(MEMBERS)
 
 
 def test_the_size_criterion_changes_the_reference_and_only_its_filtered_form_the_prediction(study):
     rows = {(row["case"], row["criterion"]): row for row in run_score(study, "X") if row["member"] == "seed-1"}
-    embolus = [rows["p1", name] for name in ("all", "over3ml", "over3ml-filtered")]
+    embolus = [rows["p1", name] for name in ("all", "large", "large-filtered")]
     assert [float(row["reference_ml"]) for row in embolus] == [9, 8, 8]
     assert [float(row["predicted_ml"]) for row in embolus] == [9, 9, 8]
     assert [float(row["volume_difference_ml"]) for row in embolus] == [0, 1, 0]
@@ -100,7 +100,7 @@ def test_tables_state_n_leave_undefined_cells_empty_and_say_why(study, tmp_path)
     assert len(tables["scores"]) == 2 * len(MEMBERS) * 8
     assert len(tables["summary"]) == len(tables["agreement"]) == 2 * len(MEMBERS) * 3
     by_key = {(r["arm"], r["member"], r["criterion"]): r for r in tables["summary"]}
-    large = by_key["X", "ensemble", "over3ml"]
+    large = by_key["X", "ensemble", "large"]
     assert (large["cases"], large["n"], large["spearman"], large["icc"]) == ("4", "2", "", "")
     assert "2 of 4 cases left out" in large["note"]
     assert "n < 3" in large["note"]
@@ -110,8 +110,8 @@ def test_tables_state_n_leave_undefined_cells_empty_and_say_why(study, tmp_path)
     compared = {row["criterion"]: row for row in tables["comparisons"]}
     assert (compared["all"]["n"], compared["all"]["zeros"], compared["all"]["zero_method"]) == ("4", "1", "pratt")
     assert float(compared["all"]["mean_difference"]) > 0
-    assert compared["over3ml"]["p"] == ""
-    assert compared["over3ml"]["note"] == "n < 3: no test"
+    assert compared["large"]["p"] == ""
+    assert compared["large"]["note"] == "n < 3: no test"
 
 
 def test_a_criterion_that_leaves_no_case_keeps_its_row(study, tmp_path):
@@ -119,7 +119,7 @@ def test_a_criterion_that_leaves_no_case_keeps_its_row(study, tmp_path):
         rows = [row for row in run_score(study, arm) if row["criterion"] == "all"]
         write_tsv(study / f"{arm}.tsv", rows, score.COLUMNS)
     summary = run_summarise(study, tmp_path / "out")["summary"]
-    row = next(row for row in summary if row["criterion"] == "over3ml")
+    row = next(row for row in summary if row["criterion"] == "large")
     assert (row["cases"], row["n"], row["dice_mean"]) == ("4", "0", "")
 
 

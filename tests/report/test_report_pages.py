@@ -43,7 +43,7 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
     """Tables from the study; one small picture stands for all figures, which have tests of their own."""
     folder = tmp_path_factory.mktemp("parts")
     tables = []
-    for name, split, criteria in (("table1", "validation", ["all"]), ("table3", "test", ["all", "over3ml"])):
+    for name, split, criteria in (("table1", "validation", ["all"]), ("table3", "test", ["all", "large"])):
         tables.append(str(folder / f"{name}.tsv"))
         summary = study.path("evaluate/summary.tsv")
         rows = table.make_table(read_tsv(summary), ["FS-STKi", "ALL-STKi-SA"], split, criteria)
@@ -148,8 +148,7 @@ def test_headings_of_tables_state_n_and_how_many_were_left_out(page, study):
     row = next(
         row
         for row in summary
-        if (row["member"], row["split"], row["criterion"]) == ("ensemble", "test", "over3ml")
-        and row["arm"] == "FS-STKi"
+        if (row["member"], row["split"], row["criterion"]) == ("ensemble", "test", "large") and row["arm"] == "FS-STKi"
     )
     of = f" of {row['cases']} labelled cases" if row["n"] != row["cases"] else ""
     assert f"icoAIS, lesions &gt; 3 mL (n = {row['n']}{of})" in page

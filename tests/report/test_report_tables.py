@@ -68,11 +68,11 @@ def test_table3_stacks_both_criteria_for_the_best_arms(study, tmp_path):
     table.main(
         [
             *("--summary", study.path("evaluate/summary.tsv"), "--arms", "ALL-STKi-SA", "FS-STKi"),
-            *("--split", "test", "--criteria", "all", "over3ml", "--out", str(out)),
+            *("--split", "test", "--criteria", "all", "large", "--out", str(out)),
         ]
     )
     rows = read_tsv(out)
     assert [(row["criterion"], row["experiment"]) for row in rows] == [
-        (criterion, arm) for criterion in ("all", "over3ml") for arm in ("ALL-STKi-SA", "FS-STKi")
+        (criterion, arm) for criterion in ("all", "large") for arm in ("ALL-STKi-SA", "FS-STKi")
     ]
     assert rows[0]["n"] == "3"

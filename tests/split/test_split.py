@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json
-from workflow_scripts.split.patients.assignment import SPLITS, controlled_rounding, deal, largest_remainder
+from workflow_scripts.common.vocabulary import SPLITS
+from workflow_scripts.split.patients.assignment import controlled_rounding, deal, largest_remainder
 from workflow_scripts.split.patients.leakage import audit
 from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.split.split import balance_rows, main, split_rows

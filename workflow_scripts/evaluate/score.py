@@ -10,6 +10,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.masks import dice
+from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid
 from workflow_scripts.evaluate.measures.metrics import hd95_mm, hd95_penalised_mm, volume_ml, without_small_components
 
@@ -53,17 +54,17 @@ def score_case(
 ) -> list[dict[str, float | str | None]]:
     """Score the members of an arm on one case.
 
-    Criterion ``all`` compares the masks as they are. ``over3ml`` removes the components of the reference of
-    ``min_component_ml`` or less and leaves the prediction as it is; ``over3ml-filtered`` removes them from both. A case
+    Criterion ``all`` compares the masks as they are. ``large`` removes the components of the reference of
+    ``min_component_ml`` or less and leaves the prediction as it is; ``large-filtered`` removes them from both. A case
     whose reference is empty after that has no row of these two.
     """
     large = without_small_components(reference, min_component_ml)
     rows: list[dict[str, float | str | None]] = []
     for member, prediction in predictions.items():
-        pairs = {"all": (reference, prediction)}
+        pairs = {ALL_LESIONS: (reference, prediction)}
         if large.data.any():
-            pairs["over3ml"] = (large, prediction)
-            pairs["over3ml-filtered"] = (large, without_small_components(prediction, min_component_ml))
+            pairs[LARGE] = (large, prediction)
+            pairs[LARGE_FILTERED] = (large, without_small_components(prediction, min_component_ml))
         rows += [{"member": member, "criterion": name} | score_pair(*pair) for name, pair in pairs.items()]
     return rows
 
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--segmentations", type=Path, required=True, help="folder with {member}/{cohort}/{case}.nii.gz")
     parser.add_argument("--references", type=Path, required=True, help="folder with {cohort}/{case}/lesion.nii.gz")
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage")
-    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion over3ml, mL")
+    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
 

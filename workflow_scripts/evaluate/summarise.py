@@ -10,15 +10,13 @@ import pandas as pd
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_tsv
+from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
 from workflow_scripts.evaluate import score
 from workflow_scripts.evaluate.measures import statistics
 
 GROUP = ["arm", "member", "cohort", "split", "criterion"]
 PANEL = ["cohort", "split", "criterion"]
-SPLITS = ["train", "validation", "test"]
-CRITERIA = ["all", "over3ml", "over3ml-filtered"]
 DESCRIBED = ("dice", "hd95_mm", "hd95_penalised_mm", "volume_difference_ml")
-COMPARED_MEMBER = "ensemble"
 
 SUMMARY_COLUMNS = (
     *GROUP,
@@ -74,7 +72,7 @@ def compare_arms(
 ) -> list[dict[str, Any]]:
     """Compare the ensembles' Dice for each pair of arms; a family is the pairs of one cohort, split and criterion."""
     rows = []
-    for group_key, group in _groups(scores[scores["member"] == COMPARED_MEMBER], PANEL[:-1]):
+    for group_key, group in _groups(scores[scores["member"] == ENSEMBLE], PANEL[:-1]):
         for criterion in CRITERIA:
             chosen = group[group["criterion"] == criterion]
             dice = chosen.pivot(index="case", columns="arm", values="dice")
@@ -82,7 +80,7 @@ def compare_arms(
             for first, second in pairs:
                 both = dice.reindex(columns=[first, second]).dropna().to_numpy(float)
                 compared = statistics.compare(both[:, 0], both[:, 1], draws=draws, confidence=confidence, seed=seed)
-                named = {"measure": "dice", "member": COMPARED_MEMBER, "first": first, "second": second}
+                named = {"measure": "dice", "member": ENSEMBLE, "first": first, "second": second}
                 family.append(group_key | {"criterion": criterion} | named | asdict(compared))
             rows += _with_holm(family)
     return rows

@@ -9,7 +9,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.report.drawing.style import INK, MUTED, SPLIT_COLOURS, SPLITS, drawing
+from workflow_scripts.common.vocabulary import SPLITS
+from workflow_scripts.report.drawing.style import INK, MUTED, SPLIT_COLOURS, drawing
 
 LABEL_SHARE = 0.06
 VOLUME_LIMITS_ML = (0.08, 600)

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.vocabulary import ENSEMBLE, REPORTED_CRITERIA, criterion_label
 from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
 
-MEMBER = "ensemble"
-CRITERIA = ("all", "over3ml")
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 FIRST_BRACKET, BRACKET_STEP = 1.06, 0.115
 
@@ -25,8 +24,7 @@ def significance(p: str) -> str:
 
 def panel_title(criterion: str, n: int, min_component_ml: float) -> str:
     """Return the heading of a panel, with its number of cases."""
-    lesions = "all lesions" if criterion == "all" else f"lesions > {min_component_ml:g} mL"
-    return f"{lesions} (n = {n})"
+    return f"{criterion_label(criterion, min_component_ml)} (n = {n})"
 
 
 def draw_panel(
@@ -78,11 +76,13 @@ def draw(
     """Write the figure of one cohort and split: one panel with all lesions, one with the larger ones."""
     width = max(7.0, 2.4 + 2.2 * len(arms))
     with drawing(path, width, 4.0) as figure:
-        panels = figure.subplots(1, len(CRITERIA), sharey=True)
-        for axes, criterion in zip(panels, CRITERIA, strict=True):
+        panels = figure.subplots(1, len(REPORTED_CRITERIA), sharey=True)
+        for axes, criterion in zip(panels, REPORTED_CRITERIA, strict=True):
             here = {"cohort": cohort, "split": split, "criterion": criterion}
             values = [
-                np.array([float(row["dice"]) for row in scores if _matches(row, here | {"arm": arm, "member": MEMBER})])
+                np.array(
+                    [float(row["dice"]) for row in scores if _matches(row, here | {"arm": arm, "member": ENSEMBLE})]
+                )
                 for arm in arms
             ]
             drawn = [row for row in comparisons if _matches(row, here) and {row["first"], row["second"]} <= set(arms)]
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--arms", nargs="+", required=True, help="arms to draw, from left to right")
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--split", required=True)
-    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion over3ml, mL")
+    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
     arguments = parser.parse_args(argv)
     draw(

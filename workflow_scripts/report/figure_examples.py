@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.vocabulary import ALL_LESIONS, ENSEMBLE, SPLITS
 from workflow_scripts.common.volume import Volume, require_same_grid
 from workflow_scripts.report.drawing.slices import largest_slice, load_ras, plane
 from workflow_scripts.report.drawing.style import MUTED, OVERLAYS, REFERENCE, bare, drawing
 
-MEMBER, CRITERION = "ensemble", "all"
-PREFERRED_SPLITS = ("test", "validation", "train")
+PREFERRED_SPLITS = tuple(reversed(SPLITS))
 WINDOW_HU = (0, 80)
 AXIAL = 2
 FIRST_LETTER = "A"
@@ -44,8 +44,8 @@ def choose(scores: Sequence[Mapping[str, str]], arms: Sequence[str], count: int)
         row
         for row in scores
         if row["arm"] in arms
-        and row["member"] == MEMBER
-        and row["criterion"] == CRITERION
+        and row["member"] == ENSEMBLE
+        and row["criterion"] == ALL_LESIONS
         and float(row["reference_ml"]) > 0
     ]
     split = next(
@@ -106,7 +106,7 @@ def read_example(
     """Read the images of one case, given as cohort/case; all must share a grid."""
     ncct = load_ras(preprocess / case / "ncct.nii.gz")
     reference = load_ras(preprocess / case / "lesion.nii.gz")
-    predictions: dict[str, Volume] = {arm: load_ras(segment / arm / MEMBER / f"{case}.nii.gz") for arm in arms}
+    predictions: dict[str, Volume] = {arm: load_ras(segment / arm / ENSEMBLE / f"{case}.nii.gz") for arm in arms}
     for name, volume in (("the lesion mask", reference), *predictions.items()):
         require_same_grid(ncct, volume, f"the NCCT of {case}", name)
     return Example(
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     scores = [row for row in read_tsv(arguments.scores) if row["cohort"] == arguments.cohort]
     split, cases = choose(scores, arguments.arms, arguments.count)
-    wanted = [row for row in scores if row["member"] == MEMBER and row["criterion"] == CRITERION]
+    wanted = [row for row in scores if row["member"] == ENSEMBLE and row["criterion"] == ALL_LESIONS]
     examples = []
     for number, case in enumerate(cases):
         dice = {row["arm"]: float(row["dice"]) for row in wanted if row["case"] == case}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.vocabulary import seed_member
 from workflow_scripts.report.drawing.style import COLOURS, MUTED, curve, drawing
 
 MAX_COLUMNS, WIDTH = 4, 10.4
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
     arguments = parser.parse_args(argv)
-    members = [f"seed-{seed}" for seed in arguments.seeds]
+    members = list(map(seed_member, arguments.seeds))
     draw(
         arguments.out,
         {

@@ -11,6 +11,7 @@ import jinja2
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
+from workflow_scripts.common.vocabulary import members_of
 from workflow_scripts.report.drawing.slices import data_uri
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.page import render
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         read_tsv(arguments.evaluate / f"{name}.tsv") for name in ("summary", "comparisons", "agreement")
     )
     limit = settings["evaluate"]["min_component_ml"]
-    members = [*(f"seed-{seed}" for seed in settings["run"]["seeds"]), "ensemble"]
+    members = members_of(settings["run"]["seeds"])
     page = render(
         "index.html.j2",
         settings=settings,

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv, write_tsv
-
-MEMBER = "ensemble"
+from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def make_table(
     where only one arm has a value, and no mean or median of HD95 is where the arms miss different numbers of cases.
     """
     chosen = [row for row in summary if row["arm"] in arms and row["split"] == split and row["criterion"] in criteria]
-    rows = [_row(row, chosen) for row in chosen if row["member"] == MEMBER]
+    rows = [_row(row, chosen) for row in chosen if row["member"] == ENSEMBLE]
     cohorts = list(dict.fromkeys(row["cohort"] for row in rows))
     rows.sort(
         key=lambda row: (_position(cohorts, row), criteria.index(row["criterion"]), arms.index(row["experiment"]))
@@ -86,7 +85,7 @@ def _row(row: Mapping[str, str], summary: Iterable[Mapping[str, str]]) -> dict[s
     seeds = [
         float(other["dice_mean"])
         for other in summary
-        if other["member"] != MEMBER and other["dice_mean"] and all(other[key] == row[key] for key in same)
+        if other["member"] != ENSEMBLE and other["dice_mean"] and all(other[key] == row[key] for key in same)
     ]
     made["dsc_mean_of_seeds"] = f"{min(seeds):.3f}–{max(seeds):.3f}" if seeds else ""
     return made
@@ -119,8 +118,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--arms", nargs="+", required=True, help="rows of the table, in this order")
-    parser.add_argument("--split", required=True)
-    parser.add_argument("--criteria", nargs="+", required=True)
+    parser.add_argument("--split", choices=SPLITS, required=True)
+    parser.add_argument("--criteria", nargs="+", choices=CRITERIA, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     rows = make_table(read_tsv(arguments.summary), arguments.arms, arguments.split, arguments.criteria)

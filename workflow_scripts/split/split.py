@@ -10,7 +10,8 @@ from typing import Any
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, write_json, write_tsv
-from workflow_scripts.split.patients.assignment import SPLITS, deal
+from workflow_scripts.common.vocabulary import SPLITS
+from workflow_scripts.split.patients.assignment import deal
 from workflow_scripts.split.patients.leakage import audit
 from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.study.case_sheet import load_cases

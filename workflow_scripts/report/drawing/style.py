@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from workflow_scripts.common.files import replacing
+from workflow_scripts.common.vocabulary import SPLITS
 
 # Okabe and Ito's colours, told apart with any common colour vision. Red is left to reference masks (paper, Fig. 7).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B5B5B", "#D55E00")
 OVERLAYS = ("#56B4E9", "#F0E442", "#CC79A7", "#00C79A")
 REFERENCE = "#FF2A2A"
 INK, MUTED, GRID = "#1f2933", "#5f6b76", "#e3e7eb"
-SPLITS = ("train", "validation", "test")
 SPLIT_COLOURS = dict(zip(SPLITS, ("#9AA5B1", "#0072B2", "#E69F00"), strict=True))
 
 STYLE = {

@@ -5,23 +5,21 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from workflow_scripts.common.vocabulary import (
+    ALL_LESIONS,
+    ENSEMBLE,
+    HELD_OUT,
+    REPORTED_CRITERIA,
+    SPLITS,
+    TABLES,
+    criterion_label,
+)
 from workflow_scripts.report.figure_dice import significance
-from workflow_scripts.report.table import MEMBER, fixed
+from workflow_scripts.report.table import fixed
 
 Row = Mapping[str, str]
 
-SPLITS = ("train", "validation", "test")
-HELD_OUT = ("validation", "test")
-REPORTED = ("all", "over3ml")
 SMALLEST_P = 1e-4
-TABLE_TITLES = {
-    "table1": "Table 1. Validation set, all lesions",
-    "table2": "Table 2. Validation set, larger lesions",
-    "table3": "Table 3. Test set, best arms",
-    "filtered": "Apart: validation set, larger lesions, predictions filtered too",
-    "tableB4": "Table B.4. Two channels, validation set, all lesions",
-    "tableB5": "Table B.5. Two channels, validation set, larger lesions",
-}
 # Packages whose version changes what comes out; the others of requirements.txt are theirs or the tests'.
 SHOWN_PACKAGES = (
     *("snakemake", "dcm2niix", "itk-elastix", "deepbet", "nilearn", "nibabel", "numpy", "scipy", "pandas", "torch"),
@@ -59,28 +57,19 @@ def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dic
         of = f" of {block[0]['cases']} labelled cases" if block[0]["n"] != block[0]["cases"] else ""
         blocks.append(
             {
-                "heading": f"{cohort}, {lesions(criterion, min_component_ml)} ({', '.join(counted)}{of})",
+                "heading": f"{cohort}, {criterion_label(criterion, min_component_ml)} ({', '.join(counted)}{of})",
                 "rows": [{**row, "best": set(row["best"].split(","))} for row in block],
                 "notes": _notes(block),
             }
         )
-    return {"name": name, "title": TABLE_TITLES[name], "blocks": blocks}
-
-
-def lesions(criterion: str, min_component_ml: float) -> str:
-    """Name a criterion for readers."""
-    return {
-        "all": "all lesions",
-        "over3ml": f"lesions > {min_component_ml:g} mL",
-        "over3ml-filtered": f"lesions > {min_component_ml:g} mL, predictions filtered too",
-    }[criterion]
+    return {"name": name, "title": TABLES[name].title, "blocks": blocks}
 
 
 def comparison_families(comparisons: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
     """Format the comparisons on held-out cases, gathered by the family that Holm's method adjusts over."""
     rows = []
     for row in comparisons:
-        if row["split"] not in HELD_OUT or row["criterion"] not in REPORTED:
+        if row["split"] not in HELD_OUT or row["criterion"] not in REPORTED_CRITERIA:
             continue
         interval = f"{_signed(row['difference_low'])} to {_signed(row['difference_high'])}"
         rows.append(
@@ -111,14 +100,14 @@ def agreement_sets(agreement: Iterable[Row], min_component_ml: float) -> list[tu
             "interval": f"{_number(row['icc_low'], 2)} to {_number(row['icc_high'], 2)}" if row["icc_low"] else "",
         }
         for row in agreement
-        if row["member"] == MEMBER and row["split"] in HELD_OUT and row["criterion"] in REPORTED
+        if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA
     ]
     return sorted(_by(rows, "set"), key=lambda group: HELD_OUT.index(group[1][0]["split"]))
 
 
 def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str, Any]]:
     """Return the mean Dice (all lesions) of each training beside that of their ensemble, for each held-out set."""
-    chosen = [row for row in summary if row["criterion"] == "all" and row["split"] in HELD_OUT]
+    chosen = [row for row in summary if row["criterion"] == ALL_LESIONS and row["split"] in HELD_OUT]
     rows = []
     for (cohort, split, arm), group in _by(chosen, "cohort", "split", "arm"):
         dice = {row["member"]: fixed(row["dice_mean"], 4) for row in group}
@@ -129,14 +118,14 @@ def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str
 
 def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
     """Say, for each held-out set and criterion, which arm has the highest mean Dice of the ensemble."""
-    chosen = [row for row in summary if row["member"] == MEMBER and row["split"] in HELD_OUT and row["dice_mean"]]
+    chosen = [row for row in summary if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["dice_mean"]]
     lines = []
     for (cohort, split, criterion), group in _by(chosen, "cohort", "split", "criterion"):
-        if criterion in REPORTED:
+        if criterion in REPORTED_CRITERIA:
             best = max(group, key=lambda row: float(row["dice_mean"]))
             lines.append(
-                f"{cohort}, {split} set, {lesions(criterion, min_component_ml)} (n = {best['n']}): highest mean Dice "
-                f"{float(best['dice_mean']):.3f}, {best['arm']}."
+                f"{cohort}, {split} set, {criterion_label(criterion, min_component_ml)} (n = {best['n']}): "
+                f"highest mean Dice {float(best['dice_mean']):.3f}, {best['arm']}."
             )
     return lines
 
@@ -182,7 +171,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _set_name(row: Row, min_component_ml: float) -> str:
-    return f"{row['cohort']}, {row['split']} set, {lesions(row['criterion'], min_component_ml)}"
+    return f"{row['cohort']}, {row['split']} set, {criterion_label(row['criterion'], min_component_ml)}"
 
 
 def _p(value: str) -> str:

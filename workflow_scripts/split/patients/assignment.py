@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.optimize import linprog
 
+from workflow_scripts.common.vocabulary import SPLITS
 from workflow_scripts.split.patients.strata import Patient
 
-SPLITS = ("train", "validation", "test")
 LEAST_PATIENTS = 3  # from this many on, no split that has a ratio stays empty
 
 
