@@ -12,7 +12,7 @@ from scipy import stats
 MIN_CASES = 3
 ZERO_METHOD = "pratt"
 EXACT_WILCOXON = 50
-PERMUTED_WILCOXON = 13
+PERMUTED_WILCOXON = 13  # 2**13 patterns of signs are fewer than the resamples, so each is taken once
 SIGNIFICANCE = 0.05
 DECIMALS = 9
 
@@ -158,21 +158,28 @@ def compare(first: np.ndarray, second: np.ndarray, *, draws: int, confidence: fl
             shapiro_w=float(shapiro.statistic),
             shapiro_p=float(shapiro.pvalue),
         )
-    test = stats.wilcoxon(difference, zero_method=ZERO_METHOD, alternative="two-sided")
+    method = wilcoxon_method(difference)
+    null = stats.PermutationMethod() if method == "permutation" else method
+    test = stats.wilcoxon(difference, zero_method=ZERO_METHOD, alternative="two-sided", method=null)
     if 2.0 ** (1 - (n - zeros)) > SIGNIFICANCE:
         notes.append(f"{n - zeros} non-zero differences: p cannot fall below {SIGNIFICANCE}")
     return replace(
         result,
         statistic=float(test.statistic),
         p=float(test.pvalue),
-        method=wilcoxon_method(difference),
+        method=method,
         rank_biserial=rank_biserial(difference),
         note="; ".join(notes),
     )
 
 
 def wilcoxon_method(difference: np.ndarray) -> str:
-    """Name the null distribution that scipy's ``method="auto"`` uses for these differences."""
+    """Choose the null distribution of the Wilcoxon test for differences (n,): exact, permutation or asymptotic.
+
+    The exact distribution holds where no difference is zero and no two are equally large; up to 50 differences it is
+    used, beyond them the normal approximation (with continuity correction) is close. With zeros or ties, up to 13
+    differences all patterns of signs are permuted; beyond them the normal approximation, corrected for ties, is used.
+    """
     plain = np.all(difference != 0) and len(np.unique(np.abs(difference))) == len(difference)
     if plain:
         return "exact" if len(difference) <= EXACT_WILCOXON else "asymptotic"
