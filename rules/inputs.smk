@@ -79,7 +79,7 @@ def _final_lesion_inputs(wildcards):
     return inputs
 
 
-def _qc_inputs(wildcards):
+def _describe_case_inputs(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     inputs = {
         "head": f"{_PREPROCESSED}/resampled_ncct.nii.gz",
@@ -124,7 +124,7 @@ def pretrain_probe_inputs(wildcards):
         "cases": f"{dataset}/cases.tsv",
         "arrays": f"{dataset}/arrays",
         "splits": f"{OUT}/split/splits.tsv",
-        "qc": per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", cases),
+        "case_json": per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", cases),
         "table": [table] if table else [],
     }
 
@@ -146,7 +146,7 @@ def case_page_input(wildcards):
     case = STUDY.case(wildcards.cohort, wildcards.case)
     folder = f"{OUT}/preprocess/{case.cohort}/{case.case}"
     return {
-        "qc": f"{folder}/qc.json",
+        "case_json": f"{folder}/case.json",
         "ingest_json": f"{OUT}/ingest/{case.cohort}/{case.case}/ncct.json",
         "upright": f"{OUT}/ingest/{case.cohort}/{case.case}/ncct.nii.gz",
         "unstripped": f"{folder}/resampled_ncct.nii.gz",

@@ -14,7 +14,7 @@ _RESAMPLING = [
 _REGISTRATION = options(
     {key.replace("_", "-"): value for key, value in _PREPROCESS["registration"].items()} | {"seed": config["seed"]}
 )
-_QC = options({key.replace("_", "-"): value for key, value in _PREPROCESS["qc"].items()})
+_QUALITY_LIMITS = options({key.replace("_", "-"): value for key, value in _PREPROCESS["quality"].items()})
 
 
 rule template:
@@ -305,19 +305,19 @@ rule lesion:
         " > {log:q} 2>&1"
 
 
-rule qc:
+rule describe_case:
     input:
-        unpack(_qc_inputs),
+        unpack(_describe_case_inputs),
     output:
-        f"{_PREPROCESSED}/qc.json",
+        f"{_PREPROCESSED}/case.json",
     params:
         inputs=_as_options,
-        limits=_QC,
-        code=code("preprocess.qc"),
+        limits=_QUALITY_LIMITS,
+        code=code("preprocess.describe_case"),
     log:
-        f"{OUT}/logs/preprocess/qc/{{cohort}}/{{case}}.log",
+        f"{OUT}/logs/preprocess/describe_case/{{cohort}}/{{case}}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/qc/{{cohort}}/{{case}}.tsv"
+        f"{OUT}/benchmarks/preprocess/describe_case/{{cohort}}/{{case}}.tsv"
     threads: 1
     resources:
         mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
@@ -325,6 +325,6 @@ rule qc:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.qc --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.describe_case --cohort {wildcards.cohort} --case {wildcards.case}"
         " {params.inputs:q} {params.limits:q} --out {output:q}"
         " > {log:q} 2>&1"

@@ -231,7 +231,7 @@ rule figure_cohort:
 rule figure_quality:
     input:
         splits=f"{OUT}/split/splits.tsv",
-        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+        case_json=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.cases),
     output:
         report(f"{REPORT}/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
     params:
@@ -258,7 +258,7 @@ rule index:
         split=[f"{OUT}/split/{name}" for name in ("splits.tsv", "leakage.json")],
         audits=[f"{OUT}/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
-        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+        case_json=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.cases),
         evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,

@@ -28,7 +28,7 @@ rule case_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --qc {input.qc:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
+        " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
         " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
         " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
         " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
@@ -36,8 +36,8 @@ rule case_page:
 
 rule cohort_page:
     input:
-        qc=lambda wildcards: per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.in_cohorts([wildcards.cohort])
+        case_json=lambda wildcards: per_case(
+            f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.in_cohorts([wildcards.cohort])
         ),
         pages=lambda wildcards: per_case(
             f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.in_cohorts([wildcards.cohort])

@@ -4,7 +4,7 @@ from workflow_scripts.common.vocabulary import SPLITS
 rule split:
     input:
         sheet=config["cases"],
-        qc=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/qc.json", STUDY.cases),
+        case_json=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.cases),
     output:
         splits=f"{OUT}/split/splits.tsv",
         balance=f"{OUT}/split/balance.tsv",

@@ -44,7 +44,7 @@ def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
     pretrainings = {CONFIG["arms"][arm]["pretraining"] for arm in CONFIG["run"]["arms"]}
     assert jobs["finetune"] == len(CONFIG["run"]["arms"]) * len(CONFIG["run"]["seeds"]) == 39
     assert jobs["pretrain"] == jobs["pretrain_probe"] == len(pretrainings - {None}) == 9
-    assert jobs["ingest_ncct"] == jobs["qc"] == 12
+    assert jobs["ingest_ncct"] == jobs["describe_case"] == 12
     assert not any(rule.startswith("phantom") for rule in jobs)
 
 
@@ -52,7 +52,7 @@ def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
     ("target", "last", "absent"),
     [
         ("all_ingest", "ingest_ncct", "resample_ncct"),
-        ("all_preprocess", "qc", "split"),
+        ("all_preprocess", "describe_case", "split"),
         ("all_split", "split", "pretrain_dataset"),
         ("all_pretrain", "pretrain", "finetune"),
         ("all_finetune", "finetune", "segment_icoAIS"),

@@ -72,7 +72,7 @@ def test_the_message_names_case_and_remedy(broken, case):
 
 
 def test_the_good_case_goes_on(broken):
-    assert (broken[0] / "results" / "preprocess" / "X" / "good" / "qc.json").is_file()
+    assert (broken[0] / "results" / "preprocess" / "X" / "good" / "case.json").is_file()
 
 
 def test_a_broken_case_leaves_no_final_file(broken):

@@ -10,7 +10,7 @@ import yaml
 
 from tests.workflow import job_counts
 
-CASE = {"ingest_ncct", "resample_ncct", "brain_mask", "contralateral", "finalise", "qc"}
+CASE = {"ingest_ncct", "resample_ncct", "brain_mask", "contralateral", "finalise", "describe_case"}
 DATASETS = {"pretrain_dataset", "finetune_dataset"}
 MASKS = {"segment_icoAIS", "ensemble_icoAIS", "original_icoAIS"}
 RESULTS = {"score", "summarise", "table", "figure_dice", "index"}
@@ -159,7 +159,11 @@ def test_a_changed_training_is_refused_until_the_switch_is_given(demo, tmp_path)
         (["arm_FS-STKp", "--forcerun", "finetune"], {"finetune", "score"}, {"pretrain", "summarise"}),
         (["--until", "split", "--forcerun", "split"], {"split"}, {"finetune"}),
         (["--omit-from", "finetune", "--forcerun", "split"], {"split", "finetune_dataset"}, {"finetune", "index"}),
-        (["results/demo/preprocess/AISD/A01/qc.json", "--forcerun", "qc"], {"qc"}, {"brain_mask"}),
+        (
+            ["results/demo/preprocess/AISD/A01/case.json", "--forcerun", "describe_case"],
+            {"describe_case"},
+            {"brain_mask"},
+        ),
         (["--touch"], set(), set()),
     ],
 )

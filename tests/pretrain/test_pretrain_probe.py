@@ -128,7 +128,7 @@ CASES = [{"cohort": "A", "case": f"c{number}"} for number in range(4)]
 
 @pytest.fixture
 def sources(tmp_path):
-    """A table without a row for the last case, and qc.json of all."""
+    """A table without a row for the last case, and case.json of all."""
     rows = [
         {"cohort": "A", "case": f"c{n}", "age": a, "sex": s}
         for n, a, s in ((0, "61", "f"), (1, "", "m"), (2, "7e1", ""))
@@ -136,18 +136,19 @@ def sources(tmp_path):
     write_tsv(tmp_path / "table.tsv", rows, list(rows[0]))
     for number in range(4):
         facts = {"cohort": "A", "case": f"c{number}", "ml": 100.0 + number, "side": [None, "left"][number % 2]}
-        facts |= {"fit": {"degrees": number}, "flags": [], "age": 0}
-        write_json(tmp_path / "preprocess/A" / f"c{number}" / "qc.json", facts)
+        quality = {"fit": {"degrees": number}, "flags": [], "age": 0}
+        described = {"facts": facts, "quality": quality}
+        write_json(tmp_path / "preprocess/A" / f"c{number}" / "case.json", described)
     return tmp_path / "preprocess", tmp_path / "table.tsv"
 
 
-def test_attributes_come_from_the_table_or_else_from_qc(sources):
+def test_attributes_come_from_the_table_or_else_from_the_case(sources):
     age, sex, ml, side, degrees = read_attributes(["age", "sex", "ml", "side", "fit.degrees"], CASES, *sources)
     assert age.source == "table" and age.numeric
     np.testing.assert_array_equal(age.values, [61, np.nan, 70, np.nan])
     assert age.known.tolist() == [True, False, True, False]
     assert not sex.numeric and sex.values[sex.known].tolist() == ["f", "m"]
-    assert ml.source == "qc.json" and ml.values.tolist() == [100, 101, 102, 103]
+    assert ml.source == "case.json" and ml.values.tolist() == [100, 101, 102, 103]
     assert side.known.tolist() == [False, True, False, True]
     assert degrees.values.tolist() == [0, 1, 2, 3]
 
@@ -155,9 +156,9 @@ def test_attributes_come_from_the_table_or_else_from_qc(sources):
 @pytest.mark.parametrize(
     ("names", "changed", "message"),
     [
-        (["weight"], None, r"'weight' is no column of probe.table \(age, sex\) and no entry of the qc.json of A/c0"),
+        (["weight"], None, r"'weight' is no column of probe.table \(age, sex\) and no entry of the case.json of A/c0"),
         (["fit.angle"], None, "'fit.angle' is no column"),
-        (["flags"], None, r"'flags' \(qc.json\) is neither all numbers nor all words: \[\]"),
+        (["flags"], None, r"'flags' \(case.json\) is neither all numbers nor all words: \[\]"),
         (["age"], ("70", "unknown"), r"'age' \(table\) is neither all numbers nor all words: 'unknown'"),
         (["age"], ("c2", "c1"), "two rows for A/c1"),
         (["age"], ("cohort", "hospital"), "lacks one of the columns cohort, case"),

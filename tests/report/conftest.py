@@ -11,13 +11,13 @@ from workflow_scripts.common.files import write_json, write_tsv, write_yaml
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.evaluate import score, summarise
-from workflow_scripts.preprocess.quality.checks import Limits, checks, concern, flags
+from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
 from workflow_scripts.pretrain import pretrain_probe
 
 ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
 SEEDS = (0, 1, 2)
 SHAPE, SPACING, MARGIN = (30, 36, 28), 6.0, 2
-LIMITS = Limits(0.93, 0.25, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
+LIMITS = QualityLimits(0.93, 0.25, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
 NOTICE = "Every head in this report is a phantom; the numbers say nothing about patients."
 
 # A reference to anything that is not on the page itself or another page of the report.
@@ -71,6 +71,10 @@ class FakeStudy:
             "cohort": cohort,
             "case": case,
             "brain_ml": float(brain.sum() * SPACING**3 / 1000),
+            "lesion_ml": ml if labelled else None,
+            "side": "left" if labelled else None,
+        }
+        quality = {
             "cross_check_dice": 0.8 if len(self.rows) == 3 else 0.99 - 0.01 * (len(self.rows) % 5),
             "hull_excess": 0.04,
             "tissue_beyond_mm": 1.0,
@@ -79,14 +83,12 @@ class FakeStudy:
             "mri_side_ratio": 1.2 if labelled else None,
             "contralateral": {"doubts": []},
             "registration": {"doubts": []} if labelled else None,
-            "lesion_ml": ml if labelled else None,
             "lesion_outside_brain_fraction": 0.0 if labelled else None,
             "lesion_darker_hu": 5.0 if labelled else None,
-            "side": "left" if labelled else None,
         }
-        judged = checks(facts, LIMITS)
-        verdict = {"checks": judged, "flags": flags(judged), "concern": concern(judged)}
-        write_json(self.path(folder, "qc.json"), facts | verdict)
+        judged = checks(facts | quality, LIMITS)
+        quality |= {"checks": judged, "flags": flags(judged), "concern": concern(judged)}
+        write_json(self.path(folder, "case.json"), {"facts": facts, "quality": quality})
         row = {"cohort": cohort, "patient": case, "case": case, "split": split, "stratum": "left-small"}
         row |= {"side": "left" if labelled else "", "lesion_ml": ml if labelled else "", "label_standard": ""}
         self.rows.append(row)

@@ -16,7 +16,7 @@ from workflow_scripts.common.volume import Volume, resample, save_volume, to_ras
 from workflow_scripts.phantom.body.anatomy import Anatomy, build_anatomy
 from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
-from workflow_scripts.preprocess import qc
+from workflow_scripts.preprocess import describe_case
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
@@ -162,11 +162,11 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         "cross_check_dice": dice(head.brain, head.second),
     }
     write_json(folder / "brain_mask.json", brain_facts)
-    qc.main([*qc_arguments(root, case), *LIMITS, "--out", str(folder / "qc.json")])
+    describe_case.main([*describe_arguments(root, case), *LIMITS, "--out", str(folder / "case.json")])
 
 
-def qc_arguments(root: Path, case: str) -> list[str]:
-    """Return the inputs of ``qc`` for a case below ``root``."""
+def describe_arguments(root: Path, case: str) -> list[str]:
+    """Return the inputs of ``describe_case`` for a case below ``root``."""
     folder = root / "preprocess" / COHORT / case
     files = {name: f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain", "lesion")}
     files |= {
@@ -186,7 +186,7 @@ def page_arguments(root: Path, case: str) -> Sequence[str]:
     folder, ingest = root / "preprocess" / COHORT / case, root / "ingest" / COHORT / case
     files = {name: folder / f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain", "lesion")}
     files |= {"unstripped": folder / "resampled_ncct.nii.gz", "brain-mask": folder / "brain_mask.nii.gz"}
-    files |= {"qc": folder / "qc.json", "ingest-json": ingest / "ncct.json", "upright": ingest / "ncct.nii.gz"}
+    files |= {"case-json": folder / "case.json", "ingest-json": ingest / "ncct.json", "upright": ingest / "ncct.nii.gz"}
     options = [word for name, file in files.items() for word in (f"--{name}", str(file))]
     mri = ["--mri", MODALITY, str(folder / f"registered_{MODALITY}.nii.gz")]
     return ["--cohort", COHORT, "--case", case, "--title", "Planted failures", *options, *mri]

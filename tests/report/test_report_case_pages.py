@@ -26,7 +26,7 @@ def case_arguments(study, name: str, out: Path) -> list[str]:
     mri = ["--mri", "dwi", study.path(folder, "registered_dwi.nii.gz")] if labelled else []
     return [
         *("--cohort", cohort, "--case", case, "--title", "Study", "--notice", "All of it is <artificial>.", *mri),
-        *("--qc", study.path(folder, "qc.json"), "--unstripped", study.path(folder, "resampled_ncct.nii.gz")),
+        *("--case-json", study.path(folder, "case.json"), "--unstripped", study.path(folder, "resampled_ncct.nii.gz")),
         *("--ingest-json", study.path(ingest, "ncct.json"), "--upright", study.path(ingest, "ncct.nii.gz")),
         *("--brain-mask", study.path(folder, "brain_mask.nii.gz")),
         *(part for image in images for part in (f"--{image}", study.path(folder, f"{image}.nii.gz"))),
@@ -135,10 +135,10 @@ def test_the_page_of_a_cohort_lists_every_case_with_pictures_the_flagged_one_fir
 
 def test_the_page_of_a_large_cohort_stays_small(study, tmp_path):
     """A thousand cases, each with a flag; small pictures as they are at 1 mm take 8 kB."""
-    facts = read_json(study.path("preprocess/icoAIS/S04/qc.json"))
+    described = read_json(study.path("preprocess/icoAIS/S04/case.json"))
     names = [f"X{number:04d}" for number in range(1000)]
     for name in names:
-        write_json(tmp_path / "big" / name / "qc.json", facts | {"case": name})
+        write_json(tmp_path / "big" / name / "case.json", described | {"facts": described["facts"] | {"case": name}})
         (tmp_path / f"{name}.svg").write_text(f"<svg>{'x' * 8000}</svg>")
     arguments = ["--title", "Study", "--cohort", "big", "--cases", *names, "--preprocess", str(tmp_path)]
     cohort_page.main([*arguments, "--thumbnails", str(tmp_path), "--out", str(tmp_path / "big.html")])
@@ -166,7 +166,7 @@ def test_every_flag_of_the_preprocessing_has_a_meaning():
     worst = {"cross_check_dice": 0, "hull_excess": 9, "brain_ml": 0, "tissue_beyond_mm": 20, "end_share": 1}
     worst |= {"mri_offset_mm": 20, "mri_side_ratio": 0.2, "lesion_outside_brain_fraction": 1, "lesion_darker_hu": -9}
     worst |= {"registration": {"doubts": ["stretch"]}, "contralateral": {"doubts": ["stretch"]}}
-    limits = concern.Limits(0.9, 0.2, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
+    limits = concern.QualityLimits(0.9, 0.2, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
     # Where an MRI is misplaced, its fit to either side is not judged.
     judged = [concern.checks(worst | {"mri_offset_mm": offset}, limits) for offset in (0, 20)]
     assert {flag for checks in judged for flag in concern.flags(checks)} == set(quality.FLAGS)

@@ -34,8 +34,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def facts(cohort: Path, case: str) -> dict:
-    return read_json(cohort / "preprocess" / planted.COHORT / case / "qc.json")
+def quality(cohort: Path, case: str) -> dict:
+    return read_json(cohort / "preprocess" / planted.COHORT / case / "case.json")["quality"]
 
 
 def test_every_planted_failure_ranks_before_every_healthy_case(cohort):
@@ -47,24 +47,24 @@ def test_every_planted_failure_ranks_before_every_healthy_case(cohort):
 
 @pytest.mark.parametrize("case", planted.HEALTHY)
 def test_a_healthy_case_has_no_flag(cohort, case):
-    assert facts(cohort, case)["flags"] == []
+    assert quality(cohort, case)["flags"] == []
 
 
 @pytest.mark.parametrize("case", planted.PLANTED)
 def test_a_planted_failure_has_a_flag_that_names_the_matter(cohort, case):
     flag, words = NAMED[case]
     page = (cohort / "report" / "cases" / planted.COHORT / f"{case}.html").read_text(encoding="utf-8")
-    assert flag in facts(cohort, case)["flags"]
+    assert flag in quality(cohort, case)["flags"]
     assert words in page[page.index('<ul class="flags">') : page.index('<dl class="facts">')]
 
 
 def test_a_flipped_lesion_lies_on_the_brighter_side(cohort):
-    assert "lesion on the brighter side" in facts(cohort, "flipped")["flags"]
+    assert "lesion on the brighter side" in quality(cohort, "flipped")["flags"]
 
 
 def test_the_shift_of_15_mm_is_measured(cohort):
-    assert facts(cohort, "shifted")["mri_offset_mm"] == pytest.approx(15, abs=2)
+    assert quality(cohort, "shifted")["mri_offset_mm"] == pytest.approx(15, abs=2)
 
 
 def test_an_eroded_mask_disagrees_with_the_second_method(cohort):
-    assert "brain masks disagree" in facts(cohort, "eroded")["flags"]
+    assert "brain masks disagree" in quality(cohort, "eroded")["flags"]

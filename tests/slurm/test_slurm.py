@@ -28,7 +28,7 @@ def test_a_case_is_one_job(runs):
 
 def test_a_broken_case_takes_only_its_own_chain_down(runs):
     preprocessed = runs.folder / "results" / "preprocess"
-    assert all(list(preprocessed.glob(f"*/{case}/qc.json")) for case in SPLITS)
+    assert all(list(preprocessed.glob(f"*/{case}/case.json")) for case in SPLITS)
     assert not list((runs.folder / "results" / "ingest" / "icoAIS" / BROKEN).glob("*"))
     log = (runs.folder / "results" / "logs" / "ingest" / "ingest_ncct" / "icoAIS" / f"{BROKEN}.log").read_text()
     assert f"Case icoAIS/{BROKEN}:" in log and "Remedy:" in log

@@ -21,7 +21,7 @@ from workflow_scripts.report.pages.quality import explained, readings
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the images and numbers of one case; write its page, and its small pictures for the page of the cohort."""
     arguments = _parse(argv)
-    facts = read_json(arguments.qc)
+    case = read_json(arguments.case_json)
     stack = stack_of(read_json(arguments.ingest_json))
     images = _read_images(arguments, stack)
     panels = make_panels(images, acquisition(stack))
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         notice=arguments.notice,
         cohort=arguments.cohort,
         name=f"{arguments.cohort}/{arguments.case}",
-        flags=explained(facts["flags"]),
-        readings=readings(facts),
-        facts=lesion_in_words(facts),
+        flags=explained(case["quality"]["flags"]),
+        readings=readings(case["quality"]),
+        facts=lesion_in_words(case["facts"]),
         panels=panels,
         pictures=pictures_of(panels),
     )
@@ -84,7 +84,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_case(parser)
     parser.add_argument("--title", required=True, help="title of the study")
     parser.add_argument("--notice", help="sentence on top of the page")
-    parser.add_argument("--qc", type=Path, required=True, help="numbers of the preprocessing, JSON")
+    parser.add_argument("--case-json", type=Path, required=True, help="case.json")
     parser.add_argument("--ingest-json", type=Path, required=True, help="record of the conversion")
     parser.add_argument("--upright", type=Path, required=True, help="ingested NCCT, HU")
     parser.add_argument("--unstripped", type=Path, required=True, help="resampled NCCT, HU")

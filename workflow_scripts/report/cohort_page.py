@@ -14,18 +14,20 @@ PICTURED = 100
 
 
 def entries(cases: Sequence[dict[str, Any]], thumbnails: Path) -> list[dict[str, Any]]:
-    """Return the entries of the list for the contents of quality files, sorted by concern.
+    """Return the entries of the list for the contents of ``case.json``, sorted by concern.
 
     The first hundred have pictures, read from ``thumbnails``/{case}.svg: the page of a large cohort stays small.
     """
     listed = []
-    for place, facts in enumerate(by_concern(cases)):
-        path = thumbnails / f"{facts['case']}.svg"
+    for place, described in enumerate(by_concern(cases)):
+        case, quality = described["facts"]["case"], described["quality"]
+        path = thumbnails / f"{case}.svg"
         listed.append(
             {
-                **{name: facts[name] for name in ("case", "concern", "flags")},
-                "meanings": explained(facts["flags"]),
-                "nearest": readings(facts)[0],
+                "case": case,
+                **{name: quality[name] for name in ("concern", "flags")},
+                "meanings": explained(quality["flags"]),
+                "nearest": readings(quality)[0],
                 "thumbnail": path.read_text(encoding="utf-8") if place < PICTURED else "",
             }
         )
@@ -33,18 +35,18 @@ def entries(cases: Sequence[dict[str, Any]], thumbnails: Path) -> list[dict[str,
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the quality files and small pictures of a cohort, write one page."""
+    """Read what is known of the cases and the small pictures of a cohort, write one page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--title", required=True, help="title of the study")
     parser.add_argument("--notice", help="sentence on top of the page")
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
-    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--thumbnails", type=Path, required=True, help="folder with {case}.svg")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     folder = arguments.preprocess / arguments.cohort
-    listed = entries([read_json(folder / case / "qc.json") for case in arguments.cases], arguments.thumbnails)
+    listed = entries([read_json(folder / case / "case.json") for case in arguments.cases], arguments.thumbnails)
     page = render(
         "cohort.html.j2",
         title=arguments.title,

@@ -10,28 +10,28 @@ import numpy as np
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.report.drawing.style import COLOURS, drawing
-from workflow_scripts.report.pages.quality import read_quality
+from workflow_scripts.report.pages.quality import read_cases
 
 PANELS = (
-    ("concern", "concern (1: limit of a flag)"),
-    ("brain_ml", "brain volume (mL)"),
-    ("cross_check_dice", "agreement of two brain masks (Dice)"),
-    ("hull_excess", "convex hull beyond the mask (share)"),
+    ("quality", "concern", "concern (1: limit of a flag)"),
+    ("facts", "brain_ml", "brain volume (mL)"),
+    ("quality", "cross_check_dice", "agreement of two brain masks (Dice)"),
+    ("quality", "hull_excess", "convex hull beyond the mask (share)"),
 )
 CALM, FLAGGED = COLOURS[0], COLOURS[7]
 
 
 def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the contents of the cases' quality files; flagged cases are marked by colour and shape."""
-    cohorts = list(dict.fromkeys(facts["cohort"] for facts in cases))
+    """Draw numbers of the cases (contents of ``case.json``); flagged cases are marked by colour and shape."""
+    cohorts = list(dict.fromkeys(case["facts"]["cohort"] for case in cases))
     with drawing(path, 11.6, 0.9 + 0.5 * len(cohorts)) as figure:
-        for axes, (key, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
+        for axes, (part, key, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
             generator = np.random.default_rng(0)
-            for facts in cases:
-                height = cohorts.index(facts["cohort"]) + generator.uniform(-0.25, 0.25)
-                look = {"color": FLAGGED, "marker": "X"} if facts["flags"] else {"color": CALM, "marker": "o"}
-                if facts[key] is not None:
-                    axes.plot(facts[key], height, markersize=4.5, alpha=0.8, markeredgewidth=0, ls="", **look)
+            for case in cases:
+                height = cohorts.index(case["facts"]["cohort"]) + generator.uniform(-0.25, 0.25)
+                look = {"color": FLAGGED, "marker": "X"} if case["quality"]["flags"] else {"color": CALM, "marker": "o"}
+                if case[part][key] is not None:
+                    axes.plot(case[part][key], height, markersize=4.5, alpha=0.8, markeredgewidth=0, ls="", **look)
             axes.set_xlabel(label)
             axes.grid(axis="x")
             axes.margins(x=0.1)
@@ -43,13 +43,13 @@ def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the quality files of all cases, write one figure."""
+    """Read what is known of all cases, write one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, which names the cases")
-    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
     arguments = parser.parse_args(argv)
-    draw(arguments.out, read_quality(arguments.preprocess, read_tsv(arguments.splits)))
+    draw(arguments.out, read_cases(arguments.preprocess, read_tsv(arguments.splits)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from workflow_scripts.common.vocabulary import members_of
 from workflow_scripts.report.drawing.slices import data_uri
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.page import render
-from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_quality
+from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_cases
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -42,10 +42,10 @@ def figure_groups(paths: Iterable[Path], captions: Path) -> dict[str, dict[str, 
 
 
 def quality_rows(preprocess: Path, splits: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Return the quality facts of all cases with their split, the most alarming first."""
+    """Return facts and quality of all cases with their split, the most alarming first."""
     split = {(row["cohort"], row["case"]): row["split"] for row in splits}
-    rows = by_concern(read_quality(preprocess, splits))
-    return [facts | {"split": split[facts["cohort"], facts["case"]]} for facts in rows]
+    rows = by_concern(read_cases(preprocess, splits))
+    return [row | {"split": split[row["facts"]["cohort"], row["facts"]["case"]]} for row in rows]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
     parser.add_argument("--audits", type=Path, nargs="*", default=[], help="audit.json of each pretraining")
     parser.add_argument("--probes", type=Path, nargs="*", default=[], help="probe.tsv of each pretraining")
-    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/qc.json")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
     parser.add_argument("--tables", type=Path, nargs="+", required=True)
     parser.add_argument("--figures", type=Path, nargs="+", required=True)

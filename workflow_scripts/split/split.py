@@ -72,23 +72,23 @@ def balance_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def read_cases(sheet: Path, preprocess: Path) -> list[SplitCase]:
-    """Join the case sheet to every included case's ``qc.json``; a side given in the sheet wins."""
+    """Join the case sheet to the ``facts`` in every included case's ``case.json``; a side given in the sheet wins."""
     cases = []
     for case in load_cases(sheet, None):
         if case.exclude:
             continue
-        quality = read_json(preprocess / case.cohort / case.case / "qc.json")
+        facts = read_json(preprocess / case.cohort / case.case / "case.json")["facts"]
         cases.append(
             SplitCase(
                 cohort=case.cohort,
                 patient=case.patient,
                 case=case.case,
-                side=case.side or quality["side"],
-                lesion_ml=quality["lesion_ml"],
+                side=case.side or facts["side"],
+                lesion_ml=facts["lesion_ml"],
                 label_standard=case.label_standard,
                 fixed=case.split,
-                pixel_digest=quality["pixel_digest"],
-                final_digest=quality["final_digest"],
+                pixel_digest=facts["pixel_digest"],
+                final_digest=facts["final_digest"],
             )
         )
     return cases
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, help="case sheet")
-    parser.add_argument("--preprocess", type=Path, required=True, help="folder of <cohort>/<case>/qc.json")
+    parser.add_argument("--preprocess", type=Path, required=True, help="folder of <cohort>/<case>/case.json")
     parser.add_argument(
         "--ratios", type=float, nargs=3, required=True, metavar=tuple(map(str.upper, SPLITS)), help="adding up to 1"
     )

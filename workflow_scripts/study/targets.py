@@ -51,7 +51,7 @@ def _final_images(cases: Iterable[Case]) -> list[str]:
         f"{_folder('preprocess', case)}/{name}"
         for case in cases
         for name in (
-            *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "qc.json"),
+            *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "case.json"),
             *(f"registered_{modality}.nii.gz" for modality in case.mri_modality),
             *(["lesion.nii.gz"] if case.lesion else []),
         )

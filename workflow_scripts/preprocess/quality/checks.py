@@ -10,8 +10,8 @@ NO_HULL = 9.9  # stands for the excess of a mask without volume
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Beyond these a case is flagged (config.yaml, preprocess.qc)."""
+class QualityLimits:
+    """Beyond these a case is flagged (config.yaml, preprocess.quality)."""
 
     min_cross_check_dice: float
     max_hull_excess: float
@@ -24,7 +24,7 @@ class Limits:
     min_lesion_darker_hu: float
 
 
-def checks(facts: Mapping[str, Any], limits: Limits) -> list[dict[str, Any]]:
+def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, Any]]:
     """Judge the numbers of a case.
 
     Returns one entry for each number that the case has: ``flag``, the name of what is suspicious beyond the limit;
@@ -32,33 +32,36 @@ def checks(facts: Mapping[str, Any], limits: Limits) -> list[dict[str, Any]]:
     Registrations that are doubted have the number of doubts for a value, and a level of one more. How an MRI fits the
     mirrored NCCT says nothing where it is misplaced, and is left out there.
     """
-    offset = facts["mri_offset_mm"]
+    offset = numbers["mri_offset_mm"]
     misplaced = offset is not None and offset > limits.max_mri_offset_mm
-    side_ratio = None if misplaced else facts["mri_side_ratio"]
+    side_ratio = None if misplaced else numbers["mri_side_ratio"]
     low, high = limits.brain_ml
     middle = (low + high) / 2
     measured = [
-        ("brain masks disagree", facts["cross_check_dice"], 1.0, limits.min_cross_check_dice),
+        ("brain masks disagree", numbers["cross_check_dice"], 1.0, limits.min_cross_check_dice),
         (
             "brain mask not convex",
-            NO_HULL if facts["hull_excess"] is None else facts["hull_excess"],
+            NO_HULL if numbers["hull_excess"] is None else numbers["hull_excess"],
             0.0,
             limits.max_hull_excess,
         ),
-        ("brain volume", facts["brain_ml"], middle, low if facts["brain_ml"] < middle else high),
-        ("brain mask too small", facts["tissue_beyond_mm"], 0.0, limits.max_tissue_beyond_mm),
-        ("brain cut off", facts["end_share"], 0.0, limits.max_end_share),
+        ("brain volume", numbers["brain_ml"], middle, low if numbers["brain_ml"] < middle else high),
+        ("brain mask too small", numbers["tissue_beyond_mm"], 0.0, limits.max_tissue_beyond_mm),
+        ("brain cut off", numbers["end_share"], 0.0, limits.max_end_share),
         ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
         ("MRI of another head or side", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
-        ("lesion outside brain", facts["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),
-        ("lesion on the brighter side", facts["lesion_darker_hu"], 0.0, limits.min_lesion_darker_hu),
+        ("lesion outside brain", numbers["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),
+        ("lesion on the brighter side", numbers["lesion_darker_hu"], 0.0, limits.min_lesion_darker_hu),
     ]
     found = [
         _check(flag, value, limit, _level(value, ideal, limit))
         for flag, value, ideal, limit in measured
         if value is not None
     ]
-    doubted = [("mirroring implausible", facts["contralateral"]), ("registration implausible", facts["registration"])]
+    doubted = [
+        ("mirroring implausible", numbers["contralateral"]),
+        ("registration implausible", numbers["registration"]),
+    ]
     for flag, registration in doubted:
         if registration is not None:
             doubts = len(registration["doubts"])

@@ -4,11 +4,12 @@ Both numbers compare the MRI with the NCCT of the same case, so neither needs a 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from workflow_scripts.common.volume import Volume
+from workflow_scripts.common.volume import Volume, resample, same_grid
 from workflow_scripts.preprocess.voxels.morphology import erode
 
 BINS = 16
@@ -18,6 +19,15 @@ STEPS_MM = (8.0, 4.0, 2.0)
 FARTHEST_MM = 24.0
 LEAST_GAIN = 1.002
 SURFACE_MM = 5.0
+
+
+def mri_quality(ncct: Volume, mirrored: Volume, brain: np.ndarray, mri: Volume) -> dict[str, Any]:
+    """Return how a registered MRI fits the NCCT; the first two images share a grid with the mask."""
+    on_grid = mri if same_grid(ncct, mri) else resample(mri, ncct.data.shape, ncct.affine, order=1, background=0)
+    return {
+        "mri_offset_mm": offset_mm(ncct, brain, mri),
+        "mri_side_ratio": side_ratio(ncct, mirrored, brain, on_grid),
+    }
 
 
 def offset_mm(ncct: Volume, brain: np.ndarray, mri: Volume) -> float:

@@ -1,4 +1,4 @@
-"""What is known of the cases beside their images: columns of a table, or entries of each case's qc.json."""
+"""What is known of the cases beside their images: columns of a table, or entries of each case's case.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,11 +37,12 @@ def read_attributes(
     Parameters
     ----------
     names
-        columns of the table; a name that is none stands for an entry of qc.json, ``a.b`` for entry b inside a
+        columns of the table; a name that is none stands for an entry of ``facts`` or ``quality`` in case.json, ``a.b``
+        for entry b inside a
     cases
         rows with cohort and case
     preprocess
-        folder that holds ``{cohort}/{case}/qc.json``
+        folder that holds ``{cohort}/{case}/case.json``
     table
         TSV with the columns cohort and case and further ones; a case without a row has no value
 
@@ -52,15 +53,15 @@ def read_attributes(
     """
     rows = _read_table(table) if table else {}
     columns = list(next(iter(rows.values()), {}))
-    qc: list[Mapping[str, Any]] = []
+    described: list[Mapping[str, Any]] = []
     if not set(names) <= set(columns):
-        qc = [read_json(preprocess / case["cohort"] / case["case"] / "qc.json") for case in cases]
+        described = [_entries(preprocess / case["cohort"] / case["case"] / "case.json") for case in cases]
     attributes = []
     for name in names:
         if name in columns:
             source, values = "table", [rows.get((case["cohort"], case["case"]), {}).get(name) for case in cases]
         else:
-            source, values = "qc.json", [_entry(facts, name, columns) for facts in qc]
+            source, values = "case.json", [_entry(entries, name, columns) for entries in described]
         attributes.append(_attribute(name, source, values))
     return attributes
 
@@ -77,13 +78,18 @@ def _read_table(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     return found
 
 
-def _entry(facts: Mapping[str, Any], name: str, columns: Sequence[str]) -> Any:
-    value: Any = facts
+def _entries(path: Path) -> dict[str, Any]:
+    case = read_json(path)
+    return case["facts"] | case["quality"]
+
+
+def _entry(entries: Mapping[str, Any], name: str, columns: Sequence[str]) -> Any:
+    value: Any = entries
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
             raise InputError(
                 f"The attribute {name!r} is no column of probe.table ({', '.join(columns) or 'no table'}) and no entry "
-                f"of the qc.json of {facts['cohort']}/{facts['case']} ({', '.join(sorted(facts))}).",
+                f"of the case.json of {entries['cohort']}/{entries['case']} ({', '.join(sorted(entries))}).",
                 "change probe.attributes.",
             )
         value = value[part]

@@ -10,7 +10,7 @@ from workflow_scripts.common.files import read_json
 
 @dataclass(frozen=True)
 class Meaning:
-    """How a check of ``qc.json`` reads: the name and the format of its number, and what is wrong beyond the limit."""
+    """How a check of a case reads: the name and the format of its number, and what is wrong beyond the limit."""
 
     number: str
     form: str
@@ -82,14 +82,19 @@ FLAGS = {
 }
 
 
-def read_quality(preprocess: Path, cases: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Read the quality file of each case (a row with cohort and case), in their order."""
-    return [read_json(preprocess / row["cohort"] / row["case"] / "qc.json") for row in cases]
+def read_cases(preprocess: Path, cases: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Read the ``case.json`` of each case (a row with cohort and case), in their order."""
+    return [read_json(preprocess / row["cohort"] / row["case"] / "case.json") for row in cases]
 
 
 def by_concern(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort the contents of quality files: the highest concern first, then more flags, then by name."""
-    return sorted(cases, key=lambda facts: (-facts["concern"], -len(facts["flags"]), facts["cohort"], facts["case"]))
+    """Sort the contents of ``case.json``: the highest concern first, then more flags, then by name."""
+
+    def order(case: Mapping[str, Any]) -> tuple[float, int, str, str]:
+        facts, quality = case["facts"], case["quality"]
+        return -quality["concern"], -len(quality["flags"]), facts["cohort"], facts["case"]
+
+    return sorted(cases, key=order)
 
 
 def explained(flags: Sequence[str]) -> list[tuple[str, str]]:
@@ -97,10 +102,10 @@ def explained(flags: Sequence[str]) -> list[tuple[str, str]]:
     return [(flag, FLAGS[flag].text) for flag in flags]
 
 
-def readings(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def readings(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the checks of a case as a reader sees them: number, value, limit, level, whether flagged."""
     rows = []
-    for check in facts["checks"]:
+    for check in quality["checks"]:
         meaning = FLAGS[check["flag"]]
         shown = {name: meaning.form.format(check[name]).replace("-", "−") for name in ("value", "limit")}
         rows.append({"number": meaning.number, **shown, "level": check["level"], "flagged": check["level"] > 1})

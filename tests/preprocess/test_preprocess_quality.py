@@ -1,4 +1,4 @@
-"""The numbers that tell whether to trust a case, and the flags made of them."""
+"""The description of a case: its facts, the numbers that tell whether to trust it, and the flags made of them."""
 
 import json
 
@@ -9,11 +9,14 @@ from scipy import ndimage
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.preprocess import finalise, qc
+from workflow_scripts.preprocess import describe_case, finalise
+from workflow_scripts.preprocess.facts.image_digest import image_digest
 from workflow_scripts.preprocess.quality import mri_fit
-from workflow_scripts.preprocess.quality.checks import Limits, checks, concern, flags
+from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
+from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
+from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
 
-LIMITS = Limits(
+LIMITS = QualityLimits(
     min_cross_check_dice=0.93,
     max_hull_excess=0.25,
     brain_ml=(800, 2200),
@@ -107,17 +110,17 @@ def test_soft_tissue_beyond_the_mask_is_what_was_eroded(eroded_mm):
     """A ball of brain of 60 mm in a skull of 8 mm, 2 mm voxels."""
     radius = np.linalg.norm(np.indices((80, 80, 80)) * 2.0 - 79.0, axis=0)
     head = Volume(np.where(radius < 60, 35.0, np.where(radius < 68, 900.0, -1000.0)), np.diag([2.0, 2, 2, 1]))
-    found = qc.tissue_beyond(head, radius < 60 - eroded_mm)
+    found = tissue_beyond(head, radius < 60 - eroded_mm)
     assert found == pytest.approx(eroded_mm, abs=2)
 
 
 def test_a_dome_ends_in_little_and_a_cut_brain_in_much():
     ball = np.linalg.norm(np.indices((40, 40, 40)) - 19.5, axis=0) < 18
-    assert qc.end_share(ball) < 0.15
+    assert end_share(ball) < 0.15
     cut = ball.copy()
     cut[:, :, 28:] = False
-    assert qc.end_share(cut) == pytest.approx(1 - (8 / 18) ** 2, abs=0.05)
-    assert qc.end_share(np.zeros((4, 4, 4), bool)) == 0
+    assert end_share(cut) == pytest.approx(1 - (8 / 18) ** 2, abs=0.05)
+    assert end_share(np.zeros((4, 4, 4), bool)) == 0
 
 
 def test_a_lesion_on_the_dark_side_is_positive(head):
@@ -125,10 +128,8 @@ def test_a_lesion_on_the_dark_side_is_positive(head):
     lesion[tuple(np.argwhere(head.brain)[:100].T)] = 1
     difference = np.where(lesion > 0, 6.0, -6.0)
     difference[tuple(np.argwhere(lesion)[:40].T)] = 0  # no counterpart there
-    facts = qc.lesion_facts(head.ct.with_data(lesion), head.brain, difference, head.to_template)
-    assert facts["lesion_darker_hu"] == 6
-    empty = qc.lesion_facts(head.ct.with_data(0 * lesion), head.brain, difference, head.to_template)
-    assert empty["lesion_darker_hu"] is None
+    assert lesion_quality(lesion > 0, head.brain, difference)["lesion_darker_hu"] == 6
+    assert set(lesion_quality(np.zeros_like(head.brain), head.brain, difference).values()) == {None}
 
 
 # A brain of smooth random structure, and an MRI that shows the same structure in another, folded contrast.
@@ -173,7 +174,7 @@ def test_without_voxels_to_compare_there_is_no_ratio(ncct):
     assert mri_fit.side_ratio(ncct, ncct, INSIDE, ncct.with_data(0 * ncct.data)) is None
 
 
-def test_the_command_gathers_the_numbers_of_a_case(head, stripped, tmp_path):
+def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp_path):
     final = finalise.finalise(stripped, stripped, head.brain, (-100.0, 400.0), margin=2)
     lesion = np.zeros(final.brain.data.shape, np.uint8)
     lesion[tuple(np.argwhere(final.brain.data)[:50].T)] = 1
@@ -191,19 +192,22 @@ def test_the_command_gathers_the_numbers_of_a_case(head, stripped, tmp_path):
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
         options += [f"--{name}-json", str(tmp_path / f"{name}.json")]
-    qc.main([*options, *OPTIONS, "--out", str(tmp_path / "qc.json")])
-    facts = json.loads((tmp_path / "qc.json").read_text())
+    describe_case.main([*options, *OPTIONS, "--out", str(tmp_path / "case.json")])
+    described = json.loads((tmp_path / "case.json").read_text())
+    facts, quality = described["facts"], described["quality"]
+    assert set(facts) == {"cohort", "case", "brain_ml", "lesion_ml", "side", "pixel_digest", "final_digest"}
+    assert not set(facts) & set(quality)
     assert facts["lesion_ml"] == pytest.approx(60 * 0.064)
-    assert facts["lesion_outside_brain_fraction"] == pytest.approx(10 / 60)
-    assert facts["flags"] == ["lesion outside brain"]
-    assert facts["concern"] == pytest.approx(10 / 60 / 0.1)
     assert facts["pixel_digest"] == "abc"
-    assert facts["registration"] is None
-    assert facts["mri_offset_mm"] is None
-    assert facts["final_digest"] == qc.digest(load_volume(tmp_path / "ncct.nii.gz").data)
+    assert facts["final_digest"] == image_digest(load_volume(tmp_path / "ncct.nii.gz").data)
+    assert quality["lesion_outside_brain_fraction"] == pytest.approx(10 / 60)
+    assert quality["flags"] == ["lesion outside brain"]
+    assert quality["concern"] == pytest.approx(10 / 60 / 0.1)
+    assert quality["registration"] is None
+    assert quality["mri_offset_mm"] is None
 
 
 def test_the_digest_tells_images_apart_and_ignores_less_than_half_a_hu():
     image = np.arange(24.0).reshape(2, 3, 4)
-    assert qc.digest(image) == qc.digest(image + 0.3)
-    assert len({qc.digest(image), qc.digest(image + 1), qc.digest(image.reshape(4, 3, 2))}) == 3
+    assert image_digest(image) == image_digest(image + 0.3)
+    assert len({image_digest(image), image_digest(image + 1), image_digest(image.reshape(4, 3, 2))}) == 3
