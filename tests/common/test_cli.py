@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 
 from workflow_scripts.common.cli import run
@@ -22,3 +23,9 @@ def test_a_users_fault_names_case_problem_and_remedy_without_a_traceback(caplog)
 def test_our_own_faults_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run(lambda _: 1 / 0, [])
+
+
+def test_a_lack_of_memory_has_a_remedy_in_every_step(caplog):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit):
+        run(lambda _: np.empty(2**50), ["--cohort", "AISD", "--case", "A01"])
+    assert caplog.messages[0].startswith("Case AISD/A01: More memory is needed than this process can get.")

@@ -11,6 +11,7 @@ import torch
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
 from tests.finetune.study import dataset_options, write_study
+from tests.short_of_memory import messages
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
 from workflow_scripts.common.interruption import Interrupted
@@ -221,17 +222,34 @@ def settings(tmp_path_factory) -> Path:
     return path
 
 
-def run_main(dataset: Path, settings: Path, encoder: dict, folder: Path, *more: str) -> Path:
+def command_line(dataset: Path, settings: Path, encoder: dict, folder: Path) -> list[str]:
     folder.mkdir(exist_ok=True)
     torch.save(encoder, folder / "encoder.pt")
-    finetune.main(
-        [
-            *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
-            *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / "model.pth")),
-            *("--curves", str(folder / "curves.tsv"), *more),
-        ]
-    )
+    return [
+        *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
+        *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / "model.pth")),
+        *("--curves", str(folder / "curves.tsv")),
+    ]
+
+
+def run_main(dataset: Path, settings: Path, encoder: dict, folder: Path, *more: str) -> Path:
+    finetune.main([*command_line(dataset, settings, encoder, folder), *more])
     return folder / "model.pth"
+
+
+def test_lack_of_memory_is_told_wherever_it_shows(dataset, settings, encoder, tmp_path):
+    trainer = "workflow_scripts.finetune.training.trainer"
+    places = {
+        f"torch:{trainer}:StudyTrainer.initialize": "this process can get",
+        f"torch:{trainer}:StudyTrainer.train_step": "this process can get",
+        f"gpu:{trainer}:StudyTrainer.validation_step": "the GPU has",
+        f"numpy:{trainer}:get_random_state": "this process can get",
+        "torch:workflow_scripts.finetune.finetune:model_of": "this process can get",
+    }
+    options = command_line(dataset, settings, encoder, tmp_path / "short")
+    told = messages("workflow_scripts.finetune.finetune", options, list(places))
+    for place, where in places.items():
+        assert told[place].startswith(f"More memory is needed than {where}. Remedy: lower nnunet.gpu_memory_gb"), place
 
 
 def test_model_has_nnunets_keys_and_the_same_bytes_when_made_again(dataset, settings, encoder, tmp_path):

@@ -195,17 +195,28 @@ def make_dataset(tmp_path):
 
 
 @pytest.fixture
-def run_rule(tmp_path, mapping, make_dataset):
-    """Run the rule's command line; returns the folder of its outputs."""
+def command_line(tmp_path, mapping, make_dataset):
+    """Write settings and dataset; returns the folder of the outputs and the rule's options."""
     usual = make_dataset()
 
-    def run(name="run", state=None, dataset=usual, **changes):
+    def write(name="run", state=None, dataset=usual, **changes):
         folder = tmp_path / name
         state = state or folder / "state"
         write_yaml(folder / "settings.yaml", mapping | changes)
         options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
         options |= {name: folder / file for name, file in OUTPUTS.items()}
-        pretrain_rule.main([word for key, value in options.items() for word in (f"--{key}", str(value))])
+        return folder, [word for key, value in options.items() for word in (f"--{key}", str(value))]
+
+    return write
+
+
+@pytest.fixture
+def run_rule(command_line):
+    """Run the rule's command line; returns the folder of its outputs."""
+
+    def run(*arguments, **changes):
+        folder, options = command_line(*arguments, **changes)
+        pretrain_rule.main(options)
         return folder
 
     return run

@@ -2,7 +2,6 @@ import os
 import random
 import resource
 import signal
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, read_encoder
 from workflow_scripts.pretrain.engine import loop as train
-from workflow_scripts.pretrain.engine.out_of_memory import smaller_sizes
+from workflow_scripts.pretrain.engine.fitting_batch import smaller_sizes
 from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.pretrain import TIMES
@@ -278,21 +277,6 @@ def test_a_batch_that_does_not_fit_names_one_that_does(cohort, make_settings, ar
     monkeypatch.setattr(Distillation, "step", limited)
     with pytest.raises(InputError, match=r"step of batch_size 8 needs .* set pretrain\.batch_size to 2: a step of"):
         train.pretrain(cohort, architecture, make_settings(batch_size=8), CPU, 1, states)
-
-
-def test_memory_that_the_allocator_refuses_is_told(cohort, make_settings, architecture, states):
-    """Heads so wide that not even one pair fits below a limit on the process's address space."""
-    optimiser = make_settings().to_mapping()["optimiser"] | {"frozen_last_layer_epochs": 0}
-    wide = {"hidden": 8, "bottleneck": 4, "prototypes": 3_000_000}
-    settings = make_settings(batch_size=2, head=wide, optimiser=optimiser)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000, hard))
-    try:
-        with pytest.raises(InputError, match=r"batch_size 2 needs more memory than the cpu has\..* not even one image"):
-            train.pretrain(cohort, architecture, settings, CPU, 1, states)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_smaller_batches_divide_the_epoch(make_settings):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.malloc import keep_freed_memory
+from workflow_scripts.common.out_of_memory import memory_shortage_told
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ Main = Callable[[Sequence[str] | None], None]
 
 ROOM = "make room in the output folder and in TMPDIR, or raise the quota; then run again."
 RIGHTS = "give the user who runs this the right to read the input and to write the output."
+MEMORY = "raise mem_mb of this step's entry under `resources`, or take a machine or GPU with more memory."
 OS_REMEDIES = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: ROOM, errno.EACCES: RIGHTS, errno.EROFS: RIGHTS}
 INTERRUPTED_STATUS = 75  # EX_TEMPFAIL of sysexits.h: run again
 
@@ -32,7 +34,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
     exit status 1; a training that a scheduler's warning ended exits with 75. Any other exception keeps its traceback:
-    it is a fault of ours. So does an `OSError`, except a full disk or a missing right, which a user can mend.
+    it is a fault of ours. So does an `OSError`, except a full disk or a missing right, which a user can mend, as
+    they can a lack of memory.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -42,7 +45,8 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     log.info("running on %s", sys.executable)
     try:
-        main(arguments)
+        with memory_shortage_told(MEMORY):
+            main(arguments)
     except InputError as error:
         log.error("%s%s", _case_prefix(arguments), error)
         raise SystemExit(1) from None

@@ -17,6 +17,7 @@ from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replac
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.training_store import content_digest, open_training
 from workflow_scripts.finetune.training.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
 from workflow_scripts.study.code_digest import code_digest
@@ -33,6 +34,10 @@ CURVES = (
     "seconds",
 )
 BEST, LATEST = "checkpoint_best.pth", "checkpoint_latest.pth"
+MEMORY = (
+    "lower nnunet.gpu_memory_gb, nnunet.batch_size or nnunet.patch_size; or raise resources.finetune.mem_mb, or take a "
+    "GPU with more memory."
+)
 
 
 def train(
@@ -131,6 +136,7 @@ def _link_dataset(dataset: Path, plans: Mapping[str, Any], preprocessed: Path) -
             (arrays / file.name).symlink_to(file.absolute())
 
 
+@memory_shortage_told(MEMORY)
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings, dataset and encoder, train, write the model and its curves."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -12,6 +12,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
 from workflow_scripts.common.nnunet.plans import architecture
+from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.training_store import open_training
 from workflow_scripts.pretrain.distributed import joined, process_count
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
@@ -25,8 +26,10 @@ from workflow_scripts.study.code_digest import code_digest
 log = logging.getLogger(__name__)
 
 TIMES = ("images_per_second", "seconds")
+MEMORY = "lower pretrain.batch_size or pretrain.patch_size; or raise resources.pretrain.mem_mb, or take a larger GPU."
 
 
+@memory_shortage_told(MEMORY)
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
 from workflow_scripts.pretrain.distributed import ALONE, Ranks
-from workflow_scripts.pretrain.engine.out_of_memory import step_within_memory
+from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
 from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.methods.method import METHODS, Learner
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm

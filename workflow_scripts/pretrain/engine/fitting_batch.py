@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.out_of_memory import is_lack_of_memory
 from workflow_scripts.pretrain.distributed import Ranks
 from workflow_scripts.pretrain.methods.method import Learner
 from workflow_scripts.pretrain.settings import Settings
@@ -26,8 +27,8 @@ def step_within_memory(learner: Learner, batch: Batch, step: int, settings: Sett
     """
     try:
         return learner.step(learner.inputs(batch), step)
-    except RuntimeError as error:
-        if not _is_lack_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
             raise
     # Outside the handler: its traceback holds what the failed step had allocated.
     device = batch[0].plain.device.type
@@ -45,8 +46,8 @@ def _fitting_size(learner: Learner, batch: Batch, step: int, settings: Settings)
         _release()
         try:
             learner.step(learner.inputs(first_images(batch, size, settings.batch_size)), step)
-        except RuntimeError as error:
-            if not _is_lack_of_memory(error):
+        except (MemoryError, RuntimeError) as error:
+            if not is_lack_of_memory(error):
                 raise
         else:
             return size
@@ -73,8 +74,3 @@ def _release() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _is_lack_of_memory(error: RuntimeError) -> bool:
-    """Whether an error is torch's for a full GPU or, on the CPU, its allocator's, which has no type of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
