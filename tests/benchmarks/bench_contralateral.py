@@ -19,7 +19,7 @@ from workflow_scripts.phantom.scanner.scan import build_patient
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_midplane, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.registration.midplane import Plane, plane_of
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.template import built_template, tissue_map
 
 HEADS = 12
@@ -54,7 +54,7 @@ def bench_contralateral() -> None:
     anatomy = build_anatomy(1.0)
     preprocess = read_yaml(ROOT / "config.yaml")["preprocess"]
     values = preprocess["registration"]
-    settings = Settings(**values | {"window_hu": tuple(values["window_hu"])}, seed=1, threads=1)
+    settings = RegistrationSettings(**values | {"window_hu": tuple(values["window_hu"])}, seed=1, threads=1)
     template, mask = built_template(tissue_map("gm"), tissue_map("wm"), preprocess["template"]["spacing_mm"])
     results: dict[str, list[Result]] = {"template": [], "midplane": []}
     print("\nhead  lesion mL  method    angle°  mm  homol. mm  lesion %  corr. mirrored, flipped   s")

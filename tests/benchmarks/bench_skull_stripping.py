@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.preprocess.full_size import full_size_head
 from workflow_scripts.phantom.body.anatomy import build_anatomy
-from workflow_scripts.preprocess.stripping.methods import Settings, ncct_brain, pseudo_t1
+from workflow_scripts.preprocess.stripping.methods import StrippingSettings, ncct_brain, pseudo_t1
 
 # Cohort, case and radius of a hole in the skull (mm): healthy, small and large infarcts, posterior ones, both sides.
 HEADS = [
@@ -25,7 +25,7 @@ HEADS = [
 ]
 LEAST_DICE = {"hu": 0.95, "deepbet": 0.96}
 MOST_LOST = 0.02
-SETTINGS = Settings(threads=2, deepbet_grid=256, border_mm=0)
+SETTINGS = StrippingSettings(threads=2, deepbet_grid=256, border_mm=0)
 
 
 def bench_skull_stripping() -> None:

@@ -9,12 +9,12 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.volume import Volume, resample
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.template import built_template, tissue_map
 
 SPACING_MM = 4.0
 SKULL_MM, SCALP_MM = 8.0, 14.0
-SETTINGS = Settings(
+SETTINGS = RegistrationSettings(
     metric_bins=32,
     resolutions=2,
     iterations=128,
@@ -51,7 +51,7 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings() -> Settings:
+def settings() -> RegistrationSettings:
     return SETTINGS
 
 

@@ -9,9 +9,9 @@ import pytest
 from tests.preprocess.full_size import full_size_head
 from workflow_scripts.common.masks import dice
 from workflow_scripts.phantom.body.anatomy import build_anatomy
-from workflow_scripts.preprocess.stripping.methods import Settings, ncct_brain, pseudo_t1
+from workflow_scripts.preprocess.stripping.methods import StrippingSettings, ncct_brain, pseudo_t1
 
-SETTINGS = Settings(threads=1, deepbet_grid=160, border_mm=0)
+SETTINGS = StrippingSettings(threads=1, deepbet_grid=160, border_mm=0)
 
 
 @pytest.fixture(scope="module")

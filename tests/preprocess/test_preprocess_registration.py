@@ -24,7 +24,7 @@ from workflow_scripts.preprocess.registration import elastix
 from workflow_scripts.preprocess.registration.elastix import register_affine
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, registration_mask
 from workflow_scripts.preprocess.registration.plausibility import affine_facts, doubts, mutual_information
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 from .pairs import make_pair, target_errors
@@ -206,7 +206,7 @@ def test_phantom_scans_meet_within_a_millimetre(number):
     """DWI of 5 mm and ADC of 2 mm slices; twenty more, at 1 mm, in tests/benchmarks/bench_registration.py."""
     pair = make_pair(build_anatomy(2), number, share=0.8, spacing_mm=2.0)
     study = read_yaml(ROOT / "config.yaml")["preprocess"]["registration"]
-    settings = Settings(**study | {"window_hu": tuple(study["window_hu"])}, seed=1, threads=1)
+    settings = RegistrationSettings(**study | {"window_hu": tuple(study["window_hu"])}, seed=1, threads=1)
     matrix, facts = register_mri.register_mri(pair.ncct, pair.brain, pair.mri, settings, aligned=False)
     errors = target_errors(pair, matrix)
     assert target_errors(pair, np.eye(4)).mean() > 5

@@ -11,13 +11,13 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.preprocess import brain_mask, prepare_mri
-from workflow_scripts.preprocess.stripping.methods import Settings, ncct_brain, pseudo_t1
+from workflow_scripts.preprocess.stripping.methods import StrippingSettings, ncct_brain, pseudo_t1
 from workflow_scripts.preprocess.stripping.tissue import padding
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 from workflow_scripts.preprocess.voxels.morphology import hull_excess
 
 GRID = 160
-SETTINGS = Settings(threads=1, deepbet_grid=GRID, border_mm=0)
+SETTINGS = StrippingSettings(threads=1, deepbet_grid=GRID, border_mm=0)
 
 
 def find(method, ct, padded):

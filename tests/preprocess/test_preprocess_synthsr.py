@@ -10,7 +10,7 @@ import torch
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.preprocess.stripping import synthsr
-from workflow_scripts.preprocess.stripping.methods import Settings, pseudo_t1
+from workflow_scripts.preprocess.stripping.methods import StrippingSettings, pseudo_t1
 from workflow_scripts.preprocess.stripping.synthsr import load_network, synthetic_t1
 
 ORACLES = Path(__file__).parent / "oracles"  # made by make_synthsr.py there
@@ -79,7 +79,7 @@ def test_the_image_comes_back_on_the_grid_of_the_ct_whatever_its_orientation(ora
     ct = Volume(oracle["hu"].astype(np.float32), affine)
     turned_affine = affine @ np.array([[0, -1, 0, ct.data.shape[0] - 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
     turned = Volume(ct.data.transpose(2, 0, 1)[:, ::-1], turned_affine)
-    settings = Settings(threads=1, deepbet_grid=64, border_mm=0, synthsr_weights=WEIGHTS)
+    settings = StrippingSettings(threads=1, deepbet_grid=64, border_mm=0, synthsr_weights=WEIGHTS)
     straight, other = (
         pseudo_t1("synthsr+synthstrip", volume, np.zeros(volume.data.shape, bool), settings) for volume in (ct, turned)
     )

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from workflow_scripts.pretrain.views.crops import (
+    BrainBoxes,
     Crops,
-    Places,
     brain_fraction,
     draw_slabs,
     draw_views,
@@ -26,7 +26,7 @@ def scan(make_scan):
 
 def drawn(scan, settings, seed=1):
     """Pairs of crops of one scan, as a batch draws them."""
-    groups = draw_views(Places.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(seed))
+    groups = draw_views(BrainBoxes.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(seed))
     return list(zip(*(singles(groups[0])[i * DRAWS : (i + 1) * DRAWS] for i in range(2)), strict=True))
 
 
@@ -96,14 +96,14 @@ def test_slabs_poor_in_brain_become_rarer_by_the_rule(scan, make_settings):
     settings = make_settings(slab_slices=6, patch_size=[6, 12, 12], min_brain_fraction=0.55, max_draws=3)
     low, high = scan.box[0]
     starts = np.arange(low, high - 6 + 1)
-    places, chosen = Places.of([scan]), np.zeros(len(starts), int)
-    fraction = brain_fraction(places, chosen, starts, 6)
+    boxes, chosen = BrainBoxes.of([scan]), np.zeros(len(starts), int)
+    fraction = brain_fraction(boxes, chosen, starts, 6)
     kept = np.where(fraction >= 0.55, 1.0, fraction)
     assert (kept < 1).any()
     redraw = (1 - kept).mean()
     expected = kept / len(starts) * (1 + redraw) + redraw**2 / len(starts)
     rng = np.random.default_rng(0)
-    slabs = draw_slabs(places, np.zeros(6000, int), settings, rng)
+    slabs = draw_slabs(boxes, np.zeros(6000, int), settings, rng)
     counts = np.bincount(slabs - low, minlength=len(starts))
     assert expected.sum() == pytest.approx(1)
     np.testing.assert_allclose(counts / 6000, expected, atol=4 * np.sqrt(0.25 / 6000))
@@ -112,7 +112,7 @@ def test_slabs_poor_in_brain_become_rarer_by_the_rule(scan, make_settings):
 def test_brain_fraction_counts_mask_voxels_of_the_bounding_box(scan):
     (z0, _), (y0, y1), (x0, x1) = scan.box
     mask = np.asarray(scan.image)[0] != -3
-    assert brain_fraction(Places.of([scan]), np.array([0]), np.array([z0 + 2]), 5)[0] == pytest.approx(
+    assert brain_fraction(BrainBoxes.of([scan]), np.array([0]), np.array([z0 + 2]), 5)[0] == pytest.approx(
         mask[z0 + 2 : z0 + 7, y0:y1, x0:x1].mean()
     )
 
@@ -184,7 +184,7 @@ def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_set
     scans = [make_scan(seed, channels=2) for seed in range(3)]
     settings = make_settings(channels=["ncct", "difference"])
     rng = np.random.default_rng(3)
-    crops = draw_views(Places.of(scans), rng.integers(3, size=40), settings, rng)[0]
+    crops = draw_views(BrainBoxes.of(scans), rng.integers(3, size=40), settings, rng)[0]
     beyond = Crops(
         np.array([0, 1]), np.array([[-2, -3, 20], [18, 25, -4]]), np.full((2, 3), [6, 10, 9]), np.zeros(2, bool)
     )
@@ -200,7 +200,7 @@ def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_set
 def test_local_views_come_from_the_slab_and_parent_of_their_pair(scan, make_settings):
     local = {"count": 3, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]}
     settings = make_settings(local_views=local, independent_z=False)
-    pairs, locals_ = draw_views(Places.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(1))
+    pairs, locals_ = draw_views(BrainBoxes.of([scan]), np.zeros(DRAWS, int), settings, np.random.default_rng(1))
     assert len(locals_) == 3 * DRAWS and len(pairs) == 2 * DRAWS
     assert (locals_.size[:, 0] == 4).all()
     assert locals_.size[:, 1:].min() == 6 and locals_.size[:, 1:].max() == 10

@@ -22,7 +22,7 @@ from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.register_mri import register_mri
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
 from workflow_scripts.preprocess.template import built_template, tissue_map
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
@@ -39,7 +39,7 @@ PLANTED = {  # case: the head it is made of
     "wrong": "I11",
     "cut": "I14",
 }
-SETTINGS = Settings(
+SETTINGS = RegistrationSettings(
     metric_bins=32,
     resolutions=2,
     iterations=128,

@@ -1,4 +1,4 @@
-"""Split: exact shares, whole patients, fixed splits kept, the same dealing every time; the audit stops leaks."""
+"""Split: exact shares, whole patients, fixed splits kept, the same assignment every time; the audit stops leaks."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json
 from workflow_scripts.common.vocabulary import SPLITS
-from workflow_scripts.split.patients.assignment import controlled_rounding, deal, largest_remainder
+from workflow_scripts.split.patients.assignment import assign, controlled_rounding, largest_remainder
 from workflow_scripts.split.patients.leakage import audit
 from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.split.split import balance_rows, main, split_rows
@@ -244,4 +244,4 @@ def test_a_leak_leaves_no_file(tmp_path):
 
 def test_dealing_without_free_patients_returns_the_fixed_splits():
     patients = gather_patients([case("p", fixed="test")])
-    assert deal(patients, ["s"], RATIOS, 0) == ["test"]
+    assert assign(patients, ["s"], RATIOS, 0) == ["test"]

@@ -15,7 +15,7 @@ from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
     NCCT_METHODS,
     SYNTHETIC,
-    Settings,
+    StrippingSettings,
     add_settings,
     ncct_brain,
     pseudo_t1,
@@ -57,7 +57,7 @@ def _cross_check(
     padded: np.ndarray,
     brain: np.ndarray,
     image: np.ndarray,
-    settings: Settings,
+    settings: StrippingSettings,
 ) -> float | None:
     """Compare ``brain``, found in the pseudo-T1 ``image``, with what the second method finds."""
     if arguments.cross_check in ("none", arguments.method):

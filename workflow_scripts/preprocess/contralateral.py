@@ -15,12 +15,12 @@ from workflow_scripts.common.volume import Volume, load_volume, resample, save_v
 from workflow_scripts.preprocess.registration.brains import Brain, register_brains
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.registration.midplane import find_midplane, plane_of
-from workflow_scripts.preprocess.registration.plausibility import Limits
-from workflow_scripts.preprocess.registration.settings import Settings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.plausibility import AffineLimits
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings, add_settings, settings_of
 
 FLIP = np.diag([-1.0, 1.0, 1.0, 1.0])
-TEMPLATE_LIMITS = Limits(stretch=(0.7, 1.4), rotation_degrees=60.0, overlap_dice=0.8)
-CORRECTION_LIMITS = Limits(stretch=(0.9, 1.1), rotation_degrees=10.0, overlap_dice=0.8)
+TEMPLATE_LIMITS = AffineLimits(stretch=(0.7, 1.4), rotation_degrees=60.0, overlap_dice=0.8)
+CORRECTION_LIMITS = AffineLimits(stretch=(0.9, 1.1), rotation_degrees=10.0, overlap_dice=0.8)
 MIDPLANE_LEAST_CORRELATION = 0.4  # on phantoms 0.46 to 0.74 where the plane is right, below 0.34 when 10 degrees off
 SHOWN_POINTS = 1000
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def mirror_by_template(
-    head: Volume, brain: np.ndarray, template: Volume, template_brain: np.ndarray, settings: Settings
+    head: Volume, brain: np.ndarray, template: Volume, template_brain: np.ndarray, settings: RegistrationSettings
 ) -> Mirror:
     """Register the NCCT to the template, flip it there, and register the flipped brain back to the NCCT.
 

@@ -13,10 +13,10 @@ from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume
 from workflow_scripts.preprocess.registration.brains import Brain, judged, register_brains
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, mri_for_registration
-from workflow_scripts.preprocess.registration.plausibility import Limits
-from workflow_scripts.preprocess.registration.settings import Settings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.plausibility import AffineLimits
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings, add_settings, settings_of
 
-LIMITS = Limits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
+LIMITS = AffineLimits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def register_mri(
-    ncct: Volume, brain: np.ndarray, mri: Volume, settings: Settings, *, aligned: bool
+    ncct: Volume, brain: np.ndarray, mri: Volume, settings: RegistrationSettings, *, aligned: bool
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the affine that maps points of the MRI to points of the NCCT (4×4, RAS+, mm), and facts about it.
 

@@ -1,1 +1,1 @@
-"""Split: patients dealt to training, validation and test, and an audit that none stands on two sides."""
+"""Split: patients assigned to training, validation and test, and an audit that none stands on two sides."""

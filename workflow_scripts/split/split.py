@@ -1,4 +1,4 @@
-"""Deal the patients of every cohort to training, validation and test; balance table and leakage audit."""
+"""Assign the patients of every cohort to training, validation and test; balance table and leakage audit."""
 
 import argparse
 import logging
@@ -11,7 +11,7 @@ from typing import Any
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, write_json, write_tsv
 from workflow_scripts.common.vocabulary import SPLITS
-from workflow_scripts.split.patients.assignment import deal
+from workflow_scripts.split.patients.assignment import assign
 from workflow_scripts.split.patients.leakage import audit
 from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.study.case_sheet import load_cases
@@ -32,7 +32,7 @@ def split_rows(
     for cohort in dict.fromkeys(patient.cohort for patient in patients):
         members = [patient for patient in patients if patient.cohort == cohort]
         strata = stratify(members, size_strata)
-        for patient, stratum, split in zip(members, strata, deal(members, strata, ratios, seed), strict=True):
+        for patient, stratum, split in zip(members, strata, assign(members, strata, ratios, seed), strict=True):
             placed[cohort, patient.patient] = (stratum, split)
     rows = []
     for case in cases:
@@ -55,15 +55,15 @@ def balance_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         patients = {row["patient"] for row in members}
         for split in SPLITS:
             inside = [row for row in members if row["split"] == split]
-            dealt = {row["patient"] for row in inside}
+            assigned = {row["patient"] for row in inside}
             volumes = [row["lesion_ml"] for row in inside if row["lesion_ml"]]
             result.append(
                 {
                     "cohort": cohort,
                     "stratum": stratum,
                     "split": split,
-                    "patients": len(dealt),
-                    "share": len(dealt) / len(patients),
+                    "patients": len(assigned),
+                    "share": len(assigned) / len(patients),
                     "cases": len(inside),
                     "median_lesion_ml": median(volumes) if volumes else None,
                 }

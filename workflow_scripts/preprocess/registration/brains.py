@@ -9,13 +9,13 @@ import numpy as np
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.preprocess.registration.intensities import registration_mask
 from workflow_scripts.preprocess.registration.plausibility import (
-    Limits,
+    AffineLimits,
     affine_facts,
     doubts,
     information_gain,
     overlap,
 )
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.voxels.grids import coarsened
 
 # Degrees about the patient's left-right axis: how far the chin is down differs most from scan to scan. Elastix itself
@@ -40,7 +40,7 @@ class Brain:
 
 
 def register_brains(
-    fixed: Brain, moving: Brain, settings: Settings, limits: Limits
+    fixed: Brain, moving: Brain, settings: RegistrationSettings, limits: AffineLimits
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Find the affine that maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm), and facts about it.
 
@@ -65,7 +65,12 @@ def register_brains(
 
 
 def judged(
-    fixed: Brain, moving: Brain, mask: np.ndarray, matrix: np.ndarray, settings: Settings, limits: Limits
+    fixed: Brain,
+    moving: Brain,
+    mask: np.ndarray,
+    matrix: np.ndarray,
+    settings: RegistrationSettings,
+    limits: AffineLimits,
 ) -> dict[str, Any]:
     """Describe an affine from ``fixed`` to ``moving``; the information is that inside ``mask``, on the fixed grid."""
     facts = affine_facts(matrix) | {

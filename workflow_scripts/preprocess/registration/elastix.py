@@ -12,12 +12,14 @@ from itk.support import helpers
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.transform import RAS_LPS
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.preprocess.registration.settings import Settings
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 
 PARAMETERS = Path(__file__).with_name("affine.txt")
 
 
-def register_affine(fixed: Volume, fixed_mask: np.ndarray, moving: Volume, settings: Settings) -> np.ndarray:
+def register_affine(
+    fixed: Volume, fixed_mask: np.ndarray, moving: Volume, settings: RegistrationSettings
+) -> np.ndarray:
     """Find the affine that maps points of ``fixed`` to points of ``moving`` (4×4, RAS+, mm).
 
     Only the fixed image is masked: with two masks elastix gives up when samples leave the moving one. The result
@@ -57,7 +59,7 @@ def _modules() -> tuple[ModuleType, ModuleType]:
     return itkElastixRegistrationMethodPython, elxParameterObjectPython
 
 
-def _parameter_object(settings: Settings, module: ModuleType):
+def _parameter_object(settings: RegistrationSettings, module: ModuleType):
     text = PARAMETERS.read_text(encoding="utf-8")
     for name, value in vars(settings).items():
         text = text.replace(f"<{name}>", str(value))

@@ -12,7 +12,7 @@ INFORMATION_KEPT = 0.9
 
 
 @dataclass(frozen=True)
-class Limits:
+class AffineLimits:
     """Beyond these an affine between two brains is implausible."""
 
     stretch: tuple[float, float]
@@ -37,7 +37,7 @@ def affine_facts(matrix: np.ndarray) -> dict[str, Any]:
     }
 
 
-def doubts(facts: dict[str, Any], limits: Limits) -> list[str]:
+def doubts(facts: dict[str, Any], limits: AffineLimits) -> list[str]:
     """Name what is implausible about an affine with its facts: ``stretch``, ``rotation``, ``information``, ``overlap``.
 
     The information about the other image must not become less, but for the tenth that random samples and the choice

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Settings:
+class RegistrationSettings:
     """What a registration can be told; names and units as in config.yaml, ``threads`` from the rule."""
 
     metric_bins: int
@@ -22,7 +22,7 @@ class Settings:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add one option for every field of `Settings`."""
+    """Add one option for every field of `RegistrationSettings`."""
     for name in ("metric-bins", "resolutions", "iterations", "samples", "seed", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("max-step-mm", "background-hu", "mask-margin-mm", "grid-mm"):
@@ -30,7 +30,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window-hu", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> RegistrationSettings:
     """Collect the options of `add_settings`."""
-    values = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
-    return Settings(**values | {"window_hu": tuple(arguments.window_hu)})
+    values = {name: getattr(arguments, name) for name in RegistrationSettings.__dataclass_fields__}
+    return RegistrationSettings(**values | {"window_hu": tuple(arguments.window_hu)})

@@ -21,7 +21,7 @@ BRAIN_FROM_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
-class Settings:
+class StrippingSettings:
     """What the methods need beside the image.
 
     Attributes
@@ -44,7 +44,7 @@ class Settings:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add one option for every field of `Settings`."""
+    """Add one option for every field of `StrippingSettings`."""
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
     parser.add_argument("--border-mm", type=float, required=True, help="of SynthStrip's mask around the brain")
@@ -52,18 +52,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{network}-weights", type=Path, help="file of the published network")
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> StrippingSettings:
     """Collect the options of `add_settings`."""
-    return Settings(**{name: getattr(arguments, name) for name in Settings.__dataclass_fields__})
+    return StrippingSettings(**{name: getattr(arguments, name) for name in StrippingSettings.__dataclass_fields__})
 
 
-def weights_digests(method: str, settings: Settings) -> dict[str, str]:
+def weights_digests(method: str, settings: StrippingSettings) -> dict[str, str]:
     """Return the SHA-256 of each file of weights that ``method`` runs, by network."""
     files = {"synthstrip": settings.synthstrip_weights, "synthsr": settings.synthsr_weights}
     return {network: digest(files[network]) for network in method.split("+") if files.get(network)}
 
 
-def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     """Return the T1-like image that ``method`` looks at: SynthSR's, or the CT without its bone.
 
     Parameters as for `ncct_brain`. Returns float32 on the grid of ``ncct``.
@@ -73,7 +73,9 @@ def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: Settings)
     return tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
 
 
-def ncct_brain(method: str, ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def ncct_brain(
+    method: str, ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: StrippingSettings
+) -> np.ndarray:
     """Find the brain in a head CT.
 
     Parameters
@@ -99,7 +101,7 @@ def ncct_brain(method: str, ncct: Volume, image: np.ndarray, padded: np.ndarray,
     return _require_brain(_NCCT[method](ncct, image, padded, settings), method)
 
 
-def mri_brain(method: str, mri: Volume, settings: Settings) -> np.ndarray:
+def mri_brain(method: str, mri: Volume, settings: StrippingSettings) -> np.ndarray:
     """Find the brain in a DWI or ADC map; with ``none`` the image is taken as stripped: all but 0 is brain.
 
     Returns a boolean mask of the same shape. Raises `InputError` when the method finds nothing, or a file of weights
@@ -118,48 +120,48 @@ def _require_brain(brain: np.ndarray, method: str) -> np.ndarray:
     return brain
 
 
-def _ncct_synthsr(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def _ncct_synthsr(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     return _synthstrip(ncct.with_data(image), settings) & ~padded
 
 
-def _ncct_synthstrip(ncct: Volume, _image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def _ncct_synthstrip(ncct: Volume, _image: np.ndarray, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     measured = np.where(padded, ncct.data.min(), ncct.data)
     return _synthstrip(ncct.with_data(measured), settings) & ~padded
 
 
-def _ncct_deepbet(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def _ncct_deepbet(ncct: Volume, image: np.ndarray, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     return tissue.clean(_deepbet(image, settings), ncct.data, ncct.spacing, padded)
 
 
-def _ncct_threshold(ncct: Volume, _image: np.ndarray, padded: np.ndarray, _settings: Settings) -> np.ndarray:
+def _ncct_threshold(ncct: Volume, _image: np.ndarray, padded: np.ndarray, _settings: StrippingSettings) -> np.ndarray:
     return tissue.brain_by_threshold(ncct.data, ncct.spacing, padded)
 
 
-def _mri_deepbet(mri: Volume, settings: Settings) -> np.ndarray:
+def _mri_deepbet(mri: Volume, settings: StrippingSettings) -> np.ndarray:
     return largest_component(_deepbet(mri.data, settings))
 
 
-def _mri_stripped(mri: Volume, _settings: Settings) -> np.ndarray:
+def _mri_stripped(mri: Volume, _settings: StrippingSettings) -> np.ndarray:
     return mri.data != 0
 
 
 # Loading torch takes longer than all that the other methods do: the networks are imported where they are used.
 
 
-def _deepbet(image: np.ndarray, settings: Settings) -> np.ndarray:
+def _deepbet(image: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     from workflow_scripts.preprocess.stripping.deepbet import brain_probability
 
     return brain_probability(image, settings.deepbet_grid, settings.threads) > BRAIN_FROM_PROBABILITY
 
 
-def _synthstrip(image: Volume, settings: Settings) -> np.ndarray:
+def _synthstrip(image: Volume, settings: StrippingSettings) -> np.ndarray:
     from workflow_scripts.preprocess.stripping.synthstrip import brain, load_network
 
     network = load_network(_require_weights(settings.synthstrip_weights, "synthstrip"))
     return brain(network, image, settings.border_mm, settings.threads)
 
 
-def _synthsr(ncct: Volume, padded: np.ndarray, settings: Settings) -> np.ndarray:
+def _synthsr(ncct: Volume, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:
     from workflow_scripts.preprocess.stripping.synthsr import load_network, synthetic_t1
 
     network = load_network(_require_weights(settings.synthsr_weights, "synthsr"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from workflow_scripts.pretrain.distributed import Ranks
 from workflow_scripts.pretrain.settings import Settings
 from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, mirror
-from workflow_scripts.pretrain.views.crops import Crops, Places, draw_views, read_view
+from workflow_scripts.pretrain.views.crops import BrainBoxes, Crops, draw_views, read_view
 from workflow_scripts.pretrain.views.on_device import ResidentScans, images_fit
 from workflow_scripts.pretrain.views.scans import Scan
 
@@ -70,7 +70,7 @@ class Source:
         self._device = device
         self._threads = threads
         self._ranks = ranks
-        self._places = Places.of(scans)
+        self._boxes = BrainBoxes.of(scans)
         resident = settings.images_on_device == "always" or (
             settings.images_on_device == "auto" and images_fit(scans, device)
         )
@@ -86,7 +86,7 @@ class Source:
 
     def _draw(self, chosen: np.ndarray, purpose: Purpose, epoch: int, number: int) -> Drawn:
         rng = np.random.default_rng([self._settings.seed, purpose, epoch, number])
-        groups = draw_views(self._places, chosen, self._settings, rng)
+        groups = draw_views(self._boxes, chosen, self._settings, rng)
         if purpose is Purpose.RANKME:
             groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
         drawn = []

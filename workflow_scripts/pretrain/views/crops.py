@@ -50,7 +50,7 @@ class Crops:
 
 
 @dataclass(frozen=True)
-class Places:
+class BrainBoxes:
     """What the crops of n scans are placed by.
 
     Attributes
@@ -66,7 +66,7 @@ class Places:
 
     @classmethod
     def of(cls, scans: Sequence[Scan]) -> Self:
-        """Collect the places of some scans."""
+        """Collect the boxes of some scans."""
         box = np.array([scan.box for scan in scans])
         below = np.zeros((len(scans), int(np.diff(box[:, 0]).max()) + 1))
         for row, scan in zip(below, scans, strict=True):
@@ -75,7 +75,7 @@ class Places:
         return cls(box, below)
 
 
-def draw_views(places: Places, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> list[Crops]:
+def draw_views(boxes: BrainBoxes, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> list[Crops]:
     """Place the views of B scans, whose indices are ``chosen``.
 
     A slab of the brain's bounding box is drawn; inside it both views share the height (unless ``independent_z``) and
@@ -90,11 +90,11 @@ def draw_views(places: Places, chosen: np.ndarray, settings: Settings, rng: np.r
         B for each of ``local_views.count``
     """
     count, local = len(chosen), settings.local_views
-    slab = draw_slabs(places, chosen, settings, rng)
+    slab = draw_slabs(boxes, chosen, settings, rng)
     offset = rng.integers(settings.slab_slices - settings.patch_size[0] + 1, size=(2, count))
     if not settings.independent_z:
         offset[1] = offset[0]
-    low, high = np.moveaxis(places.box[chosen, 1:], 2, 0)
+    low, high = np.moveaxis(boxes.box[chosen, 1:], 2, 0)
     parent = _draw_inside(settings.patch_size[1:], low, high, settings.parent_scale, rng)
 
     def place(patch: Sequence[int], scale: Sequence[float], first: np.ndarray, mirrored: np.ndarray) -> Crops:
@@ -120,30 +120,30 @@ def draw_views(places: Places, chosen: np.ndarray, settings: Settings, rng: np.r
     return [Crops.joined(views) for views in (pair, locals_) if views]
 
 
-def draw_slabs(places: Places, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> np.ndarray:
+def draw_slabs(boxes: BrainBoxes, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> np.ndarray:
     """Draw the first slice of a slab of each bounding box (B,), preferring slabs that hold much brain.
 
     A slab whose brain fraction is below ``min_brain_fraction`` is drawn again with the probability of its background
     fraction; the last of ``max_draws`` draws is kept (paper 3.4.1). A brain lower than the slab is centred in it.
     """
-    (bottom, top), slices = places.box[chosen, 0].T, settings.slab_slices
+    (bottom, top), slices = boxes.box[chosen, 0].T, settings.slab_slices
     spare = top - bottom - slices
     start = _centred(slices, bottom, top)
     pending = spare > 0
     for _ in range(settings.max_draws):
         drawn = bottom + _below(spare + 1, rng)
         start = np.where(pending, drawn, start)
-        fraction = brain_fraction(places, chosen, start, slices)
+        fraction = brain_fraction(boxes, chosen, start, slices)
         pending &= (fraction < settings.min_brain_fraction) & (rng.random(len(chosen)) >= fraction)
     return start
 
 
-def brain_fraction(places: Places, chosen: np.ndarray, start: np.ndarray, slices: int) -> np.ndarray:
+def brain_fraction(boxes: BrainBoxes, chosen: np.ndarray, start: np.ndarray, slices: int) -> np.ndarray:
     """Share of brain voxels in slabs that span the bounding box in the plane, shape (B,)."""
-    box, highest = places.box[chosen], places.brain_below.shape[1] - 1
+    box, highest = boxes.box[chosen], boxes.brain_below.shape[1] - 1
     first = (start - box[:, 0, 0]).clip(0, highest)
     last = (start - box[:, 0, 0] + slices).clip(0, highest)
-    voxels = places.brain_below[chosen, last] - places.brain_below[chosen, first]
+    voxels = boxes.brain_below[chosen, last] - boxes.brain_below[chosen, first]
     return voxels / (np.prod(box[:, 1:, 1] - box[:, 1:, 0], axis=1) * slices)
 
 

@@ -1,4 +1,4 @@
-"""Patients dealt to the splits so that cohort and strata both come close to the wanted ratios."""
+"""Patients assigned to the splits so that cohort and strata both come close to the wanted ratios."""
 
 import hashlib
 from collections import defaultdict
@@ -13,11 +13,11 @@ from workflow_scripts.split.patients.strata import Patient
 LEAST_PATIENTS = 3  # from this many on, no split that has a ratio stays empty
 
 
-def deal(patients: Sequence[Patient], strata: Sequence[str], ratios: Mapping[str, float], seed: int) -> list[str]:
+def assign(patients: Sequence[Patient], strata: Sequence[str], ratios: Mapping[str, float], seed: int) -> list[str]:
     """Return the split of each patient of one cohort.
 
-    Splits fixed in the case sheet stay and count towards the ratios; the rest is dealt. Each stratum then gives
-    every split its share of the dealt patients rounded up or down, such that the splits' totals are exact. Who goes
+    Splits fixed in the case sheet stay and count towards the ratios; the rest is assigned. Each stratum then gives
+    every split its share of these patients rounded up or down, such that the splits' totals are exact. Who goes
     where depends on the seed, the cohort's name and its patients, not on their order or on other cohorts.
 
     Parameters
