@@ -8,7 +8,6 @@ import pytest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.training_store import (
     Training,
-    content_digest,
     describe_differences,
     made_with_other_code,
     open_training,
@@ -105,14 +104,3 @@ def test_differences_name_absent_keys_and_count_what_is_not_named():
     text = describe_differences(old, new)
     assert text.startswith('a was 1, is now 2; come was absent, is now [1]; gone was "x", is now absent; n.0 was 0')
     assert text.endswith("and 7 more")
-
-
-def test_content_digest_follows_names_and_bytes_and_no_folder(tmp_path):
-    one, two = tmp_path / "one" / "a", tmp_path / "two" / "a"
-    for path in (one, two):
-        path.parent.mkdir()
-        path.write_text("same")
-    assert content_digest([one]) == content_digest([two])
-    two.write_text("other")
-    assert content_digest([one]) != content_digest([two])
-    assert content_digest([one]) != content_digest([one.rename(one.with_name("b"))])

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
 from tests.finetune.study import dataset_options, write_study
 from tests.short_of_memory import messages
+from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
 from workflow_scripts.common.interruption import Interrupted
@@ -273,6 +275,19 @@ def test_a_finished_model_comes_back_without_training(dataset, settings, encoder
     assert run_main(dataset, settings, encoder, tmp_path).read_bytes() == trained
     with pytest.raises(TypeError, match="not callable"):
         run_main(dataset, settings, encoder, tmp_path, "--retrain", "true")
+
+
+def test_a_dataset_made_again_puts_the_model_back_unless_a_voxel_differs(
+    dataset, settings, encoder, tmp_path, monkeypatch
+):
+    made_again = shutil.copytree(dataset, tmp_path / "arm")
+    run_main(made_again, settings, encoder, tmp_path)
+    monkeypatch.setattr(finetune, "train", None)
+    recompress(made_again)
+    run_main(made_again, settings, encoder, tmp_path)
+    change_voxel(made_again / "arrays" / "icoAIS__I02_seg.b2nd")
+    with pytest.raises(InputError, match=r"from something else: arrays was [^;]*\. Remedy"):
+        run_main(made_again, settings, encoder, tmp_path)
 
 
 def test_other_settings_or_data_are_not_trained_unasked(dataset, settings, encoder, tmp_path):

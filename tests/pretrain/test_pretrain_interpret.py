@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.nnunet.arrays import background_of
 from workflow_scripts.pretrain import pretrain_interpret as interpret
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.methods.networks import build_encoder
@@ -97,7 +98,7 @@ class Linear(nn.Module):
 
 def test_attributions_of_a_linear_encoder_are_its_weights_times_the_difference_from_background():
     image = np.random.default_rng(0).normal(size=(1, 2, 3, 4)).astype(np.float32)
-    background = np.full((1, 1, 1, 1), -3, np.float32)
+    background = np.full(1, -3, np.float32)
     found = interpret.attribute(representation.Representation(Linear()), image, background, 8, "cpu")
     assert found == pytest.approx(3 * (image + 3) / 24, rel=1e-4)
 
@@ -107,8 +108,8 @@ def test_background_is_the_value_outside_the_brain_and_padding_repeats_it():
     brain = np.zeros((3, 3, 3), bool)
     brain[1, 1, 1] = True
     image[:, ~brain] = np.array([[-3], [0]])
-    background = representation.background_of(image, brain)
-    assert background.ravel().tolist() == [-3, 0]
+    background = background_of(image, brain)
+    assert background.tolist() == [-3, 0]
     padded = representation.padded(image, background, (2, 4, 2))
     assert padded.shape == (2, 4, 8, 4)
     assert np.array_equal(padded[:, :3, :3, :3], image)

@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 
+from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.interruption import Interrupted
@@ -235,6 +236,20 @@ def test_what_is_trained_is_put_back_not_trained_again(run_rule, tmp_path, monke
         idle.setattr(Distillation, "step", stop)
         run_rule("run", state=tmp_path / "state")
     assert (first / "encoder.pt").read_bytes() == content
+
+
+@pytest.mark.parametrize("folder", ["arrays", "companions"])
+def test_a_dataset_made_again_puts_the_training_back_unless_a_voxel_differs(
+    run_rule, make_dataset, tmp_path, monkeypatch, folder
+):
+    dataset = make_dataset(folder="other")
+    run_rule("run", state=tmp_path / "state", dataset=dataset, epochs=1)
+    monkeypatch.setattr(Distillation, "step", stop)
+    recompress(dataset)
+    run_rule("run", state=tmp_path / "state", dataset=dataset, epochs=1)
+    change_voxel(dataset / folder / "A__c3.b2nd")
+    with pytest.raises(InputError, match=r"from something else: images\.A/c3 was [^;]*\. Remedy"):
+        run_rule("run", state=tmp_path / "state", dataset=dataset, epochs=1)
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(run_rule, tmp_path, at_call):

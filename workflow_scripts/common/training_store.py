@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ def open_training(
     state
         folder of all trainings of this name
     description
-        settings, seed and digests of the data: all that decides the result, as (nested) JSON types
+        settings, seed and digests of the data: all that decides the result, as (nested) JSON types.
+        Digests are of values: a dataset that is made again has the same ones in other bytes
     code
         digest of the code (`workflow_scripts.study.code_digest`); a change is reported, and that is all
     outputs
@@ -145,15 +146,6 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
                 yield from differences(old[name], new[name], inner)
     elif old != new:
         yield f"{key} was {_short(old)}, is now {_short(new)}"
-
-
-def content_digest(paths: Iterable[Path]) -> str:
-    """Digest of the names and bytes of files, whatever folder they lie in."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        with path.open("rb") as handle:
-            digest.update(f"{path.name}:{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:

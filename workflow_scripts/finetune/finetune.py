@@ -14,11 +14,12 @@ import torch
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
+from workflow_scripts.common.nnunet.arrays import folder_digest
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.out_of_memory import memory_shortage_told
-from workflow_scripts.common.training_store import content_digest, open_training
+from workflow_scripts.common.training_store import open_training
 from workflow_scripts.finetune.training.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
 from workflow_scripts.study.code_digest import code_digest
 
@@ -99,15 +100,16 @@ def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: i
 
 
 def describe(
-    dataset: Path, settings: Mapping[str, Any], encoder: Mapping[str, Any] | None, seed: int
+    dataset: Path, settings: Mapping[str, Any], encoder: Mapping[str, Any] | None, seed: int, threads: int
 ) -> dict[str, Any]:
-    """Return what decides a training: settings, seed and digests of data and encoder."""
-    files = [dataset / name for name in ("plans.json", "dataset.json", "cases.tsv")]
+    """Return what decides a training: settings, seed, plans, cases, and digests of the arrays' and encoder's values."""
     return {
         "settings": dict(settings),
         "seed": seed,
-        "data": {file.name: content_digest([file]) for file in files},
-        "arrays": content_digest((dataset / "arrays").glob("*.b2nd")),
+        "plans": read_json(dataset / "plans.json"),
+        "dataset": read_json(dataset / "dataset.json"),
+        "cases": [f"{row['key']} {row['split']}" for row in read_tsv(dataset / "cases.tsv")],
+        "arrays": folder_digest(dataset / "arrays", threads),
         "encoder": None if encoder is None else weights_digest(encoder["state_dict"]),
     }
 
@@ -157,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
     training = open_training(
         arguments.state,
-        describe(arguments.dataset, settings, encoder, arguments.seed),
+        describe(arguments.dataset, settings, encoder, arguments.seed, arguments.threads),
         code_digest("finetune.finetune"),
         [arguments.checkpoint, arguments.curves],
         arguments.retrain == "true",

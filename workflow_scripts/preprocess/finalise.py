@@ -8,8 +8,8 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume
-from workflow_scripts.preprocess.voxels.morphology import bounding_box
 
 
 @dataclass(frozen=True)

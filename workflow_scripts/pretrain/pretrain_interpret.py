@@ -18,13 +18,12 @@ from sklearn.manifold import TSNE
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv, replacing, write_tsv
+from workflow_scripts.common.nnunet.arrays import background_of, read_case
 from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
 from workflow_scripts.pretrain.probe.representation import (
     Representation,
-    background_of,
     embed,
     padded,
-    read_case,
     stride_of,
 )
 
@@ -65,7 +64,7 @@ def representatives(points: np.ndarray, seed: int) -> list[list[int]]:
 def attribute(model: Representation, image: np.ndarray, background: np.ndarray, steps: int, device: str) -> np.ndarray:
     """Return the integrated gradients (C, z, y, x) of the summed representation of one image."""
     images = torch.from_numpy(image)[None].to(device)
-    baseline = torch.from_numpy(np.broadcast_to(background, image.shape).copy())[None].to(device)
+    baseline = torch.from_numpy(np.broadcast_to(background[:, None, None, None], image.shape).copy())[None].to(device)
     explained = IntegratedGradients(model.total).attribute(images, baseline, n_steps=steps, internal_batch_size=1)
     return explained[0].detach().cpu().numpy()
 

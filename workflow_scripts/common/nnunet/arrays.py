@@ -1,6 +1,8 @@
 """Preprocessed arrays, as nnU-Net's preprocessor makes and stores them: float32 (channel, z, y, x)."""
 
+import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def write_companion(
     data, _, _ = DefaultPreprocessor(verbose=False).run_case_npy(
         data, None, properties, manager, configuration, dict(dataset)
     )
-    expected = blosc2.open(str(arrays / f"{case.key}.b2nd"), mode="r").shape
+    expected = open_array(arrays / f"{case.key}.b2nd").shape
     if data.shape != expected:
         raise InputError(
             f"Case {case.cohort}/{case.case}: the mirrored image has the shape {data.shape}, the image {expected}.",
@@ -64,3 +66,47 @@ def write_array(path: Path, data: np.ndarray, patch_size: list[int]) -> None:
     """Store one float32 array (channel, z, y, x) in the chunks that nnU-Net would choose for ``patch_size``."""
     blocks, chunks = comp_blosc2_params(data.shape, tuple(patch_size), data.itemsize)
     blosc2.asarray(np.ascontiguousarray(data), urlpath=str(path), mode="w", chunks=chunks, blocks=blocks)
+
+
+def open_array(path: Path) -> blosc2.NDArray:
+    """Open a stored array, to be read block by block on one thread."""
+    return blosc2.open(str(path), mode="r", dparams={"nthreads": 1})
+
+
+def read_case(folder: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the normalised image, float32 (C, z, y, x), and the label above 0, bool (z, y, x), of a case."""
+    image, label = (open_array(folder / f"{key}{part}.b2nd")[:] for part in ("", "_seg"))
+    return np.asarray(image, np.float32), label[0] > 0
+
+
+def background_of(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Return the median of each channel outside the brain, (C,); its minimum where the brain fills the image.
+
+    Parameters
+    ----------
+    image
+        normalised, (C, z, y, x)
+    brain
+        bool, (z, y, x)
+    """
+    outside = ~brain
+    return np.array([np.median(channel[outside]) if outside.any() else channel.min() for channel in image], np.float32)
+
+
+def values_digest(values: np.ndarray) -> str:
+    """Return the SHA-256 of type, shape and values of an array.
+
+    Not of its file: the same values, compressed by several threads, come in other bytes each time.
+    """
+    digest = hashlib.sha256(f"{values.dtype.str} {values.shape} ".encode())
+    digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
+
+
+def folder_digest(folder: Path, threads: int) -> str:
+    """Return the SHA-256 of names and values of all arrays of a folder, read on ``threads`` threads."""
+    paths = sorted(folder.glob("*.b2nd"))
+    with ThreadPoolExecutor(threads) as pool:
+        digests = list(pool.map(lambda path: values_digest(open_array(path)[:]), paths))
+    lines = (f"{path.name} {digest}\n" for path, digest in zip(paths, digests, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.preprocess.stripping.tissue import BRAIN_WINDOW_HU, SMOOTHING_MM
-from workflow_scripts.preprocess.voxels.morphology import bounding_box
 
 BEYOND_MM = 25.0
 

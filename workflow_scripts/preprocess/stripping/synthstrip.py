@@ -15,9 +15,10 @@ from nipreps.synthstrip.model import StripModel
 from scipy import ndimage
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.volume import Volume, resample
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
-from workflow_scripts.preprocess.voxels.morphology import bounding_box, largest_component
+from workflow_scripts.preprocess.voxels.morphology import largest_component
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 

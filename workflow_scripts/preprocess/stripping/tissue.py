@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from workflow_scripts.preprocess.voxels.morphology import bounding_box, dilate, erode, largest_component, opened
+from workflow_scripts.common.masks import bounding_box
+from workflow_scripts.preprocess.voxels.morphology import dilate, erode, largest_component, opened
 
 PSEUDO_T1_WINDOW_HU = (-10.0, 60.0)
 BONE_HU = 90.0

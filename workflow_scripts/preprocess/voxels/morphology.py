@@ -4,6 +4,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from workflow_scripts.common.masks import bounding_box
+
 
 def erode(mask: np.ndarray, spacing: np.ndarray, radius_mm: float) -> np.ndarray:
     """Keep voxels farther than ``radius_mm`` from every voxel outside; the edge of the array is not outside."""
@@ -38,16 +40,6 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return labels == sizes.argmax()
-
-
-def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
-    """Return the smallest box around a mask, widened by ``margin`` voxels but not beyond the array."""
-    box = []
-    for axis, size in enumerate(mask.shape):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        inside = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(max(int(inside[0]) - margin, 0), min(int(inside[-1]) + 1 + margin, size)))
-    return tuple(box)
 
 
 def hull_excess(mask: np.ndarray) -> float | None:

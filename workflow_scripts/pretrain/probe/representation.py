@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from workflow_scripts.common.nnunet.arrays import background_of, read_case
 
 
 class Representation(nn.Module):
@@ -26,20 +27,13 @@ class Representation(nn.Module):
         return self(images).sum(dim=1)
 
 
-def background_of(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Return the value of each channel (C, 1, 1, 1) outside the brain; its minimum when the brain fills the image."""
-    outside = ~brain
-    values = [np.median(channel[outside]) if outside.any() else channel.min() for channel in image]
-    return np.asarray(values, np.float32).reshape(-1, 1, 1, 1)
-
-
 def padded(image: np.ndarray, background: np.ndarray, stride: Sequence[int]) -> np.ndarray:
     """Pad (C, z, y, x) at the far ends with the background, to whole steps of the encoder and two steps at least.
 
     With a single position left at the last stage, instance normalisation has no variance to divide by.
     """
     size = [max(2, -(-length // step)) * step for length, step in zip(image.shape[1:], stride, strict=True)]
-    canvas = np.broadcast_to(background, (len(image), *size)).copy()
+    canvas = np.broadcast_to(background[:, None, None, None], (len(image), *size)).copy()
     canvas[:, : image.shape[1], : image.shape[2], : image.shape[3]] = image
     return canvas
 
@@ -47,13 +41,6 @@ def padded(image: np.ndarray, background: np.ndarray, stride: Sequence[int]) -> 
 def stride_of(architecture: Mapping[str, Any]) -> list[int]:
     """Return the voxels (z, y, x) that one position of the last stage stands for."""
     return np.prod(architecture["arch_kwargs"]["strides"], axis=0).astype(int).tolist()
-
-
-def read_case(arrays: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the normalised image (C, z, y, x) and the brain mask (z, y, x) of a case of a dataset."""
-    image = blosc2.open(str(arrays / f"{key}.b2nd"), mode="r")[:]
-    brain = blosc2.open(str(arrays / f"{key}_seg.b2nd"), mode="r")[0] > 0
-    return np.asarray(image, np.float32), np.asarray(brain)
 
 
 def embed(

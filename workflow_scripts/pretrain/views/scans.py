@@ -1,18 +1,19 @@
 """The images a pretraining sees: preprocessed arrays, opened lazily, with what crops are placed by."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import blosc2
 import numpy as np
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.masks import bounding_box
+from workflow_scripts.common.nnunet.arrays import background_of, open_array, values_digest
 
+WHOLE = (slice(None),) * 4
 _REMAKE = "delete the dataset folder and run rule pretrain_dataset again."
 
 
@@ -35,7 +36,7 @@ class StoredArray:
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read and decompress the chunks that a block touches."""
-        return _open(self.path)[index]
+        return open_array(self.path)[index]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The scans of an image set and, for each of them by name, the SHA-256 of all that was read of it."""
+    """The scans of an image set and, for each of them by name, the SHA-256 of the values of its arrays."""
 
     scans: tuple[Scan, ...]
     digests: Mapping[str, str]
@@ -113,31 +114,19 @@ def describe_scan(
     image, mirrored
         arrays of shape (C, z, y, x)
     brain
-        mask of shape (z, y, x); above 0 is brain
+        bool, shape (z, y, x)
 
-    The background is the median outside the brain, or the lowest value where the brain fills the array. Raises
-    `InputError` for an empty mask and for shapes that differ.
+    Raises `InputError` for an empty mask and for shapes that differ.
     """
     shapes = {tuple(image.shape[1:]), brain.shape} | ({tuple(mirrored.shape[1:])} if mirrored is not None else set())
     if len(shapes) != 1:
         raise InputError(f"{name}: image, brain mask and mirrored image differ in shape {shapes}.", _REMAKE)
-    inside = brain > 0
-    if not inside.any():
+    if not brain.any():
         raise InputError(f"{name}: the brain mask is empty.", "look at the case's brain_mask.nii.gz or exclude it.")
-    box = tuple(_extent(inside, axis) for axis in range(3))
-    values = np.asarray(image[(slice(None),) * 4], np.float32)
-    outside = ~inside
-    background = np.array(
-        [np.median(channel[outside]) if outside.any() else channel.min() for channel in values], np.float32
-    )
-    area = inside.sum((1, 2))[slice(*box[0])]
+    box = tuple((side.start, side.stop) for side in bounding_box(brain))
+    background = background_of(np.asarray(image[WHOLE], np.float32), brain)
+    area = brain.sum((1, 2))[slice(*box[0])]
     return Scan(name, split, image, mirrored, box, area, background)
-
-
-def _extent(inside: np.ndarray, axis: int) -> tuple[int, int]:
-    others = tuple(a for a in range(3) if a != axis)
-    hits = np.flatnonzero(inside.any(others))
-    return int(hits[0]), int(hits[-1]) + 1
 
 
 def _open_scan(folder: Path, row: dict[str, str], channels: int, symmetry: bool) -> tuple[Scan, str]:
@@ -148,19 +137,11 @@ def _open_scan(folder: Path, row: dict[str, str], channels: int, symmetry: bool)
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
         raise InputError(f"{name}: {', '.join(absent)} not found in {folder.name}.", _REMAKE)
-    image, brain, *companion = [StoredArray(path, tuple(_open(path).shape)) for path in paths]
-    if image.shape[0] != channels:
-        raise InputError(f"{name}: the array has {image.shape[0]} channels, the settings name {channels}.", _REMAKE)
-    scan = describe_scan(name, row["split"], image, brain[(slice(0, 1),) + (slice(None),) * 3][0], *companion)
-    return scan, _digest(paths)
-
-
-def _digest(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _open(path: Path) -> blosc2.NDArray:
-    return blosc2.open(str(path), mode="r", dparams={"nthreads": 1})
+    stored = [StoredArray(path, tuple(open_array(path).shape)) for path in paths]
+    if stored[0].shape[0] != channels:
+        raise InputError(f"{name}: the array has {stored[0].shape[0]} channels, the settings name {channels}.", _REMAKE)
+    values = [array[WHOLE] for array in stored]
+    image, brain, *mirrored = values
+    scan = describe_scan(name, row["split"], image, brain[0] > 0, *mirrored)
+    digest = " ".join(values_digest(each) for each in values)
+    return replace(scan, image=stored[0], mirrored=stored[2] if symmetry else None), digest
