@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.files import read_tsv, replacing_folder
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample
 from workflow_scripts.phantom import attributes
@@ -21,7 +21,6 @@ from workflow_scripts.phantom.head import main, make_case
 from workflow_scripts.phantom.scanner import images
 from workflow_scripts.phantom.scanner.acquisition import upright_grid
 from workflow_scripts.phantom.scanner.dicom import PLANTED
-from workflow_scripts.phantom.scanner.folders import replacing_folder
 from workflow_scripts.phantom.scanner.images import Patient, render
 from workflow_scripts.phantom.scanner.layouts import layout
 from workflow_scripts.phantom.scanner.scan import build_patient

@@ -23,8 +23,9 @@ from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.registration import elastix
 from workflow_scripts.preprocess.registration.elastix import register_affine
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, registration_mask
-from workflow_scripts.preprocess.registration.plausibility import affine_facts, doubts, mutual_information
+from workflow_scripts.preprocess.registration.plausibility import affine_facts, doubts
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
+from workflow_scripts.preprocess.voxels.information import mutual_information
 
 from .conftest import REGISTRATION_OPTIONS, SPACING_MM
 from .pairs import make_pair, target_errors
@@ -223,4 +224,6 @@ def test_mutual_information_agrees_with_scikit_learn(seed, bins):
     first = rng.normal(size=400)
     second = first + rng.normal(size=400)
     labels = [np.digitize(values, np.histogram_bin_edges(values, bins)[1:-1]) for values in (first, second)]
-    assert mutual_information(first, second, bins) == pytest.approx(mutual_info_score(*labels), abs=1e-9)
+    assert mutual_information(np.histogram2d(first, second, bins)[0]) == pytest.approx(
+        mutual_info_score(*labels), abs=1e-9
+    )

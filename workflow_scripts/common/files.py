@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import csv
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,36 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that takes its place when the block ends without an error."""
+    path = Path(path)
+    with _holder(path.parent) as holder:
+        temporary = holder / path.name
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+
+
+@contextmanager
+def replacing_entries(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder; when the block ends without an error, its entries take their places in ``path``.
+
+    What else lies in ``path`` stays.
+    """
+    path = Path(path)
+    with _holder(path.parent) as holder:
+        yield holder
+        path.mkdir(exist_ok=True)
+        for entry in sorted(holder.iterdir()):
+            target = path / entry.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            entry.replace(target)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -80,6 +111,13 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return format(value, ".6g")
     return value
+
+
+@contextmanager
+def _holder(parent: Path) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as holder:
+        yield Path(holder)
 
 
 def _umask() -> int:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_json, read_tsv
+from workflow_scripts.common.files import read_json, read_tsv, replacing_entries
 from workflow_scripts.common.nnunet.build import (
     add_dataset_options,
     check_cases,
     require_cases,
-    staging,
     write_dataset,
 )
 from workflow_scripts.common.nnunet.cases import DatasetCase, select_cases
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for split in ("train", "validation"):
         require_cases(cases, split, "the finetuning")
-    with staging(arguments.out) as folder:
+    with replacing_entries(arguments.out) as folder:
         prepare(arguments, cases, folder)
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.files import write_json
+from workflow_scripts.common.files import replacing_folder, write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.phantom.body.anatomy import Anatomy, build_anatomy
 from workflow_scripts.phantom.body.plan import CasePlan, plan_case
 from workflow_scripts.phantom.scanner.dicom import Series, write_localizer, write_series
-from workflow_scripts.phantom.scanner.folders import replacing_folder
 from workflow_scripts.phantom.scanner.layouts import is_folder, layout
 from workflow_scripts.phantom.scanner.scan import Scans, Truth, build_patient, find_truth, has_padding, scan
 

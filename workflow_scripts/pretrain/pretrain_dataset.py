@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.files import read_tsv, replacing_entries
 from workflow_scripts.common.nnunet.arrays import write_companion
 from workflow_scripts.common.nnunet.build import (
     add_dataset_options,
     check_cases,
     require_cases,
-    staging,
     write_dataset,
 )
 from workflow_scripts.common.nnunet.cases import DatasetCase, select_cases
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for split in arguments.splits:
         require_cases(cases, split, "the pretraining")
-    with staging(arguments.out) as folder:
+    with replacing_entries(arguments.out) as folder:
         prepare(arguments, cases, folder)
 
 

@@ -1,11 +1,8 @@
-"""The frame of a dataset's preparation: options, a staging folder, the files that every dataset has."""
+"""The frame of a dataset's preparation: options, and the files that every dataset has."""
 
 import argparse
 import logging
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +60,3 @@ def write_dataset(
     (folder / "arrays").mkdir()
     for_each(write_arrays, [(case, plans, dataset, folder / "arrays") for case in cases], threads)
     log.info("preprocessed %d cases", len(cases))
-
-
-@contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``folder``; when the block ends well, its entries replace those of ``folder``."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as temporary:
-        yield Path(temporary)
-        folder.mkdir(exist_ok=True)
-        for entry in sorted(Path(temporary).iterdir()):
-            target = folder / entry.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            entry.replace(target)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.common.volume import Volume, resample, same_grid
+from workflow_scripts.preprocess.voxels.information import mutual_information
 from workflow_scripts.preprocess.voxels.morphology import erode
 
 BINS = 16
@@ -99,9 +100,6 @@ def _ranked(values: np.ndarray) -> np.ndarray:
 
 
 def _information(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the mutual information in nats of two arrays of bins 0 to 16."""
+    """Return the mutual information of two arrays of bins 0 to 16."""
     size = BINS + 1
-    joint = np.bincount(first * size + second, minlength=size * size).reshape(size, size) / first.size
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    seen = joint > 0
-    return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
+    return mutual_information(np.bincount(first * size + second, minlength=size * size).reshape(size, size))

@@ -7,6 +7,7 @@ import numpy as np
 
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, resample
+from workflow_scripts.preprocess.voxels.information import mutual_information
 
 INFORMATION_KEPT = 0.9
 
@@ -65,7 +66,7 @@ def information_gain(
     result = {}
     for name, to_moving in (("before", np.eye(4)), ("after", matrix)):
         moved = resample(moving, fixed.data.shape, fixed.affine, order=1, background=0, to_source=to_moving)
-        result[name] = mutual_information(values, moved.data[fixed_mask], bins)
+        result[name] = mutual_information(np.histogram2d(values, moved.data[fixed_mask], bins)[0])
     return result
 
 
@@ -84,11 +85,3 @@ def overlap(fixed: Volume, moving: Volume, matrix: np.ndarray) -> float:
         to_source=matrix,
     )
     return dice(first, moved.data > 0) if first.any() else 0.0
-
-
-def mutual_information(first: np.ndarray, second: np.ndarray, bins: int) -> float:
-    """Return the mutual information in nats of two equally long arrays, from their joint histogram."""
-    joint = np.histogram2d(first.ravel(), second.ravel(), bins)[0] / first.size
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    seen = joint > 0
-    return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
