@@ -41,7 +41,7 @@ rule score:
 
 rule summarise:
     input:
-        [f"{OUT}/evaluate/{arm}/scores.tsv" for arm in STUDY.arms],
+        scores=[f"{OUT}/evaluate/{arm}/scores.tsv" for arm in STUDY.arms],
     output:
         scores=f"{OUT}/evaluate/scores.tsv",
         summary=f"{OUT}/evaluate/summary.tsv",
@@ -64,7 +64,7 @@ rule summarise:
     conda:
         "../envs/statistics.yaml"
     shell:
-        "python -m workflow_scripts.evaluate.summarise --scores {input:q} --comparisons {params.comparisons}"
+        "python -m workflow_scripts.evaluate.summarise --scores {input.scores:q} --comparisons {params.comparisons}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
         " --out-scores {output.scores:q} --out-summary {output.summary:q} --out-comparisons {output.comparisons:q}"
         " --out-agreement {output.agreement:q} > {log:q} 2>&1"

@@ -32,6 +32,8 @@ FIGURE_FILES = [
     *([f"{REPORT}/figures/neighbours.png"] if PROBES and INTERPRETED else []),
     f"{REPORT}/figures/quality.svg",
 ]
+# Captions that the page shows; a figure's kind is its name before the first hyphen.
+CAPTIONS = ["table", *dict.fromkeys(Path(path).stem.split("-")[0] for path in FIGURE_FILES)]
 
 
 include: "report_pages.smk"
@@ -62,7 +64,7 @@ rule report_settings:
 
 rule table:
     input:
-        f"{OUT}/evaluate/summary.tsv",
+        summary=f"{OUT}/evaluate/summary.tsv",
     output:
         report(f"{REPORT}/tables/{{table}}.tsv", caption="captions/table.rst", category="Tables"),
     params:
@@ -83,7 +85,7 @@ rule table:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.table --summary {input:q} --arms {params.arms} --split {params.split}"
+        "python -m workflow_scripts.report.table --summary {input.summary:q} --arms {params.arms} --split {params.split}"
         " --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
 
 
@@ -152,7 +154,7 @@ rule figure_examples:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
-        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --count {params.examples}"
+        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --examples {params.examples}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -207,7 +209,7 @@ rule figure_pretraining:
 
 rule figure_cohort:
     input:
-        f"{OUT}/split/splits.tsv",
+        splits=f"{OUT}/split/splits.tsv",
     output:
         report(f"{REPORT}/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
     params:
@@ -224,7 +226,7 @@ rule figure_cohort:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.figure_cohort --splits {input:q} --min-component-ml {params.min_component_ml}"
+        "python -m workflow_scripts.report.figure_cohort --splits {input.splits:q} --min-component-ml {params.min_component_ml}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -262,6 +264,8 @@ rule index:
         evaluate=[f"{OUT}/evaluate/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
+        captions=[f"{workflow.basedir}/rules/captions/{kind}.rst" for kind in CAPTIONS],
+        requirements=f"{workflow.basedir}/requirements.txt",
         cohorts=[f"{REPORT}/cases/{cohort}.html" for cohort in dict.fromkeys(case.cohort for case in STUDY.cases)],
         segmentations=per_case(
             f"{REPORT}/segmentations/{{cohort}}/{{case}}.html", STUDY.in_cohorts(config["run"]["segment"])
@@ -272,8 +276,6 @@ rule index:
         split=lambda wildcards: f"{OUT}/split",
         preprocess=lambda wildcards: f"{OUT}/preprocess",
         evaluate=lambda wildcards: f"{OUT}/evaluate",
-        captions=f"{workflow.basedir}/rules/captions",
-        requirements=f"{workflow.basedir}/requirements.txt",
         code=code("report.index"),
     log:
         f"{OUT}/logs/report/index.log",
@@ -289,5 +291,5 @@ rule index:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
         " --audits {input.audits:q} --probes {input.probes:q} --preprocess {params.preprocess:q}"
         " --evaluate {params.evaluate:q} --tables {input.tables:q}"
-        " --figures {input.figures:q} --captions {params.captions:q} --requirements {params.requirements:q}"
+        " --figures {input.figures:q} --captions {input.captions:q} --requirements {input.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule figure_interpretation:
 
 rule figure_probe:
     input:
-        PROBES,
+        probes=PROBES,
     output:
         report(f"{REPORT}/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
     params:
@@ -44,7 +44,7 @@ rule figure_probe:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.figure_probe --skills {input:q} --confidence {params.confidence}"
+        "python -m workflow_scripts.report.figure_probe --probes {input.probes:q} --confidence {params.confidence}"
         " --out {output:q} > {log:q} 2>&1"
 
 

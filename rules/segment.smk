@@ -1,5 +1,7 @@
 from pathlib import Path
 
+from workflow_scripts.study.options import options
+
 _SEGMENTED = f"{OUT}/segment/{{arm}}"
 _VOTE = config["segment"]["vote"]
 # What an ensemble joins: masks, or for the mean probability the probabilities that are then written too.
@@ -21,8 +23,7 @@ for cohort in config["run"]["segment"]:
             cases=[case.case for case in STUDY.in_cohorts([cohort])],
             preprocess=f"{OUT}/preprocess",
             step=config["segment"]["step"],
-            mirror=str(config["segment"]["mirror"]).lower(),
-            probabilities="" if _VOTE == "majority" else "--probabilities",
+            options=options({"mirror": config["segment"]["mirror"], "probabilities": _VOTE == "mean_probability"}),
             out=f"{_SEGMENTED}/seed-{{seed}}/{cohort}",
             code=code("segment.segment"),
         log:
@@ -39,7 +40,7 @@ for cohort in config["run"]["segment"]:
         shell:
             "python -m workflow_scripts.segment.segment --checkpoint {input.checkpoint:q}"
             " --preprocess {params.preprocess:q} --cohort {params.cohort} --cases {params.cases}"
-            " --step {params.step} --mirror {params.mirror} {params.probabilities} --threads {threads}"
+            " --step {params.step} {params.options} --threads {threads}"
             " --out {params.out:q} > {log:q} 2>&1"
 
     rule:

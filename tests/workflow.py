@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "profiles" / "demo"
+
+
+def copy_workflow(folder: Path) -> Path:
+    """Copy everything that a run reads of this workflow into ``folder``, where a test may edit it."""
+    for name in ("Snakefile", "config.yaml", "requirements.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("rules", "envs", "profiles", "workflow_scripts"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 def snakemake(

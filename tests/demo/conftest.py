@@ -1,12 +1,11 @@
 """A reduced demo, run once: every rule, few cases, few steps, in a folder whose path has a space."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.workflow import DEMO, ROOT, job_counts, snakemake
+from tests.workflow import DEMO, copy_workflow, job_counts, snakemake
 
 CASES = {
     "AISD": ["A01", "A02"],
@@ -56,12 +55,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     header, *rows = (DEMO / "cases.tsv").read_text().splitlines()
     chosen = [row for row in rows if row.split("\t")[2] in CASES.get(row.split("\t")[0], [])]
     (directory / "cases.tsv").write_text("\n".join([header, *chosen]) + "\n")
-    # A copy of the workflow, which tests may edit.
-    workflow = tmp_path_factory.mktemp("workflow")
-    for name in ("Snakefile", "config.yaml", "requirements.txt", "rules", "envs", "profiles", "workflow_scripts"):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, workflow / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, workflow / name)
+    workflow = copy_workflow(tmp_path_factory.mktemp("workflow"))
     output = snakemake(directory, *study_arguments(), workflow=workflow).stdout
     return Demo(directory, workflow, output, job_counts(output))

@@ -43,7 +43,7 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
         ),
         "examples-icoAIS.png": (
             figure_examples.main,
-            [*scores, "--preprocess", study.path("preprocess"), "--segment", study.path("segment"), "--count", "2"],
+            [*scores, "--preprocess", study.path("preprocess"), "--segment", study.path("segment"), "--examples", "2"],
         ),
         "finetune.svg": (
             figure_finetune.main,
@@ -63,7 +63,7 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
         ),
         "probe.svg": (
             figure_probe.main,
-            ["--skills", study.path("pretrain/ALL-SA/probe.tsv"), "--confidence", "0.95"],
+            ["--probes", study.path("pretrain/ALL-SA/probe.tsv"), "--confidence", "0.95"],
         ),
         "neighbours.png": (
             figure_neighbours.main,

@@ -25,6 +25,7 @@ from workflow_scripts.report import (
 from workflow_scripts.report.pages import index_content as content
 
 ROOT = Path(__file__).parents[2]
+CAPTIONS = ROOT / "rules" / "captions"
 FIGURES = (
     (figure_cohort, "cohort.svg"),
     (figure_dice, "dice-icoAIS-validation.svg"),
@@ -36,6 +37,7 @@ FIGURES = (
     (figure_neighbours, "neighbours.png"),
     (figure_quality, "quality.svg"),
 )
+KINDS = [re.split(r"[-.]", name)[0] for _, name in FIGURES]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,12 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
         *("--audits", str(folder / "audit.json"), "--probes", study.path("pretrain/ALL-SA/probe.tsv")),
         *("--preprocess", study.path("preprocess"), "--evaluate", study.path("evaluate"), "--tables", *tables),
         *("--figures", *(str(folder / name) for _, name in FIGURES)),
-        *("--captions", str(ROOT / "rules/captions"), "--requirements", str(ROOT / "requirements.txt")),
+        *(
+            "--captions",
+            *(str(CAPTIONS / f"{kind}.rst") for kind in ("table", *KINDS)),
+            "--requirements",
+            str(ROOT / "requirements.txt"),
+        ),
     ]
 
 
@@ -174,8 +181,8 @@ def test_the_page_has_the_same_bytes_twice(index_arguments, page, tmp_path):
 
 
 def test_every_figure_and_table_has_a_caption():
-    for kind in ("table", "case", "cohort_page", *(name.split(".")[0].split("-")[0] for _, name in FIGURES)):
-        assert len(index.read_caption(ROOT / "rules/captions", kind)) > 80
+    for kind in ("table", "case", "cohort_page", *KINDS):
+        assert len(index.read_caption(CAPTIONS / f"{kind}.rst")) > 80
 
 
 def test_few_cases_give_dashes_and_reasons_not_numbers():

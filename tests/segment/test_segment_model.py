@@ -108,7 +108,7 @@ def test_mirroring_averages_over_all_axes(model, case):
 
 def run_main(model: Path, case: Path, out: Path, *more: str) -> None:
     where = ["--preprocess", str(case.parents[1]), "--cohort", "icoAIS", "--cases", "I09", "--out", str(out)]
-    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--mirror", "false", *more])
+    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirror", *more])
 
 
 def test_segmenting_again_gives_the_same_bytes(model, case, tmp_path):

@@ -84,8 +84,7 @@ def _score_files(
     return score_case(reference, predictions, min_component_ml)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the scores of one arm as a table."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arm", required=True)
     parser.add_argument("--members", nargs="+", required=True, help="folders below --segmentations")
@@ -95,8 +94,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage")
     parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the scores of one arm as a table."""
+    arguments = _parse(argv)
     splits = {f"{row['cohort']}/{row['case']}": row["split"] for row in read_tsv(arguments.splits)}
     rows: list[dict[str, Any]] = []
     for case in arguments.cases:

@@ -123,8 +123,7 @@ def _pair(text: str) -> tuple[str, str]:
     return first, second
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the four tables of the evaluation."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores of each arm")
     parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms, each as first,second")
@@ -135,8 +134,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out-summary", type=Path, required=True)
     parser.add_argument("--out-comparisons", type=Path, required=True)
     parser.add_argument("--out-agreement", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the four tables of the evaluation."""
+    arguments = _parse(argv)
     scores = _read_scores(arguments.scores)
     summary, agreements = summarise(scores, arguments.confidence)
     comparisons = compare_arms(

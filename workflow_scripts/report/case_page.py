@@ -18,29 +18,6 @@ from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import explained, readings
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the images and numbers of one case; write its page, and its small pictures for the page of the cohort."""
-    arguments = _parse(argv)
-    case = read_json(arguments.case_json)
-    stack = stack_of(read_json(arguments.ingest_json))
-    images = _read_images(arguments, stack)
-    panels = make_panels(images, acquisition(stack))
-    page = render(
-        "case.html.j2",
-        title=arguments.title,
-        notice=arguments.notice,
-        cohort=arguments.cohort,
-        name=f"{arguments.cohort}/{arguments.case}",
-        flags=explained(case["quality"]["flags"]),
-        readings=readings(case["quality"]),
-        facts=lesion_in_words(case["facts"]),
-        panels=panels,
-        pictures=pictures_of(panels),
-    )
-    write_text(arguments.out_page, page)
-    write_text(arguments.out_thumbnail, render("thumbnail.svg.j2", tiles=thumbnails(images)))
-
-
 def acquisition(stack: Stack) -> str:
     """Say in words how a scan was acquired."""
     gaps = np.diff(stack.heights)
@@ -96,6 +73,29 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
     parser.add_argument("--out-thumbnail", type=Path, required=True, help="SVG elements")
     return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the images and numbers of one case; write its page, and its small pictures for the page of the cohort."""
+    arguments = _parse(argv)
+    case = read_json(arguments.case_json)
+    stack = stack_of(read_json(arguments.ingest_json))
+    images = _read_images(arguments, stack)
+    panels = make_panels(images, acquisition(stack))
+    page = render(
+        "case.html.j2",
+        title=arguments.title,
+        notice=arguments.notice,
+        cohort=arguments.cohort,
+        name=f"{arguments.cohort}/{arguments.case}",
+        flags=explained(case["quality"]["flags"]),
+        readings=readings(case["quality"]),
+        facts=lesion_in_words(case["facts"]),
+        panels=panels,
+        pictures=pictures_of(panels),
+    )
+    write_text(arguments.out_page, page)
+    write_text(arguments.out_thumbnail, render("thumbnail.svg.j2", tiles=thumbnails(images)))
 
 
 if __name__ == "__main__":

@@ -34,8 +34,7 @@ def entries(cases: Sequence[dict[str, Any]], thumbnails: Path) -> list[dict[str,
     return listed
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read what is known of the cases and the small pictures of a cohort, write one page."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--title", required=True, help="title of the study")
     parser.add_argument("--notice", help="sentence on top of the page")
@@ -44,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--thumbnails", type=Path, required=True, help="folder with {case}.svg")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what is known of the cases and the small pictures of a cohort, write one page."""
+    arguments = _parse(argv)
     folder = arguments.preprocess / arguments.cohort
     listed = entries([read_json(folder / case / "case.json") for case in arguments.cases], arguments.thumbnails)
     page = render(

@@ -53,12 +53,16 @@ def read_benchmarks(folder: Path) -> dict[tuple[str, str], list[dict[str, str]]]
     return dict(measured)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the benchmarks of a study, write one row a rule."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder, for example results/benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the benchmarks of a study, write one row a rule."""
+    arguments = _parse(argv)
     write_tsv(arguments.out, costs(read_benchmarks(arguments.benchmarks)), COLUMNS)
 
 

@@ -66,13 +66,17 @@ def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float
         volumes.grid(axis="x")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the split table, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--min-component-ml", type=float, required=True, help="drawn as a dotted line, mL")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the split table, write one figure."""
+    arguments = _parse(argv)
     draw(arguments.out, read_tsv(arguments.splits), arguments.min_component_ml)
 
 

@@ -98,8 +98,7 @@ def _matches(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(row[name] == value for name, value in wanted.items())
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read scores and comparisons, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--comparisons", type=Path, required=True)
@@ -108,7 +107,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read scores and comparisons, write one figure."""
+    arguments = _parse(argv)
     draw(
         arguments.out,
         read_tsv(arguments.scores),

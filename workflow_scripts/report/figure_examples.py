@@ -114,20 +114,23 @@ def read_example(
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Choose the cases by their scores, read them, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/ncct.nii.gz")
     parser.add_argument("--segment", type=Path, required=True, help="folder with {arm}/ensemble/{cohort}/{case}.nii.gz")
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--arms", nargs="+", required=True, help="arms to draw, from left to right")
-    parser.add_argument("--count", type=int, required=True, help="cases to draw")
+    parser.add_argument("--examples", type=int, required=True, help="cases to draw")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Choose the cases by their scores, read them, write one figure."""
+    arguments = _parse(argv)
     scores = [row for row in read_tsv(arguments.scores) if row["cohort"] == arguments.cohort]
-    split, cases = choose(scores, arguments.arms, arguments.count)
+    split, cases = choose(scores, arguments.arms, arguments.examples)
     wanted = [row for row in scores if row["member"] == ENSEMBLE and row["criterion"] == ALL_LESIONS]
     examples = []
     for number, case in enumerate(cases):

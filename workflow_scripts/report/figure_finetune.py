@@ -63,14 +63,18 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
         figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the curves of every training, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--finetune", type=Path, required=True, help="folder with {arm}/seed-{seed}/curves.tsv")
     parser.add_argument("--arms", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the curves of every training, write one figure."""
+    arguments = _parse(argv)
     members = list(map(seed_member, arguments.seeds))
     draw(
         arguments.out,

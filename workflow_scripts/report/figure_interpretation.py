@@ -109,8 +109,7 @@ def _tile(axes: Axes, picture: np.ndarray, kind: str) -> None:
     axes.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read what rule pretrain_interpret wrote, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedding", type=Path, required=True)
     parser.add_argument("--neighbours", type=Path, required=True)
@@ -118,7 +117,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, for the lesions")
     parser.add_argument("--pretraining", required=True, help="name that stands in the heading")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what rule pretrain_interpret wrote, write one figure."""
+    arguments = _parse(argv)
     with np.load(arguments.slices) as archive:
         slices = dict(archive)
     tables = [read_tsv(path) for path in (arguments.embedding, arguments.neighbours, arguments.splits)]

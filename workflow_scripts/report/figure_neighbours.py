@@ -93,15 +93,19 @@ def _shown(value: str) -> str:
         return value
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the neighbours of one pretraining and the images of the chosen cases, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--neighbours", type=Path, required=True, help="neighbours.tsv of the pretraining")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/ncct.nii.gz")
     parser.add_argument("--attribute", required=True, help="name of the values in the table")
     parser.add_argument("--pretraining", required=True, help="name that stands in the heading")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the neighbours of one pretraining and the images of the chosen cases, write one figure."""
+    arguments = _parse(argv)
     chosen = choose(read_tsv(arguments.neighbours))
     draw(arguments.out, chosen, arguments.preprocess, arguments.attribute, arguments.pretraining)
 

@@ -41,13 +41,17 @@ def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
                 axes.set_xlabel("epoch", color=MUTED)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the curves of every pretraining, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pretrain", type=Path, required=True, help="folder with {pretraining}/curves.tsv, rankme.tsv")
     parser.add_argument("--pretrainings", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the curves of every pretraining, write one figure."""
+    arguments = _parse(argv)
     draw(
         arguments.out,
         {

@@ -61,14 +61,18 @@ def _panel(axes: Axes, rows: Rows) -> None:
     axes.set_xlim(LOWEST - 0.05, 1.05)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the tables of all pretrainings, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--skills", type=Path, nargs="+", required=True, help="probe.tsv of each pretraining")
+    parser.add_argument("--probes", type=Path, nargs="+", required=True, help="probe.tsv of each pretraining")
     parser.add_argument("--confidence", type=float, required=True, help="level of the intervals")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
-    draw(arguments.out, [read_tsv(path) for path in arguments.skills], arguments.confidence)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the tables of all pretrainings, write one figure."""
+    arguments = _parse(argv)
+    draw(arguments.out, [read_tsv(path) for path in arguments.probes], arguments.confidence)
 
 
 if __name__ == "__main__":

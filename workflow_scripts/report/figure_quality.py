@@ -42,13 +42,17 @@ def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read what is known of all cases, write one figure."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, which names the cases")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what is known of all cases, write one figure."""
+    arguments = _parse(argv)
     draw(arguments.out, read_cases(arguments.preprocess, read_tsv(arguments.splits)))
 
 

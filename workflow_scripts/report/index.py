@@ -20,22 +20,21 @@ from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def read_caption(folder: Path, kind: str) -> str:
+def read_caption(path: Path) -> str:
     """Read the caption of a kind of figure or table, which Snakemake's own report shows too.
 
     There it starts with the notice; here the notice stands on top of the page, so it is left empty.
     """
-    text = (folder / f"{kind}.rst").read_text(encoding="utf-8")
-    template = jinja2.Template(text, undefined=jinja2.StrictUndefined)
+    template = jinja2.Template(path.read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined)
     return template.render(snakemake=SimpleNamespace(config={"notice": None})).strip()
 
 
-def figure_groups(paths: Iterable[Path], captions: Path) -> dict[str, dict[str, Any]]:
-    """Embed figures by kind, which is the part of the file's name before the first hyphen."""
+def figure_groups(paths: Iterable[Path], captions: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Embed figures by kind, which is the part of the file's name before the first hyphen and names its caption."""
     groups: dict[str, dict[str, Any]] = {}
     for path in paths:
         kind = path.stem.split("-")[0]
-        group = groups.setdefault(kind, {"caption": read_caption(captions, kind), "figures": []})
+        group = groups.setdefault(kind, {"caption": captions[kind], "figures": []})
         uri = data_uri(path.read_bytes(), MEDIA_TYPES[path.suffix])
         group["figures"].append({"name": path.stem, "uri": uri})
     return groups
@@ -48,8 +47,7 @@ def quality_rows(preprocess: Path, splits: Sequence[Mapping[str, str]]) -> list[
     return [row | {"split": split[row["facts"]["cohort"], row["facts"]["case"]]} for row in rows]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read what all stages wrote, write the page."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="written by rule report_settings")
     parser.add_argument("--split", type=Path, required=True, help="folder of the split stage")
@@ -59,16 +57,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--evaluate", type=Path, required=True, help="folder of the evaluate stage")
     parser.add_argument("--tables", type=Path, nargs="+", required=True)
     parser.add_argument("--figures", type=Path, nargs="+", required=True)
-    parser.add_argument("--captions", type=Path, required=True, help="folder of the captions")
+    parser.add_argument("--captions", type=Path, nargs="+", required=True, help="{kind}.rst, of figures and of table")
     parser.add_argument("--requirements", type=Path, required=True, help="pinned versions")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read what all stages wrote, write the page."""
+    arguments = _parse(argv)
     settings = read_yaml(arguments.settings)
     splits = read_tsv(arguments.split / "splits.tsv")
     summary, comparisons, agreement = (
         read_tsv(arguments.evaluate / f"{name}.tsv") for name in ("summary", "comparisons", "agreement")
     )
+    captions = {path.stem: read_caption(path) for path in arguments.captions}
     limit = settings["evaluate"]["min_component_ml"]
     members = members_of(settings["run"]["seeds"])
     page = render(
@@ -79,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         audits=[read_json(path) for path in arguments.audits],
         probes=content.probe_tables([read_tsv(path) for path in arguments.probes]),
         tables=[content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
-        table_caption=read_caption(arguments.captions, "table"),
-        figures=figure_groups(arguments.figures, arguments.captions),
+        table_caption=captions["table"],
+        figures=figure_groups(arguments.figures, captions),
         comparisons=content.comparison_families(comparisons, limit),
         agreement=content.agreement_sets(agreement, limit),
         members=members,

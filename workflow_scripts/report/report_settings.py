@@ -9,12 +9,16 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_yaml
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the settings as YAML."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the settings as YAML."""
+    arguments = _parse(argv)
     write_yaml(arguments.out, arguments.settings)
 
 

@@ -15,8 +15,7 @@ from workflow_scripts.report.drawing.style import OVERLAYS, REFERENCE
 from workflow_scripts.report.pages.page import render
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the final images of one case and its segmentations, write one page."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--title", required=True, help="title of the study")
@@ -26,7 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--lesion", type=Path, help="final lesion mask, the reference")
     parser.add_argument("--segmentation", nargs=2, action="append", default=[], metavar=("ARM", "PATH"))
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the final images of one case and its segmentations, write one page."""
+    arguments = _parse(argv)
     ncct = load_ras(arguments.ncct)
 
     def mask(path: Path | str) -> np.ndarray:

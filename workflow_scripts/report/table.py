@@ -113,15 +113,19 @@ def _mark_best(rows: list[dict[str, str]]) -> None:
         row["best"] = ",".join(names)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write one table."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--arms", nargs="+", required=True, help="rows of the table, in this order")
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write one table."""
+    arguments = _parse(argv)
     rows = make_table(read_tsv(arguments.summary), arguments.arms, arguments.split, arguments.criteria)
     write_tsv(arguments.out, rows, COLUMNS)
 

@@ -19,15 +19,19 @@ def vote(members: Sequence[np.ndarray]) -> np.ndarray:
     return (np.mean(members, axis=0, dtype=np.float64) > 0.5).astype(np.uint8)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read each case's members, vote, write the mask on their grid."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", nargs="+", type=Path, required=True, help="one folder a model")
     parser.add_argument("--vote", choices=("majority", "mean_probability"), required=True)
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read each case's members, vote, write the mask on their grid."""
+    arguments = _parse(argv)
     suffix = ".nii.gz" if arguments.vote == "majority" else ".probability.nii.gz"
     for case in arguments.cases:
         members = [load_volume(folder / f"{case}{suffix}") for folder in arguments.members]

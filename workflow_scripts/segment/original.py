@@ -61,15 +61,19 @@ def resample_mask(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray)
     return Volume(np.where(undecided, nearest, share > 0.5).astype(np.uint8), np.asarray(affine, float))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read each case's mask and the record of its conversion, resample, write."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
     parser.add_argument("--masks", type=Path, required=True, help="folder of the masks on the final grids")
     parser.add_argument("--ingest", type=Path, required=True, help="folder of stage ingest, cohort/case/ncct.json")
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks on the acquired grids")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read each case's mask and the record of its conversion, resample, write."""
+    arguments = _parse(argv)
     for case in arguments.cases:
         mask = load_volume(arguments.masks / f"{case}.nii.gz", np.uint8)
         acquired = to_acquired(mask, read_json(arguments.ingest / arguments.cohort / case / "ncct.json"))

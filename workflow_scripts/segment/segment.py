@@ -27,23 +27,28 @@ def segment_case(segmenter: Segmenter, folder: Path, name: str) -> tuple[Volume,
     return ncct.with_data(mask), ncct.with_data(probability)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Load the model once, then read, segment and write case by case."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of the final images, cohort/case/")
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
     parser.add_argument("--step", type=float, required=True, help="stride of the window, share of the patch")
-    parser.add_argument("--mirror", choices=("true", "false"), required=True, help="average over mirror images")
-    parser.add_argument("--probabilities", action="store_true", help="also write CASE.probability.nii.gz")
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument("--mirror", action=switch, required=True, help="average over mirror images")
+    parser.add_argument("--probabilities", action=switch, default=False, help="also write CASE.probability.nii.gz")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load the model once, then read, segment and write case by case."""
+    arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint = read_checkpoint(arguments.checkpoint)
-    segmenter = Segmenter(checkpoint, arguments.step, arguments.mirror == "true", device)
+    segmenter = Segmenter(checkpoint, arguments.step, arguments.mirror, device)
     for case in arguments.cases:
         folder = arguments.preprocess / arguments.cohort / case
         mask, probability = segment_case(segmenter, folder, f"Case {arguments.cohort}/{case}")
