@@ -40,7 +40,7 @@ if "phantom" in config:
             shell:
                 "python -m workflow_scripts.phantom.head --cohort {params.cohort} --case {wildcards.case}"
                 " --seed {params.seed} --voxel-mm {params.voxel_mm} --slice-mm {params.slice_mm}"
-                " --out {params.out:q} --truth {output.truth:q} > {log:q} 2>&1"
+                " --out {params.out:q} --out-truth {output.truth:q} > {log:q} 2>&1"
 
     rule phantom_attributes:
         input:

@@ -29,4 +29,4 @@ rule split:
     shell:
         "python -m workflow_scripts.split.split --sheet {input.sheet:q} --preprocess {params.preprocess:q}"
         " --ratios {params.ratios} --size-strata {params.size_strata} --seed {params.seed}"
-        " --splits {output.splits:q} --balance {output.balance:q} --leakage {output.leakage:q} > {log:q} 2>&1"
+        " --out-splits {output.splits:q} --out-balance {output.balance:q} --out-leakage {output.leakage:q} > {log:q} 2>&1"

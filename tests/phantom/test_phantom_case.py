@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(case, tmp_path):
     arguments = f"--cohort AISD --case A01 --seed {SEED} --voxel-mm {VOXEL_MM} --slice-mm {SLICE_MM}".split()
     command = [sys.executable, "-m", "workflow_scripts.phantom.head", *arguments]
     root = Path(__file__).parents[2]
-    subprocess.run([*command, "--out", tmp_path / "a", "--truth", tmp_path / "b"], check=True, cwd=root)
+    subprocess.run([*command, "--out", tmp_path / "a", "--out-truth", tmp_path / "b"], check=True, cwd=root)
     for made, again in ((folder, tmp_path / "a"), (truth, tmp_path / "b")):
         files = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
         assert len(files) >= 6
@@ -321,7 +321,7 @@ def test_a_failed_case_leaves_no_folder_under_its_final_name(tmp_path):
 
 
 def test_the_command_refuses_a_case_of_another_cohort(tmp_path):
-    folders = ["--out", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]
+    folders = ["--out", str(tmp_path / "a"), "--out-truth", str(tmp_path / "b")]
     with pytest.raises(Exception, match="P01"):
         main(["--cohort", "AISD", "--case", "P01", "--seed", "1", "--voxel-mm", "4", "--slice-mm", "6", *folders])
     assert list(tmp_path.iterdir()) == []

@@ -81,7 +81,7 @@ def merged(base: dict, change: dict) -> dict:
 def scan(folder: Path, cohort: str, case: str) -> None:
     """Make one phantom."""
     options = ["--cohort", cohort, "--case", case, "--seed", "2023", "--voxel-mm", "3", "--slice-mm", "5"]
-    places = ["--out", str(folder), "--truth", str(folder.parents[2] / "truth" / cohort / case)]
+    places = ["--out", str(folder), "--out-truth", str(folder.parents[2] / "truth" / cohort / case)]
     command = [sys.executable, "-m", "workflow_scripts.phantom.head", *options, *places]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
 

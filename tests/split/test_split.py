@@ -214,7 +214,7 @@ def write_study(folder: Path, rows: list[dict[str, str]], digests: list[str]) ->
             facts = {"side": "left", "lesion_ml": 5.0, "pixel_digest": digest, "final_digest": digest}
             write_json(folder / "preprocess" / "A" / entry["case"] / "case.json", {"facts": facts})
     (folder / "cases.tsv").write_text("\n".join(lines) + "\n")
-    outputs = [f"--{name}={folder / name}" for name in ("splits", "balance", "leakage")]
+    outputs = [f"--out-{name}={folder / name}" for name in ("splits", "balance", "leakage")]
     fixed = ["--ratios", "0.7", "0.2", "0.1", "--size-strata", "3", "--seed", "1", *outputs]
     return [f"--sheet={folder / 'cases.tsv'}", f"--preprocess={folder / 'preprocess'}", *fixed]
 

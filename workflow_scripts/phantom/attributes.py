@@ -33,12 +33,16 @@ def attributes_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the parameters of every phantom, write the table."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--truth", type=Path, nargs="+", required=True, help="folder of the truth of each case")
     parser.add_argument("--out", type=Path, required=True, help="TSV")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the parameters of every phantom, write the table."""
+    arguments = _parse(argv)
     write_tsv(arguments.out, [attributes_of(read_json(folder / "head.json")) for folder in arguments.truth], COLUMNS)
 
 

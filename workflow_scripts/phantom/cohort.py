@@ -19,24 +19,6 @@ from workflow_scripts.phantom.scanner.layouts import LAYOUTS
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write all cases under ``--out`` with ``cases.tsv`` and ``truth/``, or with ``--sheet-only`` just the sheet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_resolution(parser)
-    parser.add_argument("--patients", nargs="+", required=True, metavar="COHORT=N", help=f"of {', '.join(LAYOUTS)}")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make cases")
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, help="folder of the cohorts")
-    target.add_argument("--sheet-only", type=Path, help="write only this case sheet")
-    arguments = parser.parse_args(argv)
-    plans = plan_cohorts(parse_patients(arguments.patients), arguments.seed)
-    if arguments.sheet_only:
-        write_sheet(arguments.sheet_only, plans)
-        return
-    make_cohorts(plans, arguments.voxel_mm, arguments.slice_mm, arguments.out, arguments.workers)
-    write_sheet(arguments.out / "cases.tsv", plans)
-
-
 def parse_patients(texts: Sequence[str]) -> Mapping[str, int]:
     """Turn ``COHORT=N`` into numbers of patients; raises `InputError` for anything else."""
     numbers = {}
@@ -74,6 +56,28 @@ def _make_share(plans: Sequence[CasePlan], voxel_mm: float, slice_mm: float, out
         folder, truth = out / plan.cohort / plan.case, out / "truth" / plan.cohort / plan.case
         make_case(anatomy, plan, voxel_mm, slice_mm, folder, truth)
     return len(plans)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_resolution(parser)
+    parser.add_argument("--patients", nargs="+", required=True, metavar="COHORT=N", help=f"of {', '.join(LAYOUTS)}")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make cases")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, help="folder of the cohorts")
+    target.add_argument("--sheet-only", type=Path, help="write only this case sheet")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write all cases under ``--out`` with ``cases.tsv`` and ``truth/``, or with ``--sheet-only`` just the sheet."""
+    arguments = _parse(argv)
+    plans = plan_cohorts(parse_patients(arguments.patients), arguments.seed)
+    if arguments.sheet_only:
+        write_sheet(arguments.sheet_only, plans)
+        return
+    make_cohorts(plans, arguments.voxel_mm, arguments.slice_mm, arguments.out, arguments.workers)
+    write_sheet(arguments.out / "cases.tsv", plans)
 
 
 if __name__ == "__main__":

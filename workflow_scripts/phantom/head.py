@@ -20,20 +20,6 @@ from workflow_scripts.phantom.scanner.scan import Scans, Truth, build_patient, f
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the files of one case into ``--out`` and its truth into ``--truth``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_case(parser)
-    add_resolution(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the case")
-    parser.add_argument("--truth", type=Path, required=True, help="folder of the case's truth")
-    arguments = parser.parse_args(argv)
-    plan = plan_case(arguments.cohort, arguments.case, arguments.seed)
-    make_case(
-        build_anatomy(arguments.voxel_mm), plan, arguments.voxel_mm, arguments.slice_mm, arguments.out, arguments.truth
-    )
-
-
 def add_resolution(parser: argparse.ArgumentParser) -> None:
     """Add ``--seed``, ``--voxel-mm`` and ``--slice-mm``."""
     parser.add_argument("--seed", type=int, required=True, help="of the cohort; each case derives its own")
@@ -107,6 +93,29 @@ def _write_mri(volume: Volume, plan: CasePlan, modality: str, path: Path) -> Non
             key = f"{plan.cohort} {plan.case} {plan.seed} {modality}"
             patient = f"{plan.cohort}-{plan.patient}"
             write_series(temporary, volume, Series(key, patient, "MR", "EP2D DIFF B1000", 5))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    add_resolution(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the case")
+    parser.add_argument("--out-truth", type=Path, required=True, help="folder of the case's truth")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the files of one case into ``--out`` and its truth into ``--out-truth``."""
+    arguments = _parse(argv)
+    plan = plan_case(arguments.cohort, arguments.case, arguments.seed)
+    make_case(
+        build_anatomy(arguments.voxel_mm),
+        plan,
+        arguments.voxel_mm,
+        arguments.slice_mm,
+        arguments.out,
+        arguments.out_truth,
+    )
 
 
 if __name__ == "__main__":

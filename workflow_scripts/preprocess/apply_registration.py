@@ -10,16 +10,19 @@ from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, resample, save_volume
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read a stripped MRI, the affine and the NCCT; write the MRI linearly interpolated, 0 outside."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--mri", required=True, help="stripped MRI")
     parser.add_argument("--affine", required=True, help="affine from the MRI to the NCCT")
     parser.add_argument("--ncct", required=True, help="image that has the wanted grid")
     parser.add_argument("--out", required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read a stripped MRI, the affine and the NCCT; write the MRI linearly interpolated, 0 outside."""
+    arguments = _parse(argv)
     mri, ncct = load_volume(arguments.mri), load_volume(arguments.ncct)
     to_mri = np.linalg.inv(read_affine(arguments.affine))
     save_volume(arguments.out, resample(mri, ncct.data.shape, ncct.affine, order=1, background=0, to_source=to_mri))

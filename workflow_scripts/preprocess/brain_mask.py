@@ -27,30 +27,6 @@ from workflow_scripts.preprocess.voxels.morphology import hull_excess
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the resampled NCCT; write pseudo-T1, brain mask, stripped NCCT and what is known about the mask."""
-    arguments = _parse(argv)
-    ncct = load_volume(arguments.ncct)
-    padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
-    settings = settings_of(arguments)
-    image = pseudo_t1(arguments.method, ncct, padded, settings)
-    brain = ncct_brain(arguments.method, ncct, image, padded, settings)
-    facts = {
-        "method": arguments.method,
-        "weights_sha256": weights_digests(arguments.method, settings),
-        "stripped_before": arguments.stripped,
-        "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
-        "hull_excess": hull_excess(brain),
-        "cross_check": arguments.cross_check,
-        "cross_check_dice": _cross_check(arguments, ncct, padded, brain, image, settings),
-    }
-    save_volume(arguments.out_pseudo_t1, ncct.with_data(image))
-    save_volume(arguments.out_mask, ncct.with_data(brain), np.uint8)
-    stripped = np.where(brain, ncct.data, np.float32(arguments.background))
-    save_volume(arguments.out_stripped, ncct.with_data(stripped))
-    write_json(arguments.out_json, facts)
-
-
 def _cross_check(
     arguments: argparse.Namespace,
     ncct: Volume,
@@ -78,12 +54,38 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ncct", required=True, help="resampled NCCT, HU")
     parser.add_argument("--method", choices=NCCT_METHODS, required=True)
     parser.add_argument("--cross-check", choices=("hu", "deepbet", "none"), required=True)
-    parser.add_argument("--stripped", action="store_true", help="the NCCT came skull-stripped")
+    parser.add_argument(
+        "--stripped", action=argparse.BooleanOptionalAction, default=False, help="the NCCT came skull-stripped"
+    )
     parser.add_argument("--background", type=float, required=True, help="HU outside the brain")
     add_settings(parser)
     for name in ("pseudo-t1", "mask", "stripped", "json"):
         parser.add_argument(f"--out-{name}", required=True)
     return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the resampled NCCT; write pseudo-T1, brain mask, stripped NCCT and what is known about the mask."""
+    arguments = _parse(argv)
+    ncct = load_volume(arguments.ncct)
+    padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
+    settings = settings_of(arguments)
+    image = pseudo_t1(arguments.method, ncct, padded, settings)
+    brain = ncct_brain(arguments.method, ncct, image, padded, settings)
+    facts = {
+        "method": arguments.method,
+        "weights_sha256": weights_digests(arguments.method, settings),
+        "stripped_before": arguments.stripped,
+        "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
+        "hull_excess": hull_excess(brain),
+        "cross_check": arguments.cross_check,
+        "cross_check_dice": _cross_check(arguments, ncct, padded, brain, image, settings),
+    }
+    save_volume(arguments.out_pseudo_t1, ncct.with_data(image))
+    save_volume(arguments.out_mask, ncct.with_data(brain), np.uint8)
+    stripped = np.where(brain, ncct.data, np.float32(arguments.background))
+    save_volume(arguments.out_stripped, ncct.with_data(stripped))
+    write_json(arguments.out_json, facts)
 
 
 if __name__ == "__main__":

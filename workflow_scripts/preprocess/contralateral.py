@@ -39,33 +39,6 @@ class Mirror:
     facts: dict[str, Any]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read NCCT, brain mask and, unless the midplane is wanted, a template; write the mirrored NCCT and its affines."""
-    arguments = _parse(argv)
-    ncct = load_volume(arguments.ncct)
-    brain = load_volume(arguments.brain).data > 0
-    settings = settings_of(arguments)
-    head = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
-    if arguments.template:
-        template, template_brain = load_volume(arguments.template), load_volume(arguments.template_mask).data > 0
-        mirror = mirror_by_template(head, brain, template, template_brain, settings)
-    else:
-        mirror = mirror_by_midplane(head, brain)
-    plane = plane_of(mirror.ncct_to_counterpart, brain, ncct.affine)
-    facts = mirror.facts | {
-        "ncct_to_counterpart_ras_mm": mirror.ncct_to_counterpart.tolist(),
-        "midplane_ras_mm": {"point": plane.point.tolist(), "normal": plane.normal.tolist()},
-        "return_mm": return_distance(mirror.ncct_to_counterpart, brain, ncct.affine),
-    }
-    if facts["doubts"]:
-        log.warning("The mirroring is implausible: %s", facts)
-    mirrored = mirrored_brain(ncct, brain, mirror.ncct_to_counterpart, arguments.background)
-    frame = "the CT template" if arguments.template else "a frame whose plane x = 0 is the mid-sagittal plane"
-    write_affine(arguments.out_affine, mirror.ncct_to_template, "the NCCT", frame)
-    save_volume(arguments.out_image, mirrored)
-    write_json(arguments.out_json, facts)
-
-
 def mirror_by_template(
     head: Volume, brain: np.ndarray, template: Volume, template_brain: np.ndarray, settings: RegistrationSettings
 ) -> Mirror:
@@ -151,6 +124,33 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("affine", "image", "json"):
         parser.add_argument(f"--out-{name}", required=True)
     return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read NCCT, brain mask and, unless the midplane is wanted, a template; write the mirrored NCCT and its affines."""
+    arguments = _parse(argv)
+    ncct = load_volume(arguments.ncct)
+    brain = load_volume(arguments.brain).data > 0
+    settings = settings_of(arguments)
+    head = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
+    if arguments.template:
+        template, template_brain = load_volume(arguments.template), load_volume(arguments.template_mask).data > 0
+        mirror = mirror_by_template(head, brain, template, template_brain, settings)
+    else:
+        mirror = mirror_by_midplane(head, brain)
+    plane = plane_of(mirror.ncct_to_counterpart, brain, ncct.affine)
+    facts = mirror.facts | {
+        "ncct_to_counterpart_ras_mm": mirror.ncct_to_counterpart.tolist(),
+        "midplane_ras_mm": {"point": plane.point.tolist(), "normal": plane.normal.tolist()},
+        "return_mm": return_distance(mirror.ncct_to_counterpart, brain, ncct.affine),
+    }
+    if facts["doubts"]:
+        log.warning("The mirroring is implausible: %s", facts)
+    mirrored = mirrored_brain(ncct, brain, mirror.ncct_to_counterpart, arguments.background)
+    frame = "the CT template" if arguments.template else "a frame whose plane x = 0 is the mid-sagittal plane"
+    write_affine(arguments.out_affine, mirror.ncct_to_template, "the NCCT", frame)
+    save_volume(arguments.out_image, mirrored)
+    write_json(arguments.out_json, facts)
 
 
 if __name__ == "__main__":

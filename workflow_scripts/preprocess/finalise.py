@@ -23,37 +23,6 @@ class Final:
     box: tuple[slice, ...]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read stripped NCCT, mirrored NCCT and brain mask; write the final images and the box of the crop."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_case(parser)
-    parser.add_argument("--ncct", required=True, help="stripped NCCT, HU")
-    parser.add_argument("--mirrored", required=True, help="mirrored NCCT, HU")
-    parser.add_argument("--brain", required=True, help="brain mask")
-    parser.add_argument("--clip", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"), help="HU")
-    parser.add_argument("--margin", type=int, required=True, help="voxels around the brain")
-    for name in ("ncct", "mirrored", "difference", "brain", "crop"):
-        parser.add_argument(f"--out-{name}", required=True)
-    arguments = parser.parse_args(argv)
-
-    ncct, mirrored = load_volume(arguments.ncct), load_volume(arguments.mirrored)
-    brain = load_volume(arguments.brain, np.uint8)
-    require_same_grid(ncct, mirrored, "the NCCT", "the mirrored NCCT")
-    require_same_grid(ncct, brain, "the NCCT", "the brain mask")
-    final = finalise(ncct, mirrored, brain.data > 0, tuple(arguments.clip), arguments.margin)
-    save_volume(arguments.out_ncct, final.ncct)
-    save_volume(arguments.out_mirrored, final.mirrored)
-    save_volume(arguments.out_difference, final.difference)
-    save_volume(arguments.out_brain, final.brain, np.uint8)
-    crop = {
-        "start_voxel": [part.start for part in final.box],
-        "stop_voxel": [part.stop for part in final.box],
-        "resampled_shape": list(ncct.data.shape),
-        "resampled_affine_ras_mm": ncct.affine.tolist(),
-    }
-    write_json(arguments.out_crop, crop)
-
-
 def finalise(ncct: Volume, mirrored: Volume, brain: np.ndarray, clip_hu: tuple[float, float], margin: int) -> Final:
     """Clip both images to ``clip_hu``, subtract them and cut all to the brain's box plus ``margin`` voxels.
 
@@ -75,6 +44,40 @@ def finalise(ncct: Volume, mirrored: Volume, brain: np.ndarray, clip_hu: tuple[f
         brain=Volume(inside, affine),
         box=box,
     )
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--ncct", required=True, help="stripped NCCT, HU")
+    parser.add_argument("--mirrored", required=True, help="mirrored NCCT, HU")
+    parser.add_argument("--brain", required=True, help="brain mask")
+    parser.add_argument("--clip", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"), help="HU")
+    parser.add_argument("--margin", type=int, required=True, help="voxels around the brain")
+    for name in ("ncct", "mirrored", "difference", "brain", "crop"):
+        parser.add_argument(f"--out-{name}", required=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read stripped NCCT, mirrored NCCT and brain mask; write the final images and the box of the crop."""
+    arguments = _parse(argv)
+    ncct, mirrored = load_volume(arguments.ncct), load_volume(arguments.mirrored)
+    brain = load_volume(arguments.brain, np.uint8)
+    require_same_grid(ncct, mirrored, "the NCCT", "the mirrored NCCT")
+    require_same_grid(ncct, brain, "the NCCT", "the brain mask")
+    final = finalise(ncct, mirrored, brain.data > 0, tuple(arguments.clip), arguments.margin)
+    save_volume(arguments.out_ncct, final.ncct)
+    save_volume(arguments.out_mirrored, final.mirrored)
+    save_volume(arguments.out_difference, final.difference)
+    save_volume(arguments.out_brain, final.brain, np.uint8)
+    crop = {
+        "start_voxel": [part.start for part in final.box],
+        "stop_voxel": [part.stop for part in final.box],
+        "resampled_shape": list(ncct.data.shape),
+        "resampled_affine_ras_mm": ncct.affine.tolist(),
+    }
+    write_json(arguments.out_crop, crop)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read an ingested MRI; write it resampled, and once more with 0 outside the brain."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--mri", required=True)
@@ -32,8 +31,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_settings(parser)
     parser.add_argument("--out-resampled", required=True)
     parser.add_argument("--out-stripped", required=True)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read an ingested MRI; write it resampled, and once more with 0 outside the brain."""
+    arguments = _parse(argv)
     mri = load_volume(arguments.mri)
     resampled = resample_isotropic(
         mri,

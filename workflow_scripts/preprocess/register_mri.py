@@ -21,28 +21,6 @@ LIMITS = AffineLimits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read stripped NCCT, brain mask and stripped MRI; write the affine and what is known about it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_case(parser)
-    parser.add_argument("--ncct", required=True, help="stripped NCCT, HU")
-    parser.add_argument("--brain", required=True, help="brain mask of the NCCT")
-    parser.add_argument("--mri", required=True, help="stripped MRI, 0 outside the brain")
-    parser.add_argument("--aligned", action="store_true", help="the MRI is in NCCT space: write the identity")
-    add_settings(parser)
-    parser.add_argument("--out-affine", required=True)
-    parser.add_argument("--out-json", required=True)
-    arguments = parser.parse_args(argv)
-
-    ncct, mri = load_volume(arguments.ncct), load_volume(arguments.mri)
-    brain = load_volume(arguments.brain).data > 0
-    matrix, facts = register_mri(ncct, brain, mri, settings_of(arguments), aligned=arguments.aligned)
-    if facts["doubts"]:
-        log.warning("The registration is implausible: %s", facts)
-    write_affine(arguments.out_affine, matrix, "the MRI", "the NCCT")
-    write_json(arguments.out_json, facts)
-
-
 def register_mri(
     ncct: Volume, brain: np.ndarray, mri: Volume, settings: RegistrationSettings, *, aligned: bool
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -61,6 +39,36 @@ def register_mri(
         to_mri, facts = register_brains(fixed, moving, settings, LIMITS)
     method = "identity, stated in the case sheet" if aligned else "elastix"
     return np.linalg.inv(to_mri), facts | {"method": method}
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case(parser)
+    parser.add_argument("--ncct", required=True, help="stripped NCCT, HU")
+    parser.add_argument("--brain", required=True, help="brain mask of the NCCT")
+    parser.add_argument("--mri", required=True, help="stripped MRI, 0 outside the brain")
+    parser.add_argument(
+        "--aligned",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="the MRI is in NCCT space: write the identity",
+    )
+    add_settings(parser)
+    parser.add_argument("--out-affine", required=True)
+    parser.add_argument("--out-json", required=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read stripped NCCT, brain mask and stripped MRI; write the affine and what is known about it."""
+    arguments = _parse(argv)
+    ncct, mri = load_volume(arguments.ncct), load_volume(arguments.mri)
+    brain = load_volume(arguments.brain).data > 0
+    matrix, facts = register_mri(ncct, brain, mri, settings_of(arguments), aligned=arguments.aligned)
+    if facts["doubts"]:
+        log.warning("The registration is implausible: %s", facts)
+    write_affine(arguments.out_affine, matrix, "the MRI", "the NCCT")
+    write_json(arguments.out_json, facts)
 
 
 if __name__ == "__main__":

@@ -23,26 +23,6 @@ PLAUSIBLE_ML = (900.0, 2400.0)
 PLAUSIBLE_OFFSET_MM = 10.0
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Build the template from tissue maps, or check and write the one given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", help="CT template in HU, MNI space, skull-stripped; built when left out")
-    parser.add_argument("--mask", help="brain mask of the image; everything but its padding when left out")
-    parser.add_argument("--spacing", type=float, required=True, help="of the built template, mm")
-    parser.add_argument("--out-template", required=True)
-    parser.add_argument("--out-mask", required=True)
-    arguments = parser.parse_args(argv)
-
-    if arguments.image:
-        template, brain = given_template(
-            load_volume(arguments.image), load_volume(arguments.mask) if arguments.mask else None
-        )
-    else:
-        template, brain = built_template(tissue_map("gm"), tissue_map("wm"), arguments.spacing)
-    save_volume(arguments.out_template, template)
-    save_volume(arguments.out_mask, brain, np.uint8)
-
-
 def tissue_map(tissue: str) -> Volume:
     """Load nilearn's MNI152 2009a map of ``gm`` or ``wm``, as shares 0..1 on a grid symmetric about x = 0."""
     for file in importlib.metadata.files("nilearn") or []:
@@ -107,6 +87,29 @@ def given_template(image: Volume, mask: Volume | None) -> tuple[Volume, Volume]:
         )
     template = image.with_data(np.where(brain, image.data, np.float32(0)))
     return template, image.with_data(brain.astype(np.uint8))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", help="CT template in HU, MNI space, skull-stripped; built when left out")
+    parser.add_argument("--mask", help="brain mask of the image; everything but its padding when left out")
+    parser.add_argument("--spacing", type=float, required=True, help="of the built template, mm")
+    parser.add_argument("--out-template", required=True)
+    parser.add_argument("--out-mask", required=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Build the template from tissue maps, or check and write the one given."""
+    arguments = _parse(argv)
+    if arguments.image:
+        template, brain = given_template(
+            load_volume(arguments.image), load_volume(arguments.mask) if arguments.mask else None
+        )
+    else:
+        template, brain = built_template(tissue_map("gm"), tissue_map("wm"), arguments.spacing)
+    save_volume(arguments.out_template, template)
+    save_volume(arguments.out_mask, brain, np.uint8)
 
 
 if __name__ == "__main__":

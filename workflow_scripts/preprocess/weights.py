@@ -17,32 +17,6 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 60
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Copy or download the file of one network, check it, and write it under its final name."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", required=True, help="as in the key preprocess.skull_stripping.{network}_weights")
-    parser.add_argument("--given", type=Path, help="file that the user has; without it the file is downloaded")
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--sha256", help="what the file must have; without it any file is taken")
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args(argv)
-
-    key = f"preprocess.skull_stripping.{arguments.network}_weights"
-    source = str(arguments.given or arguments.url)
-    with replacing(arguments.out) as temporary:
-        if arguments.given:
-            shutil.copyfile(arguments.given, temporary)
-        else:
-            download(arguments.url, temporary, f"give its path as {key}.path.")
-        found = digest(temporary)
-        if arguments.sha256 and found != arguments.sha256:
-            raise InputError(
-                f"{source} has the SHA-256 {found}, not {arguments.sha256}.",
-                f"get the file again; or, if this is the file you mean, correct {key}.sha256.",
-            )
-    log.info("%s: %s, SHA-256 %s", arguments.network, source, found)
-
-
 def download(url: str, path: Path, remedy: str) -> None:
     """Fetch ``url`` into ``path``; raises `InputError`, whose remedy ends with ``remedy``, when that fails."""
     try:
@@ -66,6 +40,35 @@ def _not_fetched(url: str, reason: str, remedy: str) -> InputError:
         f"{url} cannot be downloaded ({reason}).",
         f"download that file on a computer that reaches the address, copy it here and {remedy}",
     )
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", required=True, help="as in the key preprocess.skull_stripping.{network}_weights")
+    parser.add_argument("--given", type=Path, help="file that the user has; without it the file is downloaded")
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--sha256", help="what the file must have; without it any file is taken")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Copy or download the file of one network, check it, and write it under its final name."""
+    arguments = _parse(argv)
+    key = f"preprocess.skull_stripping.{arguments.network}_weights"
+    source = str(arguments.given or arguments.url)
+    with replacing(arguments.out) as temporary:
+        if arguments.given:
+            shutil.copyfile(arguments.given, temporary)
+        else:
+            download(arguments.url, temporary, f"give its path as {key}.path.")
+        found = digest(temporary)
+        if arguments.sha256 and found != arguments.sha256:
+            raise InputError(
+                f"{source} has the SHA-256 {found}, not {arguments.sha256}.",
+                f"get the file again; or, if this is the file you mean, correct {key}.sha256.",
+            )
+    log.info("%s: %s, SHA-256 %s", arguments.network, source, found)
 
 
 if __name__ == "__main__":

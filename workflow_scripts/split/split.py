@@ -94,8 +94,7 @@ def read_cases(sheet: Path, preprocess: Path) -> list[SplitCase]:
     return cases
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, help="case sheet")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of <cohort>/<case>/case.json")
@@ -104,18 +103,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--size-strata", type=int, required=True, help="quantiles of the lesion volume")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--splits", type=Path, required=True, help="TSV to write, one row a case")
-    parser.add_argument("--balance", type=Path, required=True, help="TSV to write, counts of each stratum")
-    parser.add_argument("--leakage", type=Path, required=True, help="JSON to write, the audit")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--out-splits", type=Path, required=True, help="TSV, one row a case")
+    parser.add_argument("--out-balance", type=Path, required=True, help="TSV, counts of each stratum")
+    parser.add_argument("--out-leakage", type=Path, required=True, help="JSON, the audit")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _parse(argv)
     cases = read_cases(arguments.sheet, arguments.preprocess)
     rows = split_rows(cases, dict(zip(SPLITS, arguments.ratios, strict=True)), arguments.size_strata, arguments.seed)
     report = audit(rows)
     for entry in report["repeated"]:
         log.warning("%s is given more than once: %s", entry["what"], entry["cases"])
-    write_json(arguments.leakage, report)
-    write_tsv(arguments.balance, balance_rows(rows), BALANCE_COLUMNS)
-    write_tsv(arguments.splits, rows, COLUMNS)
+    write_json(arguments.out_leakage, report)
+    write_tsv(arguments.out_balance, balance_rows(rows), BALANCE_COLUMNS)
+    write_tsv(arguments.out_splits, rows, COLUMNS)
 
 
 if __name__ == "__main__":
