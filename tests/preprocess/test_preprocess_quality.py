@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from workflow_scripts.common.digests import image_digest
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import describe_case, finalise
-from workflow_scripts.preprocess.facts.image_digest import image_digest
 from workflow_scripts.preprocess.quality import mri_fit
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
 from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.preprocess import weights
 
@@ -44,7 +45,7 @@ def provide(out, url, *options):
 def test_a_file_is_downloaded(site, tmp_path, options):
     provide(tmp_path / "synthsr.weights", f"{site}/weights", *options)
     assert (tmp_path / "synthsr.weights").read_bytes() == CONTENT
-    assert weights.digest(tmp_path / "synthsr.weights") == DIGEST
+    assert file_digest(tmp_path / "synthsr.weights") == DIGEST
 
 
 def test_a_given_file_is_taken_instead(tmp_path):

@@ -7,10 +7,10 @@ from dataclasses import fields
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.digests import image_digest
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, require_same_grid, to_ras
-from workflow_scripts.preprocess.facts.image_digest import image_digest
 from workflow_scripts.preprocess.facts.lesion import lesion_facts
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
 from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags

@@ -1,7 +1,6 @@
 """Provide the published weights of a network: a file that the user gives, or one that is downloaded."""
 
 import argparse
-import hashlib
 import logging
 import shutil
 import urllib.request
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
 
@@ -27,12 +27,6 @@ def download(url: str, path: Path, remedy: str) -> None:
         raise _not_fetched(url, str(error), remedy) from error
     if missing:
         raise _not_fetched(url, f"the connection ended {missing} bytes early", remedy)
-
-
-def digest(path: Path | str) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _not_fetched(url: str, reason: str, remedy: str) -> InputError:
@@ -62,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             shutil.copyfile(arguments.given, temporary)
         else:
             download(arguments.url, temporary, f"give its path as {key}.path.")
-        found = digest(temporary)
+        found = file_digest(temporary)
         if arguments.sha256 and found != arguments.sha256:
             raise InputError(
                 f"{source} has the SHA-256 {found}, not {arguments.sha256}.",

@@ -13,6 +13,7 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from workflow_scripts.common.digests import values_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.cases import DatasetCase
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
@@ -91,16 +92,6 @@ def background_of(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """
     outside = ~brain
     return np.array([np.median(channel[outside]) if outside.any() else channel.min() for channel in image], np.float32)
-
-
-def values_digest(values: np.ndarray) -> str:
-    """Return the SHA-256 of type, shape and values of an array.
-
-    Not of its file: the same values, compressed by several threads, come in other bytes each time.
-    """
-    digest = hashlib.sha256(f"{values.dtype.str} {values.shape} ".encode())
-    digest.update(np.ascontiguousarray(values))
-    return digest.hexdigest()
 
 
 def folder_digest(folder: Path, threads: int) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, resample, to_ras
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 from workflow_scripts.preprocess.voxels.morphology import largest_component
-from workflow_scripts.preprocess.weights import digest
 
 SYNTHETIC = "synthsr+synthstrip"  # looks at a pseudo-T1 of its own; the others share one
 NCCT_METHODS = (SYNTHETIC, "synthstrip", "deepbet", "hu")
@@ -60,7 +60,7 @@ def settings_of(arguments: argparse.Namespace) -> StrippingSettings:
 def weights_digests(method: str, settings: StrippingSettings) -> dict[str, str]:
     """Return the SHA-256 of each file of weights that ``method`` runs, by network."""
     files = {"synthstrip": settings.synthstrip_weights, "synthsr": settings.synthsr_weights}
-    return {network: digest(files[network]) for network in method.split("+") if files.get(network)}
+    return {network: file_digest(files[network]) for network in method.split("+") if files.get(network)}
 
 
 def pseudo_t1(method: str, ncct: Volume, padded: np.ndarray, settings: StrippingSettings) -> np.ndarray:

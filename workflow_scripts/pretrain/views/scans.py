@@ -8,10 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from workflow_scripts.common.digests import values_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.masks import bounding_box
-from workflow_scripts.common.nnunet.arrays import background_of, open_array, values_digest
+from workflow_scripts.common.nnunet.arrays import background_of, open_array
 
 WHOLE = (slice(None),) * 4
 _REMAKE = "delete the dataset folder and run rule pretrain_dataset again."

@@ -8,6 +8,7 @@ import numpy as np
 from contourpy import contour_generator
 from PIL import Image
 
+from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.volume import Volume, load_volume, resample, same_grid, to_ras
 
 PLANES = ("sagittal", "coronal", "axial")
@@ -36,8 +37,10 @@ def plane(data: np.ndarray, axis: int, index: int) -> np.ndarray:
 
 def extent(mask: np.ndarray, axis: int) -> tuple[int, int]:
     """Return the first and the last index of a mask along an axis; of the whole array when the mask is empty."""
-    used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-    return (int(used[0]), int(used[-1])) if len(used) else (0, mask.shape[axis] - 1)
+    if not mask.any():
+        return 0, mask.shape[axis] - 1
+    along = bounding_box(mask)[axis]
+    return along.start, along.stop - 1
 
 
 def spread(mask: np.ndarray, axis: int, count: int) -> list[int]:
