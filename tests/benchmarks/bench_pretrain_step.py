@@ -24,7 +24,7 @@ from workflow_scripts.common.nnunet.arrays import write_array
 from workflow_scripts.pretrain.distributed import ALONE
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.networks import build_encoder
-from workflow_scripts.pretrain.settings import Settings, parse_settings
+from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.batches import Purpose, Source
 from workflow_scripts.pretrain.views.scans import StoredArray, describe_scan
 
@@ -64,7 +64,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def studys(batch_size: int, **changes: object) -> Settings:
+def studys(batch_size: int, **changes: object) -> PretrainSettings:
     """Return the settings of config.yaml with another batch size."""
     shared = yaml.safe_load((ROOT / "config.yaml").read_text())["pretrain"]
     shared["optimiser"] = shared.pop("optimisers")[shared["preset"]]
@@ -130,7 +130,7 @@ def bench_step(scans, device) -> None:
     timed both ways.
     """
     settings = studys(64 if device.type == "cuda" else 2)
-    sizes, source = settings.head, Source(scans, settings, device, 1, ALONE)
+    sizes, source = settings.projection_head, Source(scans, settings, device, 1, ALONE)
     batches = source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)
     views = next(batches)[0].augmented()
     encoder = build_encoder(ARCHITECTURE, 1).to(device)
@@ -140,9 +140,9 @@ def bench_step(scans, device) -> None:
     plain_keeping = seconds(device, lambda: reference.step(views), 3)
     reference = None  # its memory goes
     # Past the epoch in which the last layer is frozen.
-    learner, number = Distillation(ARCHITECTURE, settings, device), settings.steps_per_epoch
-    ours = seconds(device, lambda: learner.step([views], number), 3)
-    data = seconds(device, lambda: learner.inputs(next(batches)), 8)
+    method, number = Distillation(ARCHITECTURE, settings, device), settings.steps_per_epoch
+    ours = seconds(device, lambda: method.step([views], number), 3)
+    data = seconds(device, lambda: method.inputs(next(batches)), 8)
     where = f"batch of {settings.batch_size}, K = {sizes.prototypes}, {device}"
     print(f"\nplain DINO, {where}: {plain:.2f} s a step (reference), {plain_keeping:.2f} s with freed memory kept")
     print(f"this step, same batch: {ours:.2f} s, {plain / ours:.2f} and {plain_keeping / ours:.2f} times")
@@ -172,14 +172,14 @@ def accounting() -> tuple[float, float, float]:
     settings = studys(64)
     voxels = maps = float(np.prod(settings.patch_size))
     largest = 3 * FEATURES[0] * voxels
-    rest = 3 * 4 * settings.head.prototypes + 5 * 4 * voxels
+    rest = 3 * 4 * settings.projection_head.prototypes + 5 * 4 * voxels
     size = voxels
     for features, stride in zip(FEATURES, STRIDES, strict=True):
         size /= np.prod(stride)
         maps += 2 * 2 * features * size
-    learner = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
-    student = sum(p.numel() for p in learner.student.parameters())
-    teacher = sum(p.numel() for p in learner.teacher.parameters())
+    method = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
+    student = sum(p.numel() for p in method.student.parameters())
+    teacher = sum(p.numel() for p in method.teacher.parameters())
     return 4 * (4 * student + teacher), maps + largest, rest
 
 
@@ -189,10 +189,10 @@ def main(pairs: str) -> None:
     keep_freed_memory()
     settings = studys(int(pairs), samples_per_epoch=int(pairs))
     before = peak_bytes()
-    learner = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
+    method = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
     # The first step only makes the optimiser's state: small views do.
     for step, patch in enumerate(((16, 64, 64), settings.patch_size), start=1):
-        learner.step([torch.randn(2 * int(pairs), 1, *patch)], step)
+        method.step([torch.randn(2 * int(pairs), 1, *patch)], step)
     print(peak_bytes() - before)
 
 

@@ -21,9 +21,9 @@ from workflow_scripts.common.nnunet.network import build_network, read_checkpoin
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.finetune import finetune, finetune_dataset, finetune_settings
 from workflow_scripts.finetune.finetune import CURVES
-from workflow_scripts.finetune.training.trainer import StudyLogger, StudyTrainer, TrainingSettings, epoch_rows, smoothed
+from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyLogger, StudyTrainer, epoch_rows, smoothed
 
-SETTINGS = TrainingSettings(
+SETTINGS = FinetuneSettings(
     epochs=3,
     iterations_per_epoch=2,
     validation_iterations=1,
@@ -54,7 +54,7 @@ def encoder(dataset) -> dict:
 
 
 def train(
-    dataset: Path, state: Path, settings: TrainingSettings = SETTINGS, seed: int = 1, encoder: dict | None = None
+    dataset: Path, state: Path, settings: FinetuneSettings = SETTINGS, seed: int = 1, encoder: dict | None = None
 ):
     best, rows = finetune.train(dataset, settings, encoder, seed, state, CPU, workers=0)
     return best["network_weights"], [{key: row[key] for key in CURVES if key != "seconds"} for row in rows]

@@ -16,7 +16,7 @@ from workflow_scripts.pretrain.views.augment import (
     change_contrast,
     change_gamma,
     draw_parameters,
-    mirror,
+    flip,
 )
 
 DRAWS = 4000
@@ -75,7 +75,7 @@ def test_shift_is_normal_with_its_probability(drawn):
 
 
 def test_each_axis_is_mirrored_on_its_own_in_half_the_views(drawn):
-    axes = drawn.mirror.float()
+    axes = drawn.flip.float()
     assert axes.mean(0).tolist() == pytest.approx([0.5] * 3, abs=0.03)
     assert torch.corrcoef(axes.T).fill_diagonal_(0).abs().max() < 0.06
 
@@ -131,7 +131,7 @@ def test_gamma_leaves_a_constant_image_finite():
 
 def test_mirroring_is_shared_by_the_channels_of_a_view(views):
     axes = torch.tensor([[True, False, False], [False, True, True], [False, False, False]])
-    mirrored = mirror(views, axes)
+    mirrored = flip(views, axes)
     torch.testing.assert_close(mirrored[0], views[0].flip(1))
     torch.testing.assert_close(mirrored[1], views[1].flip(2, 3))
     torch.testing.assert_close(mirrored[2], views[2])
@@ -160,7 +160,7 @@ BATCHGENERATORS = {
     "additive_brightness": lambda view: colour.augment_brightness_additive(view, 0, 0.4),
     "contrast": lambda view: colour.augment_contrast(view, (0.75, 1.25), preserve_range=True),
     "gamma": lambda view: colour.augment_gamma(view, (0.7, 1.5), per_channel=True, retain_stats=True),
-    "mirror": lambda view: augment_mirroring(view)[0],
+    "flip": lambda view: augment_mirroring(view)[0],
 }
 REPEATS = 1500
 
@@ -172,7 +172,7 @@ def test_augmented_views_have_the_moments_of_batchgenerators(name, make_settings
     view = ndimage.gaussian_filter(rng.gamma(1.5, size=(8, 10, 12)), 0.8).astype(np.float32)
     only = make_settings().to_mapping()["augmentation"]
     only = {key: values | {"probability": 0.0} for key, values in only.items()}
-    only[name]["probability"] = 0.5 if name == "mirror" else 1.0
+    only[name]["probability"] = 0.5 if name == "flip" else 1.0
     parameters = draw_parameters(make_settings(augmentation=only), REPEATS, rng)
     ours = augment(torch.from_numpy(view).expand(REPEATS, 1, *view.shape).contiguous(), parameters)[:, 0].numpy()
     np.random.set_bit_generator(np.random.MT19937(0))

@@ -20,7 +20,7 @@ def parameters(make_settings):
 
 
 @pytest.fixture
-def learner(any_architecture, make_settings):
+def method(any_architecture, make_settings):
     torch.manual_seed(0)
     return Reconstruction(any_architecture, make_settings(method="mae"), CPU)
 
@@ -72,36 +72,36 @@ def test_views_are_padded_to_what_the_strides_divide():
     assert torch.equal(padded[..., 5, 7, :], views[..., 4, 6, :])
 
 
-def test_hidden_voxels_do_not_reach_the_network(learner, batch):
-    views, hidden = learner.inputs(batch)
+def test_hidden_voxels_do_not_reach_the_network(method, batch):
+    views, hidden = method.inputs(batch)
     changed = torch.where(hidden, 7.0, views)
     seen = []
-    learner.network.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-    learner.evaluate((views, hidden), 0)
-    learner.evaluate((changed, hidden), 0)
+    method.network.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    method.evaluate((views, hidden), 0)
+    method.evaluate((changed, hidden), 0)
     assert torch.equal(*seen) and len(seen) == 2
 
 
-def test_views_are_mirrored_but_their_intensities_are_kept(learner, batch):
-    views, _ = learner.inputs(batch)
-    for view, plain, axes in zip(views, batch[0].plain, batch[0].parameters.mirror, strict=True):
+def test_views_are_flipped_but_their_intensities_are_kept(method, batch):
+    views, _ = method.inputs(batch)
+    for view, plain, axes in zip(views, batch[0].plain, batch[0].parameters.flip, strict=True):
         assert torch.equal(view, plain.flip([1 + axis for axis in range(3) if axes[axis]]))
 
 
-def test_steps_restore_hidden_voxels_better(learner, batch):
+def test_steps_restore_hidden_voxels_better(method, batch):
     smooth = torch.nn.functional.avg_pool3d(batch[0].plain, 3, 1, 1) * 4
-    inputs = learner.inputs((Views(smooth, batch[0].parameters),))
-    before = learner.evaluate(inputs, 0)
+    inputs = method.inputs((Views(smooth, batch[0].parameters),))
+    before = method.evaluate(inputs, 0)
     for _ in range(30):
-        learner.step(inputs, 4)
-    assert learner.evaluate(inputs, 0) < 0.8 * before
+        method.step(inputs, 4)
+    assert method.evaluate(inputs, 0) < 0.8 * before
 
 
-def test_evaluation_changes_no_weight(learner, batch):
-    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    learner.evaluate(learner.inputs(batch), 0)
-    learner.measure(learner.embed(batch), 0)
-    assert all(torch.equal(value, before[name]) for name, value in learner.network.state_dict().items())
+def test_evaluation_changes_no_weight(method, batch):
+    before = {name: value.clone() for name, value in method.network.state_dict().items()}
+    method.evaluate(method.inputs(batch), 0)
+    method.measure(method.embed(batch), 0)
+    assert all(torch.equal(value, before[name]) for name, value in method.network.state_dict().items())
 
 
 def test_the_rule_writes_the_same_files_and_an_encoder_for_nnunets_network(run_rule, architecture):

@@ -9,10 +9,10 @@ from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
 from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder, check_patch
 from workflow_scripts.pretrain.methods.optimiser import parameter_groups
-from workflow_scripts.pretrain.settings import Head
+from workflow_scripts.pretrain.settings import HeadSizes
 from workflow_scripts.pretrain.views.batches import Views
 
-SIZES = Head(hidden=32, bottleneck=16, prototypes=64)
+SIZES = HeadSizes(hidden=32, bottleneck=16, prototypes=64)
 FROZEN, FREE = 2, 6  # steps of the first epoch, whose last layer is frozen, and of the second
 
 
@@ -22,7 +22,7 @@ def views():
 
 
 @pytest.fixture
-def learner(architecture, make_settings):
+def method(architecture, make_settings):
     torch.manual_seed(0)
     return Distillation(architecture, make_settings(teacher_momentum={"start": 0.9, "end": 0.9}), torch.device("cpu"))
 
@@ -140,52 +140,52 @@ def test_teacher_follows_the_student_as_computed_by_hand(architecture):
         torch.testing.assert_close(own, 0.75 * before + 0.25 * aim)
 
 
-def test_the_teachers_running_statistics_are_those_of_its_own_features(learner, views):
+def test_the_teachers_running_statistics_are_those_of_its_own_features(method, views):
     torch.manual_seed(1)
     with torch.no_grad():
-        for parameter in learner.student.parameters():
+        for parameter in method.student.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     expected = []
     for encoder, head in (
-        (learner.teacher.encoder, learner.teacher.head),
-        (learner.student.encoder, learner.student.heads[-1]),
+        (method.teacher.encoder, method.teacher.head),
+        (method.student.encoder, method.student.heads[-1]),
     ):
         expected.append(0.1 * head.mlp[0](encoder(views)[-1].mean((2, 3, 4))).mean(0))
-    learner.step([views], FREE)
-    torch.testing.assert_close(learner.teacher.head.mlp[1].running_mean, expected[0])
-    torch.testing.assert_close(learner.student.heads[-1].mlp[1].running_mean, expected[1])
+    method.step([views], FREE)
+    torch.testing.assert_close(method.teacher.head.mlp[1].running_mean, expected[0])
+    torch.testing.assert_close(method.student.heads[-1].mlp[1].running_mean, expected[1])
     assert not torch.allclose(*expected)
 
 
-def test_step_moves_centre_and_teacher_by_hand_computation(learner, views):
-    teacher = snapshot(learner.teacher)
-    learner.teacher.train()
-    logits = learner.teacher.head.logits(learner.teacher(views))
-    learner.teacher.load_state_dict(teacher)
-    learner.teacher.eval()
-    learner.step([views], FREE)
-    torch.testing.assert_close(learner.centre, 0.1 * logits.mean(0))
+def test_step_moves_centre_and_teacher_by_hand_computation(method, views):
+    teacher = snapshot(method.teacher)
+    method.teacher.train()
+    logits = method.teacher.head.logits(method.teacher(views))
+    method.teacher.load_state_dict(teacher)
+    method.teacher.eval()
+    method.step([views], FREE)
+    torch.testing.assert_close(method.centre, 0.1 * logits.mean(0))
     name = "encoder.stages.0.0.convs.0.conv.weight"
-    expected = 0.9 * teacher[name] + 0.1 * learner.student.state_dict()[name]
-    torch.testing.assert_close(learner.teacher.state_dict()[name], expected)
+    expected = 0.9 * teacher[name] + 0.1 * method.student.state_dict()[name]
+    torch.testing.assert_close(method.teacher.state_dict()[name], expected)
 
 
-def test_frozen_last_layer_keeps_the_prototypes_of_all_heads(learner, views):
-    before = snapshot(learner.student)
-    learner.step([views], FROZEN)
-    moved = changed(learner.student, before)
+def test_frozen_last_layer_keeps_the_prototypes_of_all_heads(method, views):
+    before = snapshot(method.student)
+    method.step([views], FROZEN)
+    moved = changed(method.student, before)
     assert moved and not any("prototypes" in name for name in moved)
-    learner.step([views], FREE)
-    assert sum("prototypes" in name for name in changed(learner.student, before)) == 3
+    method.step([views], FREE)
+    assert sum("prototypes" in name for name in changed(method.student, before)) == 3
 
 
-def test_evaluation_changes_neither_centre_nor_statistics_nor_weights(learner, views):
-    learner.step([views], FREE)
-    centre, student, teacher = learner.centre.clone(), snapshot(learner.student), snapshot(learner.teacher)
-    learner.evaluate([views], FREE)
-    learner.measure(learner.embed((Views(views, None),)), FREE)
-    assert torch.equal(learner.centre, centre)
-    assert not changed(learner.student, student) and not changed(learner.teacher, teacher)
+def test_evaluation_changes_neither_centre_nor_statistics_nor_weights(method, views):
+    method.step([views], FREE)
+    centre, student, teacher = method.centre.clone(), snapshot(method.student), snapshot(method.teacher)
+    method.evaluate([views], FREE)
+    method.measure(method.embed((Views(views, None),)), FREE)
+    assert torch.equal(method.centre, centre)
+    assert not changed(method.student, student) and not changed(method.teacher, teacher)
 
 
 def test_weight_decay_spares_biases_and_norms(architecture):
@@ -198,7 +198,7 @@ def test_weight_decay_spares_biases_and_norms(architecture):
 def test_gradients_are_clipped_to_the_norm(architecture, make_settings, views):
     optimiser = make_settings().to_mapping()["optimiser"] | {"clip_gradient": 1e-3}
     torch.manual_seed(0)
-    learner = Distillation(architecture, make_settings(optimiser=optimiser), torch.device("cpu"))
-    learner.step([views], FREE)
-    norm = torch.stack([p.grad.norm() for p in learner.student.parameters()]).norm()
+    method = Distillation(architecture, make_settings(optimiser=optimiser), torch.device("cpu"))
+    method.step([views], FREE)
+    norm = torch.stack([p.grad.norm() for p in method.student.parameters()]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)

@@ -29,7 +29,7 @@ def cohort(make_dataset):
 
 @pytest.fixture
 def at_call(monkeypatch):
-    """Do something before the n-th call (counted from 1) of a method of the learner."""
+    """Do something before the n-th call (counted from 1) of a method of the method."""
 
     def arrange(method, number, action):
         original, calls = getattr(Distillation, method), []
@@ -253,8 +253,8 @@ def test_a_dataset_made_again_puts_the_training_back_unless_a_voxel_differs(
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_learning_rate(run_rule, tmp_path, at_call):
-    def spoil(learner):
-        learner.centre.fill_(torch.nan)
+    def spoil(method):
+        method.centre.fill_(torch.nan)
 
     at_call("step", 6, spoil)
     with pytest.raises(InputError, match=r"loss is no finite number at step 5 \(epoch 1\) with learning rate 0\.000"):

@@ -9,7 +9,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, read_yaml
 from workflow_scripts.pretrain import pretrain_settings
-from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, load_encoder, read_encoder
 from workflow_scripts.pretrain.engine import loop as train
 from workflow_scripts.pretrain.engine.state import States
@@ -43,7 +43,7 @@ def test_settings_file_holds_the_configuration_and_the_pretrainings_own_entry(tm
         ({"samples_per_epoch": 18}, "samples_per_epoch 18 is not a multiple of batch_size 4"),
         ({"slab_slices": 5}, "slab_slices 5 is below the 6 slices"),
         ({"colour": 1}, "unknown .'colour'"),
-        ({"head": {"hidden": 8}}, "settings.head, keys are missing .'bottleneck', 'prototypes'"),
+        ({"projection_head": {"hidden": 8}}, "settings.projection_head, keys are missing .'bottleneck', 'prototypes'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(make_settings, changes, message):
@@ -176,10 +176,10 @@ def test_views_of_a_step_depend_on_its_place_alone_not_on_threads(cohort, make_s
 def test_processes_share_a_batch_whose_views_do_not_depend_on_their_number(cohort, make_settings):
     settings = make_settings(local_views={"count": 2, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]})
 
-    def first_batch(ranks):
-        return next(Source(cohort.of_splits(["train"]), settings, CPU, 1, ranks).batches(Purpose.TRAINING, 0, 16))
+    def first_batch(processes):
+        return next(Source(cohort.of_splits(["train"]), settings, CPU, 1, processes).batches(Purpose.TRAINING, 0, 16))
 
-    whole, parts = first_batch(ALONE), [first_batch(Ranks(rank, 2)) for rank in range(2)]
+    whole, parts = first_batch(ALONE), [first_batch(Processes(rank, 2)) for rank in range(2)]
     for group, views in enumerate(whole):
         halves = [part[group].augmented().unflatten(0, (-1, 2)) for part in parts]
         together = torch.cat(halves, 1).flatten(0, 1)

@@ -13,7 +13,7 @@ from workflow_scripts.pretrain.views.crops import (
     read_block,
     read_view,
 )
-from workflow_scripts.pretrain.views.on_device import ResidentScans
+from workflow_scripts.pretrain.views.on_device import ScansOnDevice
 from workflow_scripts.pretrain.views.scans import describe_scan
 
 DRAWS = 300
@@ -189,7 +189,7 @@ def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_set
         np.array([0, 1]), np.array([[-2, -3, 20], [18, 25, -4]]), np.full((2, 3), [6, 10, 9]), np.zeros(2, bool)
     )
     crops = Crops.joined([crops, beyond])
-    views = ResidentScans(scans, torch.device("cpu")).read(crops, settings.patch_size)
+    views = ScansOnDevice(scans, torch.device("cpu")).read(crops, settings.patch_size)
     for index, (start, size, mirrored) in enumerate(singles(crops)):
         scan = scans[crops.scan[index]]
         expected = read_view(scan, start, size, mirrored, settings.patch_size)

@@ -237,7 +237,7 @@ def settings() -> dict:
             "symmetry_probability": 0.7,
             "preset": "robust",
             "optimisers": {"robust": {"learning_rate": 0.001}},
-            "head": {"prototypes": 1024},
+            "projection_head": {"prototypes": 1024},
         },
         "probe": {"random_encoders": 5},
         "finetune": {"iterations_per_epoch": 25},

@@ -20,7 +20,7 @@ from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.training_store import open_training
-from workflow_scripts.finetune.training.trainer import StudyTrainer, TrainingSettings, epoch_rows, seed_everything
+from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyTrainer, epoch_rows, seed_everything
 from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ MEMORY = (
 
 def train(
     dataset: Path,
-    settings: TrainingSettings,
+    settings: FinetuneSettings,
     encoder: Mapping[str, Any] | None,
     seed: int,
     state: Path,
@@ -168,10 +168,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("trained before with these settings and data: the model of then is put back")
         training.restore()
         return
-    names = [field.name for field in fields(TrainingSettings)]
+    names = [field.name for field in fields(FinetuneSettings)]
     best, rows = train(
         arguments.dataset,
-        TrainingSettings(**{name: settings[name] for name in names}),
+        FinetuneSettings(**{name: settings[name] for name in names}),
         encoder,
         arguments.seed,
         training.folder,

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Ranks:
+class Processes:
     """This process's number among ``size``; a training of one process communicates nothing."""
 
     rank: int = 0
@@ -68,7 +68,7 @@ class Ranks:
         return torch.cat(parts)
 
 
-ALONE = Ranks()
+ALONE = Processes()
 
 
 def process_count() -> int:
@@ -77,7 +77,7 @@ def process_count() -> int:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     """Join the processes that torchrun started; yields this one's place and its own device.
 
     Without torchrun there is one process and nothing to join. Tensors on the CPU are exchanged by gloo, those on GPUs
@@ -85,14 +85,14 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """
     size = process_count()
     if size == 1:
-        yield Ranks(), device
+        yield Processes(), device
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), size), device
+        yield Processes(dist.get_rank(), size), device
     except Exception as error:
         traceback.clear_frames(error.__traceback__)
         raise

@@ -19,7 +19,7 @@ from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
 from workflow_scripts.pretrain.engine.loop import Trained, pretrain
 from workflow_scripts.pretrain.engine.state import States
-from workflow_scripts.pretrain.settings import Settings, parse_settings
+from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
 from workflow_scripts.study.code_digest import code_digest
 
@@ -49,15 +49,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     plans = read_json(args.dataset / "plans.json")
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
-    with joined(choose_device(args.device)) as (ranks, device):
-        training = ranks.from_first(
+    with joined(choose_device(args.device)) as (processes, device):
+        training = processes.from_first(
             lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain == "true")
         )
         trained = None
         if not training.finished:
             states = States(training.folder)
-            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, ranks)
-    if not ranks.first:
+            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes)
+    if not processes.first:
         return
     if trained is None:
         log.info("trained before with these settings and images: the encoder of then is put back")
@@ -85,7 +85,7 @@ def final_metrics(trained: Trained) -> dict[str, Any]:
     return {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
 
 
-def origin(settings: Settings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
+def origin(settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that decides a training but the code, whose every comment would count.
 
     The alarm decides no weight: who raised it in error may lower its bounds and go on.

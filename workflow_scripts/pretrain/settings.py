@@ -29,7 +29,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadSizes:
     """Sizes of a projection head: hidden units, output of the MLP, number of prototypes K (paper 3.4)."""
 
     hidden: int
@@ -81,7 +81,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PretrainSettings:
     """One pretraining: its entry under ``pretrainings`` and the section ``pretrain`` of the configuration.
 
     Sizes are in voxels in the order (z, y, x); ``augmentation`` maps each augmentation's name to its values.
@@ -108,7 +108,7 @@ class Settings:
     augmentation: Mapping[str, Mapping[str, Any]]
     local_views: LocalViews
     masking: Masking
-    head: Head
+    projection_head: HeadSizes
     centre_momentum: float
     student_temperature: float
     teacher_temperature: Ramp
@@ -145,12 +145,12 @@ class Settings:
         return _plain(asdict(self))
 
 
-def parse_settings(mapping: Mapping[str, Any]) -> Settings:
-    """Turn the content of a settings file into `Settings`.
+def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
+    """Turn the content of a settings file into `PretrainSettings`.
 
     Raises `InputError` when a key is missing or unknown or when values contradict each other.
     """
-    settings = _build(Settings, mapping, "settings")
+    settings = _build(PretrainSettings, mapping, "settings")
     if settings.method not in METHODS:
         raise InputError(f"{settings.method!r} is no method.", f"use one of {', '.join(METHODS)} in pretrainings.")
     if settings.samples_per_epoch < settings.batch_size or settings.samples_per_epoch % settings.batch_size:

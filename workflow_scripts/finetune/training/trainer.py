@@ -26,7 +26,7 @@ EMA_KEEP = 0.9  # nnU-Net's
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class FinetuneSettings:
     """What a finetuning may vary; names and units as in config.yaml, section ``finetune``."""
 
     epochs: int
@@ -75,7 +75,7 @@ class StudyTrainer(nnUNetTrainer):
     """
 
     def configure(
-        self, settings: TrainingSettings, train_keys: Sequence[str], validation_keys: Sequence[str], seed: int
+        self, settings: FinetuneSettings, train_keys: Sequence[str], validation_keys: Sequence[str], seed: int
     ) -> None:
         """Set what `initialize` and the epochs read; ``seed`` is for the augmentation's own processes."""
         self.num_epochs = settings.epochs

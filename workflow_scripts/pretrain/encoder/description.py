@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
-from workflow_scripts.pretrain.settings import PATCH_AXES, Settings
+from workflow_scripts.pretrain.settings import PATCH_AXES, PretrainSettings
 from workflow_scripts.pretrain.views.scans import Cohort
 
 METHODS = {
@@ -21,7 +21,7 @@ INTENSITIES = "foreground_intensity_properties_per_channel"
 
 
 def describe(
-    settings: Settings,
+    settings: PretrainSettings,
     cohort: Cohort,
     plans: Mapping[str, Any],
     statistics_cases: Sequence[str],

@@ -9,43 +9,45 @@ from torch import Tensor
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.out_of_memory import is_lack_of_memory
-from workflow_scripts.pretrain.distributed import Ranks
-from workflow_scripts.pretrain.methods.method import Learner
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.distributed import Processes
+from workflow_scripts.pretrain.methods.method import Method
+from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.batches import Batch
 
 
-def step_within_memory(learner: Learner, batch: Batch, step: int, settings: Settings, ranks: Ranks) -> Tensor:
-    """Prepare a batch and learn from it; see `Learner.step`.
+def step_within_memory(
+    method: Method, batch: Batch, step: int, settings: PretrainSettings, processes: Processes
+) -> Tensor:
+    """Prepare a batch and learn from it; see `Method.step`.
 
     Raises
     ------
     InputError
         when memory does not suffice, with the largest batch that did. That is measured: parts of the same batch, each
         half of the one before, are tried until one fits. (A process that shares its batch with others cannot try
-        without them, and names no size.) The learner is of no use afterwards.
+        without them, and names no size.) The method is of no use afterwards.
     """
     try:
-        return learner.step(learner.inputs(batch), step)
+        return method.step(method.inputs(batch), step)
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
     # Outside the handler: its traceback holds what the failed step had allocated.
     device = batch[0].plain.device.type
-    if ranks.size > 1:
+    if processes.size > 1:
         remedy = "lower pretrain.batch_size, or raise resources.pretrain.gpu."
-    elif (fitting := _fitting_size(learner, batch, step, settings)) is None:
-        remedy = "lower pretrain.patch_size or pretrain.head: not even one image at a time fits."
+    elif (fitting := _fitting_size(method, batch, step, settings)) is None:
+        remedy = "lower pretrain.patch_size or pretrain.projection_head: not even one image at a time fits."
     else:
         remedy = f"set pretrain.batch_size to {fitting}: a step of that size fitted when tried just now."
     raise InputError(f"A step of batch_size {settings.batch_size} needs more memory than the {device} has.", remedy)
 
 
-def _fitting_size(learner: Learner, batch: Batch, step: int, settings: Settings) -> int | None:
+def _fitting_size(method: Method, batch: Batch, step: int, settings: PretrainSettings) -> int | None:
     for size in smaller_sizes(settings):
         _release()
         try:
-            learner.step(learner.inputs(first_images(batch, size, settings.batch_size)), step)
+            method.step(method.inputs(first_images(batch, size, settings.batch_size)), step)
         except (MemoryError, RuntimeError) as error:
             if not is_lack_of_memory(error):
                 raise
@@ -59,7 +61,7 @@ def first_images(batch: Batch, size: int, images: int) -> Batch:
     return tuple(views.of(np.arange(len(views.plain)).reshape(-1, images)[:, :size].reshape(-1)) for views in batch)
 
 
-def smaller_sizes(settings: Settings) -> Iterator[int]:
+def smaller_sizes(settings: PretrainSettings) -> Iterator[int]:
     """Yield batch sizes, each at most half of the one before, that divide the samples of an epoch."""
     size = settings.batch_size // 2
     while size:

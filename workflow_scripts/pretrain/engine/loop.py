@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
-from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
 from workflow_scripts.pretrain.engine.state import States
-from workflow_scripts.pretrain.methods.method import METHODS, Learner
+from workflow_scripts.pretrain.methods.method import METHODS, Method
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
-from workflow_scripts.pretrain.settings import PATCH_KEYS, Settings
+from workflow_scripts.pretrain.settings import PATCH_KEYS, PretrainSettings
 from workflow_scripts.pretrain.views.batches import Purpose, Source
 from workflow_scripts.pretrain.views.scans import Cohort
 
@@ -70,11 +70,11 @@ class Progress:
 def pretrain(
     cohort: Cohort,
     architecture: Mapping[str, Any],
-    settings: Settings,
+    settings: PretrainSettings,
     device: torch.device,
     threads: int,
     states: States,
-    ranks: Ranks = ALONE,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train from the state left by an earlier run, or from fresh weights.
 
@@ -90,43 +90,43 @@ def pretrain(
         raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
     for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
         check_patch(architecture, patch, key)
-    if settings.batch_size % ranks.size:
+    if settings.batch_size % processes.size:
         raise InputError(
-            f"batch_size {settings.batch_size} cannot be shared by {ranks.size} processes.",
+            f"batch_size {settings.batch_size} cannot be shared by {processes.size} processes.",
             "change pretrain.batch_size or resources.pretrain.gpu.",
         )
     torch.manual_seed(settings.seed)
-    learner = METHODS[settings.method](architecture, settings, device, ranks)
-    training = Source(scans, settings, device, threads, ranks)
+    method = METHODS[settings.method](architecture, settings, device, processes)
+    training = Source(scans, settings, device, threads, processes)
     seen = cohort.of_splits(["validation"])
-    validation = Source(seen, settings, device, threads, ranks) if seen else None
+    validation = Source(seen, settings, device, threads, processes) if seen else None
     log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
-    if settings.rankme_samples < settings.head.bottleneck:
+    if settings.rankme_samples < settings.projection_head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
-    progress = _resume(learner, states, device)
+    progress = _resume(method, states, device)
     with Interruption() as interruption:
         while progress.epoch < settings.epochs:
-            stopped = train_epoch(learner, training, settings, progress, interruption, ranks)
+            stopped = train_epoch(method, training, settings, progress, interruption, processes)
             if not stopped:
-                _measure(learner, training, validation, settings, progress, ranks)
+                _measure(method, training, validation, settings, progress, processes)
                 sound_alarm(progress.curves, settings.alarm)
-                stopped = ranks.any(interruption.requested)
-            if ranks.first:
-                _save(learner, progress, states, settings)
-            ranks.wait()
+                stopped = processes.any(interruption.requested)
+            if processes.first:
+                _save(method, progress, states, settings)
+            processes.wait()
             if stopped:
                 interruption.check()
                 raise Interrupted("Ended early with another process of this training.")
-    return Trained(learner.encoder, progress.curves, progress.rankme)
+    return Trained(method.encoder, progress.curves, progress.rankme)
 
 
 def train_epoch(
-    learner: Learner,
+    method: Method,
     source: Source,
-    settings: Settings,
+    settings: PretrainSettings,
     progress: Progress,
     interruption: Interruption,
-    ranks: Ranks,
+    processes: Processes,
 ) -> bool:
     """Run the steps of the running epoch that are not done yet.
 
@@ -138,10 +138,10 @@ def train_epoch(
     for step, batch in enumerate(batches, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(settings.seed + step)
-        progress.losses.append(step_within_memory(learner, batch, step, settings, ranks))
+        progress.losses.append(step_within_memory(method, batch, step, settings, processes))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
             _require_finite(progress.losses, first, settings)
-        stopped = ranks.any(interruption.requested)
+        stopped = processes.any(interruption.requested)
         if stopped:
             break
     _require_finite(progress.losses, first, settings)
@@ -149,47 +149,49 @@ def train_epoch(
     return stopped
 
 
-def validate(learner: Learner, source: Source | None, settings: Settings, step: int, losses: int, ranks: Ranks) -> Row:
+def validate(
+    method: Method, source: Source | None, settings: PretrainSettings, step: int, losses: int, processes: Processes
+) -> Row:
     """Return the mean of all ``losses`` on the same pairs each epoch; None in every column without scans."""
     if source is None:
         return dict.fromkeys(_loss_columns("validation", torch.full((losses,), torch.nan)))
     total, images = torch.zeros(losses, dtype=torch.float64), torch.tensor(0)
     for batch in source.batches(Purpose.VALIDATION, 0, settings.validation_samples):
         if count := len(batch[0].plain):
-            total += learner.evaluate(learner.inputs(batch), step).cpu() * count
+            total += method.evaluate(method.inputs(batch), step).cpu() * count
             images += count
-    return _loss_columns("validation", ranks.sum(total) / ranks.sum(images))
+    return _loss_columns("validation", processes.sum(total) / processes.sum(images))
 
 
 def measure_embeddings(
-    learner: Learner, source: Source, settings: Settings, step: int, ranks: Ranks
+    method: Method, source: Source, settings: PretrainSettings, step: int, processes: Processes
 ) -> tuple[Row, Row]:
     """Return the method's monitors, and RankMe as published and centred, on the same plain views each epoch."""
     batches = source.batches(Purpose.RANKME, 0, settings.rankme_samples)
-    embeddings = ranks.rows(torch.cat([learner.embed(batch) for batch in batches if len(batch[0].plain)]))
+    embeddings = processes.rows(torch.cat([method.embed(batch) for batch in batches if len(batch[0].plain)]))
     rank = {
         "rankme": rankme(embeddings, centred=False),
         "rankme_centred": rankme(embeddings, centred=True),
         "samples": len(embeddings),
     }
-    return learner.measure(embeddings, step), rank
+    return method.measure(embeddings, step), rank
 
 
 def _measure(
-    learner: Learner,
+    method: Method,
     training: Source,
     validation: Source | None,
-    settings: Settings,
+    settings: PretrainSettings,
     progress: Progress,
-    ranks: Ranks,
+    processes: Processes,
 ) -> None:
     """Close an epoch whose steps are done: mean losses, the last step's values, validation and monitors."""
     started, last = time.perf_counter(), (progress.epoch + 1) * settings.steps_per_epoch - 1
     losses, values = torch.stack(progress.losses).mean(0), values_at(settings, last)
-    monitors, rank = measure_embeddings(learner, training, settings, last, ranks)
+    monitors, rank = measure_embeddings(method, training, settings, last, processes)
     row = {
         **_loss_columns("train", losses),
-        **validate(learner, validation, settings, last, len(losses), ranks),
+        **validate(method, validation, settings, last, len(losses), processes),
         "learning_rate": values.learning_rate,
         "weight_decay": values.weight_decay,
         **monitors,
@@ -200,22 +202,22 @@ def _measure(
     _report(progress.curves[-1], rank, settings.epochs)
 
 
-def _resume(learner: Learner, states: States, device: torch.device) -> Progress:
+def _resume(method: Method, states: States, device: torch.device) -> Progress:
     left = states.load()
     if left is None:
         return Progress()
-    learner.load_state_dict(left["learner"])
+    method.load_state_dict(left["method"])
     progress = Progress(**left["progress"])
     progress.losses = [losses.to(device) for losses in progress.losses]
     log.info("continuing in epoch %d after %d of its steps", progress.epoch + 1, len(progress.losses))
     return progress
 
 
-def _save(learner: Learner, progress: Progress, states: States, settings: Settings) -> None:
+def _save(method: Method, progress: Progress, states: States, settings: PretrainSettings) -> None:
     step = progress.epoch * settings.steps_per_epoch + len(progress.losses)
-    state = {"learner": learner.state_dict(), "progress": asdict(progress)}
+    state = {"method": method.state_dict(), "progress": asdict(progress)}
     # A gradient that overflows in the last step shows in no loss yet.
-    if not all(tensor.isfinite().all() for tensor in _tensors(state["learner"])):
+    if not all(tensor.isfinite().all() for tensor in _tensors(state["method"])):
         raise _divergence("A weight", step - 1, settings)
     states.save(state, step)
 
@@ -233,14 +235,14 @@ def _loss_columns(name: str, losses: Tensor) -> Row:
     return {f"{name}_loss": float(losses.mean()), **(stages if len(stages) > 1 else {})}
 
 
-def _require_finite(losses: Sequence[Tensor], first: int, settings: Settings) -> None:
+def _require_finite(losses: Sequence[Tensor], first: int, settings: PretrainSettings) -> None:
     """Checked every few steps, since looking at a value makes the host wait for the device."""
     finite = torch.stack(list(losses)).isfinite().all(1).cpu()
     if not finite.all():
         raise _divergence("The loss", first + int(finite.logical_not().nonzero()[0]), settings)
 
 
-def _divergence(what: str, step: int, settings: Settings) -> InputError:
+def _divergence(what: str, step: int, settings: PretrainSettings) -> InputError:
     return InputError(
         f"{what} is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
         f"rate {values_at(settings, step).learning_rate:.3g}.",

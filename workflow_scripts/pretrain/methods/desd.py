@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.methods.channels_last import for_training, memory_format
 from workflow_scripts.pretrain.methods.loss import stage_losses, teacher_probabilities, updated_centre
 from workflow_scripts.pretrain.methods.monitors import Assignment, feature_deviation
 from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder
-from workflow_scripts.pretrain.methods.optimiser import Descent, parallel
+from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parallel
 from workflow_scripts.pretrain.methods.schedules import values_at
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.batches import Batch
 
 EMBEDDINGS_AT_ONCE = 256
@@ -27,16 +27,20 @@ class Distillation:
     """
 
     def __init__(
-        self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
+        self,
+        architecture: Mapping[str, Any],
+        settings: PretrainSettings,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         encoder = build_encoder(for_training(architecture, device), len(settings.channels))
-        self.student = Student(encoder, settings.head).to(device, memory_format=memory_format(device)).eval()
+        self.student = Student(encoder, settings.projection_head).to(device, memory_format=memory_format(device)).eval()
         self.teacher = Teacher(self.student).eval()
-        self.centre = torch.zeros(settings.head.prototypes, device=device)
+        self.centre = torch.zeros(settings.projection_head.prototypes, device=device)
         self._settings = settings
-        self._ranks = ranks
-        self._descent = Descent(self.student, settings, device)
-        self._network = parallel(self.student, device, ranks.size)
+        self._processes = processes
+        self._optimiser = MixedPrecisionAdamW(self.student, settings, device)
+        self._network = parallel(self.student, device, processes.size)
 
     @property
     def encoder(self) -> nn.Module:
@@ -55,13 +59,13 @@ class Distillation:
         self.teacher.train()
         losses, mean_logits = self._forward(self._network, views, values.teacher_temperature)
         prototypes = [head.prototypes for head in self.student.heads]
-        self._descent.descend(losses.mean(), values, prototypes if frozen else ())
+        self._optimiser.step(losses.mean(), values, prototypes if frozen else ())
         self.student.eval()
         self.teacher.eval()
         self.teacher.follow(self.student, values.teacher_momentum)
-        mean_logits = self._ranks.mean(mean_logits)
+        mean_logits = self._processes.mean(mean_logits)
         self.centre = updated_centre(self.centre, mean_logits, self._settings.centre_momentum)
-        return self._ranks.mean(losses.detach())
+        return self._processes.mean(losses.detach())
 
     @torch.no_grad()
     def evaluate(self, views: list[Tensor], step: int) -> Tensor:
@@ -71,7 +75,7 @@ class Distillation:
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
         """Return the output of the teacher's MLP, (V, bottleneck), of which RankMe is computed (paper 3.4.2)."""
-        with self._descent.autocast():
+        with self._optimiser.autocast():
             return self.teacher(batch[0].plain)
 
     @torch.no_grad()
@@ -96,7 +100,7 @@ class Distillation:
             "student": self.student.state_dict(),
             "teacher": self.teacher.state_dict(),
             "centre": self.centre,
-            "descent": self._descent.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -104,10 +108,10 @@ class Distillation:
         self.student.load_state_dict(state["student"])
         self.teacher.load_state_dict(state["teacher"])
         self.centre = state["centre"].to(self.centre.device)
-        self._descent.load_state_dict(state["descent"])
+        self._optimiser.load_state_dict(state["optimiser"])
 
     def _forward(self, student: nn.Module, views: list[Tensor], temperature: float) -> tuple[Tensor, Tensor]:
-        with self._descent.autocast():
+        with self._optimiser.autocast():
             targets = self.teacher(views[0])
             embeddings = student(*views)
         with torch.no_grad():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
 
-from workflow_scripts.pretrain.settings import Head
+from workflow_scripts.pretrain.settings import HeadSizes
 
 NORM_EPSILON = 1e-12
 
@@ -67,7 +67,7 @@ class ProjectionHead(nn.Module):
         hidden units, bottleneck and prototypes
     """
 
-    def __init__(self, features: int, sizes: Head) -> None:
+    def __init__(self, features: int, sizes: HeadSizes) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(features, sizes.hidden),

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workflow_scripts.common.nnunet.network import build_planned
-from workflow_scripts.pretrain.distributed import ALONE, Ranks
+from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.methods.channels_last import for_training, memory_format
 from workflow_scripts.pretrain.methods.heads import pool
 from workflow_scripts.pretrain.methods.monitors import feature_deviation
-from workflow_scripts.pretrain.methods.optimiser import Descent, parallel
+from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parallel
 from workflow_scripts.pretrain.methods.schedules import values_at
-from workflow_scripts.pretrain.settings import Masking, Settings
+from workflow_scripts.pretrain.settings import Masking, PretrainSettings
 from workflow_scripts.pretrain.views.augment import Parameters
 from workflow_scripts.pretrain.views.batches import Batch
 
@@ -32,7 +32,11 @@ class Reconstruction:
     """Network and optimiser of one pretraining by masked autoencoding."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], settings: Settings, device: torch.device, ranks: Ranks = ALONE
+        self,
+        architecture: Mapping[str, Any],
+        settings: PretrainSettings,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         channels = len(settings.channels)
         network = build_planned(for_training(architecture, device), channels, channels, deep_supervision=False)
@@ -40,10 +44,10 @@ class Reconstruction:
         # Outputs of the lower resolutions, which only deep supervision would use.
         self.network.decoder.seg_layers[:-1].requires_grad_(False)
         self._settings = settings
-        self._ranks = ranks
+        self._processes = processes
         self._divisor = np.prod(architecture["arch_kwargs"]["strides"], axis=0).tolist()
-        self._descent = Descent(self.network, settings, device)
-        self._parallel = parallel(self.network, device, ranks.size)
+        self._optimiser = MixedPrecisionAdamW(self.network, settings, device)
+        self._parallel = parallel(self.network, device, processes.size)
 
     @property
     def encoder(self) -> nn.Module:
@@ -51,8 +55,8 @@ class Reconstruction:
         return self.network.encoder
 
     def inputs(self, batch: Batch) -> Inputs:
-        """Return views (V, C, z, y, x), mirrored only, and which of their voxels are hidden, bool (V, 1, z, y, x)."""
-        views = batch[0].turned()
+        """Return views (V, C, z, y, x), flipped only, and which of their voxels are hidden, bool (V, 1, z, y, x)."""
+        views = batch[0].flipped()
         hidden = draw_mask(batch[0].parameters, views.shape[2:], self._settings.masking)
         return views, hidden.to(views.device, non_blocking=True)
 
@@ -60,9 +64,9 @@ class Reconstruction:
         """Learn from a batch of `inputs` at a step of the schedules; returns the loss, shape (1,)."""
         self.network.train()
         loss = self._loss(self._parallel, inputs)
-        self._descent.descend(loss, values_at(self._settings, step))
+        self._optimiser.step(loss, values_at(self._settings, step))
         self.network.eval()
-        return self._ranks.mean(loss.detach()[None])
+        return self._processes.mean(loss.detach()[None])
 
     @torch.no_grad()
     def evaluate(self, inputs: Inputs, step: int) -> Tensor:
@@ -73,7 +77,7 @@ class Reconstruction:
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
         """Return the pooled features of the last stage, (V, features), of views with nothing hidden."""
-        with self._descent.autocast():
+        with self._optimiser.autocast():
             return pool(self.encoder(batch[0].plain)[-1])
 
     def measure(self, embeddings: Tensor, step: int) -> dict[str, float]:
@@ -83,16 +87,16 @@ class Reconstruction:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later step depends on."""
-        return {"network": self.network.state_dict(), "descent": self._descent.state_dict()}
+        return {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
-        self._descent.load_state_dict(state["descent"])
+        self._optimiser.load_state_dict(state["optimiser"])
 
     def _loss(self, network: nn.Module, inputs: Inputs) -> Tensor:
         views, hidden = inputs
-        with self._descent.autocast():
+        with self._optimiser.autocast():
             restored = network(pad_to_multiple(views.masked_fill(hidden, 0), self._divisor))
         z, y, x = views.shape[2:]
         return masked_error(restored[..., :z, :y, :x].float(), views, hidden)

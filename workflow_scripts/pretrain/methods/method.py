@@ -10,7 +10,7 @@ from workflow_scripts.pretrain.methods.mae import Reconstruction
 from workflow_scripts.pretrain.views.batches import Batch
 
 
-class Learner(Protocol):
+class Method(Protocol):
     """A method of pretraining: `Distillation` (DeSD) or `Reconstruction` (MAE)."""
 
     encoder: nn.Module
@@ -44,4 +44,4 @@ class Learner(Protocol):
         ...
 
 
-METHODS: dict[str, type[Learner]] = {"desd": Distillation, "mae": Reconstruction}
+METHODS: dict[str, type[Method]] = {"desd": Distillation, "mae": Reconstruction}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
-from workflow_scripts.pretrain.settings import PATCH_AXES, Head
+from workflow_scripts.pretrain.settings import PATCH_AXES, HeadSizes
 
 
 def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
@@ -34,7 +34,7 @@ def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int], key:
 class Student(nn.Module):
     """Encoder f_s with a head h^i on each of its N stages: the sub-encoders g_s^i of paper 3.4."""
 
-    def __init__(self, encoder: nn.Module, sizes: Head) -> None:
+    def __init__(self, encoder: nn.Module, sizes: HeadSizes) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleList(ProjectionHead(features, sizes) for features in encoder.output_channels)

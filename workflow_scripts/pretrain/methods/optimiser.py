@@ -7,47 +7,47 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.pretrain.methods.schedules import StepValues
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 
 
-class Descent:
+class MixedPrecisionAdamW:
     """Optimiser and gradient scaler of a network."""
 
-    def __init__(self, network: nn.Module, settings: Settings, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, settings: PretrainSettings, device: torch.device) -> None:
         self._parameters = list(network.parameters())
         self._clip = settings.optimiser.clip_gradient
         self._device = device
         self._half = half_precision(settings.precision, device)
-        self._optimiser = torch.optim.AdamW(parameter_groups(network), lr=0.0, fused=True)
+        self._adamw = torch.optim.AdamW(parameter_groups(network), lr=0.0, fused=True)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks are computed in 16 bit, where the settings and the device allow it."""
         return torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None)
 
-    def descend(self, loss: Tensor, values: StepValues, frozen: Iterable[nn.Parameter] = ()) -> None:
+    def step(self, loss: Tensor, values: StepValues, frozen: Iterable[nn.Parameter] = ()) -> None:
         """Take one step with the learning rate and weight decay of ``values``, leaving ``frozen`` as they are."""
-        for group in self._optimiser.param_groups:
+        for group in self._adamw.param_groups:
             group["lr"] = values.learning_rate
             if group["decays"]:
                 group["weight_decay"] = values.weight_decay
-        self._optimiser.zero_grad(set_to_none=True)
+        self._adamw.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
-        self._scaler.unscale_(self._optimiser)
+        self._scaler.unscale_(self._adamw)
         for parameter in frozen:
             parameter.grad = None
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._clip)
-        self._scaler.step(self._optimiser)
+        self._scaler.step(self._adamw)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later step depends on."""
-        return {"optimiser": self._optimiser.state_dict(), "scaler": self._scaler.state_dict()}
+        return {"optimiser": self._adamw.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._adamw.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
 
 

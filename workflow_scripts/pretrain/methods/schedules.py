@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def learning_rate(base: float, final: float, step: int, steps: int, warmup_steps
     return cosine(base, final, step - warmup_steps, steps - warmup_steps)
 
 
-def values_at(settings: Settings, step: int) -> StepValues:
+def values_at(settings: PretrainSettings, step: int) -> StepValues:
     """Return the values of one step of a pretraining; the teacher's temperature changes with the epoch, as in DINO."""
     optimiser, temperature = settings.optimiser, settings.teacher_temperature
     warmup = min(optimiser.warmup_epochs, settings.epochs) * settings.steps_per_epoch

@@ -1,7 +1,7 @@
 """Augmentations of a batch of views, in three dimensions, as tensor operations on the training device.
 
 Arrays have the shape (V, C, z, y, x): V views of C channels. Intensity parameters have the shape (V, C), so that each
-view and channel has its own; mirroring is shared by the channels of a view. A parameter that the draw left out is the
+view and channel has its own; flips are shared by the channels of a view. A parameter that the draw left out is the
 one that changes nothing (standard deviation 0, factor 1, shift 0, exponent 1). Order, ranges and probabilities: paper
 3.4.1 with the values of the authors' code, which applied blur and shift slice by slice.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 
 BLUR_TRUNCATE = 4.0
 # Rows of a blur matrix in a block, and views in work at a time on a CPU, so that its caches hold them.
@@ -28,7 +28,7 @@ VOXELS = (2, 3, 4)
 class Parameters:
     """What `augment` does to V views, in host memory.
 
-    All are (V, C) but ``mirror``, bool (V, 3) for z, y, x. Random fields are drawn for a whole batch at once, so those
+    All are (V, C) but ``flip``, bool (V, 3) for z, y, x. Random fields are drawn for a whole batch at once, so those
     of a view depend on ``seed`` and on its place among the ``batch_views`` of the batch; ``rows`` (V,) are the places.
     """
 
@@ -41,7 +41,7 @@ class Parameters:
     shift: Tensor
     contrast: Tensor
     exponent: Tensor
-    mirror: Tensor
+    flip: Tensor
 
     def of(self, rows: np.ndarray | slice) -> Self:
         """Return the parameters of some of the views."""
@@ -49,7 +49,7 @@ class Parameters:
         return replace(self, **chosen)
 
 
-def draw_parameters(settings: Settings, views: int, rng: np.random.Generator) -> Parameters:
+def draw_parameters(settings: PretrainSettings, views: int, rng: np.random.Generator) -> Parameters:
     """Draw the parameters of a batch of V views."""
     given, shape = settings.augmentation, (views, len(settings.channels))
 
@@ -69,7 +69,7 @@ def draw_parameters(settings: Settings, views: int, rng: np.random.Generator) ->
         shift=chosen("additive_brightness", rng.normal(0, given["additive_brightness"]["sigma"], shape), 0),
         contrast=chosen("contrast", _around_one(given["contrast"]["factor"], shape, rng), 1),
         exponent=chosen("gamma", _around_one(given["gamma"]["exponent"], shape, rng), 1),
-        mirror=torch.from_numpy(rng.random((views, 3)) < given["mirror"]["probability"]),
+        flip=torch.from_numpy(rng.random((views, 3)) < given["flip"]["probability"]),
     )
 
 
@@ -93,7 +93,7 @@ def _augment_noisy(views: Tensor, parameters: Parameters) -> Tensor:
     views = torch.addcmul(_like(parameters.shift, views), views, _like(parameters.factor, views))
     views = change_contrast(views, parameters.contrast)
     views = change_gamma(views, parameters.exponent)
-    return mirror(views, parameters.mirror)
+    return flip(views, parameters.flip)
 
 
 def add_noise(views: Tensor, parameters: Parameters) -> Tensor:
@@ -149,13 +149,13 @@ def change_gamma(views: Tensor, exponent: Tensor) -> Tensor:
     return bent.mul_(deviation / (bent_deviation + EPSILON)).add_(mean)
 
 
-def mirror(views: Tensor, axes: Tensor) -> Tensor:
+def flip(views: Tensor, axes: Tensor) -> Tensor:
     """Reverse the spatial axes marked in ``axes`` (V, 3) of each view, all channels alike."""
-    mirrored = torch.empty_like(views)
+    flipped = torch.empty_like(views)
     for marked in axes.unique(dim=0):
         rows = (axes == marked).all(1).nonzero()[:, 0].to(views.device)
-        mirrored[rows] = views[rows].flip([2 + axis for axis in range(3) if marked[axis]])
-    return mirrored
+        flipped[rows] = views[rows].flip([2 + axis for axis in range(3) if marked[axis]])
+    return flipped
 
 
 def _like(values: Tensor, views: Tensor) -> Tensor:

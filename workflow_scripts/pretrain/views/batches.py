@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workflow_scripts.pretrain.distributed import Ranks
-from workflow_scripts.pretrain.settings import Settings
-from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, mirror
+from workflow_scripts.pretrain.distributed import Processes
+from workflow_scripts.pretrain.settings import PretrainSettings
+from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, flip
 from workflow_scripts.pretrain.views.crops import BrainBoxes, Crops, draw_views, read_view
-from workflow_scripts.pretrain.views.on_device import ResidentScans, images_fit
+from workflow_scripts.pretrain.views.on_device import ScansOnDevice, images_fit
 from workflow_scripts.pretrain.views.scans import Scan
 
 Drawn = list[tuple[Crops, Parameters]]
@@ -45,9 +45,9 @@ class Views:
         """Apply all augmentations."""
         return augment(self.plain, self.parameters)
 
-    def turned(self) -> Tensor:
-        """Mirror the views and leave their intensities as they are."""
-        return mirror(self.plain, self.parameters.mirror)
+    def flipped(self) -> Tensor:
+        """Flip the views and leave their intensities as they are."""
+        return flip(self.plain, self.parameters.flip)
 
 
 # Views of the patch size: the first ones of B images, then their second ones. With multi-crop the local views as well.
@@ -63,18 +63,23 @@ class Source:
     """
 
     def __init__(
-        self, scans: Sequence[Scan], settings: Settings, device: torch.device, threads: int, ranks: Ranks
+        self,
+        scans: Sequence[Scan],
+        settings: PretrainSettings,
+        device: torch.device,
+        threads: int,
+        processes: Processes,
     ) -> None:
         self._scans = scans
         self._settings = settings
         self._device = device
         self._threads = threads
-        self._ranks = ranks
+        self._processes = processes
         self._boxes = BrainBoxes.of(scans)
-        resident = settings.images_on_device == "always" or (
+        on_device = settings.images_on_device == "always" or (
             settings.images_on_device == "auto" and images_fit(scans, device)
         )
-        self._resident = ResidentScans(scans, device) if resident else None
+        self._on_device = ScansOnDevice(scans, device) if on_device else None
 
     def batches(self, purpose: Purpose, epoch: int, samples: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number ``first`` on; for RankMe, one view of each image itself."""
@@ -82,7 +87,7 @@ class Source:
         order = draw_order(len(self._scans), samples, self._settings.seed, purpose, epoch)
         numbers = range(first, -(-samples // size))
         drawn = (self._draw(order[number * size :][:size], purpose, epoch, number) for number in numbers)
-        return map(self._read, drawn) if self._resident else self._read_ahead(drawn)
+        return map(self._read, drawn) if self._on_device else self._read_ahead(drawn)
 
     def _draw(self, chosen: np.ndarray, purpose: Purpose, epoch: int, number: int) -> Drawn:
         rng = np.random.default_rng([self._settings.seed, purpose, epoch, number])
@@ -91,14 +96,14 @@ class Source:
             groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
         drawn = []
         for crops in groups:
-            own = np.arange(len(crops)).reshape(-1, len(chosen))[:, self._ranks.share(len(chosen))].reshape(-1)
+            own = np.arange(len(crops)).reshape(-1, len(chosen))[:, self._processes.share(len(chosen))].reshape(-1)
             drawn.append((crops.of(own), draw_parameters(self._settings, len(crops), rng).of(own)))
         return drawn
 
     def _read(self, drawn: Drawn) -> Batch:
         patches = self._settings.patch_sizes
         return tuple(
-            Views(self._resident.read(crops, patch), parameters)
+            Views(self._on_device.read(crops, patch), parameters)
             for (crops, parameters), patch in zip(drawn, patches, strict=False)
         )
 

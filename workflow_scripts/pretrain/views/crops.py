@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workflow_scripts.pretrain.settings import Settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.scans import Scan, Sliceable
 
 
@@ -75,7 +75,9 @@ class BrainBoxes:
         return cls(box, below)
 
 
-def draw_views(boxes: BrainBoxes, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> list[Crops]:
+def draw_views(
+    boxes: BrainBoxes, chosen: np.ndarray, settings: PretrainSettings, rng: np.random.Generator
+) -> list[Crops]:
     """Place the views of B scans, whose indices are ``chosen``.
 
     A slab of the brain's bounding box is drawn; inside it both views share the height (unless ``independent_z``) and
@@ -120,7 +122,9 @@ def draw_views(boxes: BrainBoxes, chosen: np.ndarray, settings: Settings, rng: n
     return [Crops.joined(views) for views in (pair, locals_) if views]
 
 
-def draw_slabs(boxes: BrainBoxes, chosen: np.ndarray, settings: Settings, rng: np.random.Generator) -> np.ndarray:
+def draw_slabs(
+    boxes: BrainBoxes, chosen: np.ndarray, settings: PretrainSettings, rng: np.random.Generator
+) -> np.ndarray:
     """Draw the first slice of a slab of each bounding box (B,), preferring slabs that hold much brain.
 
     A slab whose brain fraction is below ``min_brain_fraction`` is drawn again with the probability of its background

@@ -13,7 +13,7 @@ SHARE_OF_FREE_MEMORY = 0.25
 WHOLE = (slice(None),) * 4
 
 
-class ResidentScans:
+class ScansOnDevice:
     """Images and mirrored images as one line of half-precision voxels on a device.
 
     A cohort of 1 261 heads at 1 mm (140 × 170 × 140 voxels) takes about 8 GB, twice that with mirrored images.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from tests.pretrain import two_ranks
+from tests.pretrain import two_processes
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import INTERRUPTED_STATUS
 from workflow_scripts.common.files import write_yaml
@@ -31,9 +31,9 @@ def test_two_processes_reach_the_losses_of_one_with_the_same_batch(tmp_path, map
     write_yaml(settings, mapping | changes)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module"]
     arguments = [str(settings), str(STEPS)]
-    command = [*launch, "tests.pretrain.two_ranks", *arguments, str(tmp_path / "two.json")]
+    command = [*launch, "tests.pretrain.two_processes", *arguments, str(tmp_path / "two.json")]
     subprocess.run(command, cwd=ROOT, check=True)
-    two_ranks.main(*arguments, str(tmp_path / "one.json"))
+    two_processes.main(*arguments, str(tmp_path / "one.json"))
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
     assert (one["processes"], two["processes"]) == (1, 2)
     for method, losses in (("desd", 3), ("mae", 1)):

@@ -17,15 +17,15 @@ def main(settings_path: str, steps: str, out: str) -> None:
     """Write the losses of every step of every method."""
     torch.set_num_threads(1)
     settings = parse_settings(read_yaml(settings_path))
-    with joined(torch.device("cpu")) as (ranks, device):
-        result = {"processes": ranks.size}
-        source = Source([make_brain(seed) for seed in range(6)], settings, device, 1, ranks)
-        for method, kind in METHODS.items():
+    with joined(torch.device("cpu")) as (processes, device):
+        result = {"processes": processes.size}
+        source = Source([make_brain(seed) for seed in range(6)], settings, device, 1, processes)
+        for name, kind in METHODS.items():
             torch.manual_seed(settings.seed)
-            learner = kind(ARCHITECTURE, settings, device, ranks)
+            method = kind(ARCHITECTURE, settings, device, processes)
             batches = source.batches(Purpose.TRAINING, 0, int(steps) * settings.batch_size)
-            result[method] = [learner.step(learner.inputs(batch), step).tolist() for step, batch in enumerate(batches)]
-        if ranks.first:
+            result[name] = [method.step(method.inputs(batch), step).tolist() for step, batch in enumerate(batches)]
+        if processes.first:
             write_json(Path(out), result)
 
 
