@@ -7,7 +7,6 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
 
 
 rule all:
@@ -56,14 +55,30 @@ rule all_report:
         targets("report"),
 
 
-include: "rules/targets.smk"
+# Targets by cohort and by arm; any file is a target by its name.
+for cohort in STUDY.cohorts:
+
+    rule:
+        name:
+            f"cohort_{cohort}"
+        input:
+            lambda wildcards, cohort=cohort: cohort_files(STUDY, cohort),
+
+
+for arm in STUDY.arms:
+
+    rule:
+        name:
+            f"arm_{arm}"
+        input:
+            lambda wildcards, arm=arm: arm_files(STUDY, arm),
+
+
 include: "rules/phantom.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"
 include: "rules/split.smk"
-include: "rules/pretrain_dataset.smk"
 include: "rules/pretrain.smk"
-include: "rules/pretrain_probe.smk"
 include: "rules/finetune.smk"
 include: "rules/segment.smk"
 include: "rules/evaluate.smk"

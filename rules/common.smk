@@ -1,11 +1,14 @@
+import inspect
 import shlex
 from pathlib import Path
 
+from workflow_scripts.common.training_store import made_with_other_code
+from workflow_scripts.study import arguments, inputs, paths
 from workflow_scripts.study.code_digest import code_digest
+from workflow_scripts.study.options import options
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
 from workflow_scripts.study.targets import arm_files, cohort_files, stage_files
-from workflow_scripts.common.training_store import made_with_other_code
 
 try:
     # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
@@ -17,7 +20,9 @@ try:
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
-OUT = config["outdir"]
+
+pathvars:
+    **paths.pathvars(STUDY.results),
 
 
 wildcard_constraints:
@@ -32,7 +37,7 @@ wildcard_constraints:
 
 
 for stage in ("pretrain", "finetune"):
-    states = Path(OUT, "state", stage)
+    states = Path(paths.file(STUDY.results, "state"), stage)
     if workflow.is_main_process and states.is_dir():
         if names := made_with_other_code(states, code_digest(f"{stage}.{stage}")):
             logger.warning(
@@ -50,25 +55,55 @@ shell.prefix(
 )
 
 
-def per_case(pattern, cases):
-    """Fill {cohort} and {case} of a pattern for each case; other wildcards stay."""
-    return [pattern.replace("{cohort}", c.cohort).replace("{case}", c.case) for c in cases]
+def of_study(function, **given):
+    """Make a function of the study and of some wildcards (workflow_scripts/study) one of Snakemake's wildcards."""
+    names = [name for name in inspect.signature(function).parameters if name != "study" and name not in given]
+
+    def of_wildcards(wildcards):
+        try:
+            return function(STUDY, **given, **{name: wildcards[name] for name in names})
+        except StudyError as error:
+            raise WorkflowError(str(error)) from None
+
+    return of_wildcards
+
+
+def stage_folder(folder):
+    """The folder in which a stage keeps all cases, as a param; many paths are longer than a command line may be."""
+    # From a function, so that Snakemake does not look for wildcards in a user's path.
+    return lambda wildcards: paths.stage_folder(STUDY.results, folder)
+
+
+def as_options(wildcards, input):
+    """One option for every named input, so that a script gets the optional ones when they are there."""
+    return options({key.replace("_", "-"): path for key, path in input.items()})
 
 
 def code(module):
     """Digest of a rule's code as a param of its jobs: they run again when it changes, and not for a comment.
 
-    Trainings have none. They are told of other code and keep what they have learned (workflow_scripts/common/training_store.py).
+    Trainings have none. They are told of other code and keep what they have learned (common/training_store.py).
     """
     return lambda wildcards: code_digest(module)
 
 
-def grows(request):
-    """A resource that a second try asks for twice and every later one for three times, as memory ran out or time did.
+def request(preset, longer=True):
+    """Resources of a rule: a preset of config.yaml, `resources`.
 
-    No more than that: a long training comes back once for every time limit, and needs what it needed before.
+    A second try asks for twice the memory, and the time unless not ``longer``, every later one for three times. A
+    training comes back once for every time limit, and needs the time that it needed before.
     """
-    return lambda wildcards, attempt: request * min(attempt, 3)
+    asked = {key: value for key, value in config["resources"][preset].items() if key != "threads"}
+    return asked | {key: _grown(asked[key]) for key in ("mem_mb", *(["runtime"] if longer else []))}
+
+
+def _grown(value):
+    return lambda wildcards, attempt: value * min(attempt, 3)
+
+
+def threads(preset):
+    """Threads of a rule: a preset of config.yaml, `resources`."""
+    return config["resources"][preset].get("threads", 1)
 
 
 def targets(stage):

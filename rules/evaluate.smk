@@ -1,36 +1,25 @@
 from workflow_scripts.common.vocabulary import members_of
 
-EVALUATED = STUDY.labelled(config["run"]["evaluate"])
-MEMBERS = members_of(STUDY.seeds)
-
 
 rule score:
     input:
-        splits=f"{OUT}/split/splits.tsv",
-        references=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/lesion.nii.gz", EVALUATED),
-        segmentations=[
-            path
-            for member in MEMBERS
-            for path in per_case(f"{OUT}/segment/{{arm}}/{member}/{{cohort}}/{{case}}.nii.gz", EVALUATED)
-        ],
+        unpack(of_study(inputs.score)),
     output:
-        f"{OUT}/evaluate/{{arm}}/scores.tsv",
+        "<evaluated>/{arm}/scores.tsv",
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
-        references=lambda wildcards: f"{OUT}/preprocess",
-        segmentations=lambda wildcards: f"{OUT}/segment/{wildcards.arm}",
-        cases=[f"{case.cohort}/{case.case}" for case in EVALUATED],
-        members=MEMBERS,
+        references=stage_folder("preprocessed"),
+        segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
+        cases=[f"{case.cohort}/{case.case}" for case in STUDY.labelled(config["run"]["evaluate"])],
+        members=members_of(STUDY.seeds),
         min_component_ml=config["evaluate"]["min_component_ml"],
         code=code("evaluate.score"),
     log:
-        f"{OUT}/logs/evaluate/score/{{arm}}.log",
+        "<logs>/evaluate/score/{arm}.log",
     benchmark:
-        f"{OUT}/benchmarks/evaluate/score/{{arm}}.tsv"
-    threads: 1
+        "<benchmarks>/evaluate/score/{arm}.tsv"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(60),
+        **request("evaluate"),
     conda:
         "../envs/statistics.yaml"
     shell:
@@ -41,12 +30,12 @@ rule score:
 
 rule summarise:
     input:
-        scores=[f"{OUT}/evaluate/{arm}/scores.tsv" for arm in STUDY.arms],
+        scores=[f"<evaluated>/{arm}/scores.tsv" for arm in STUDY.arms],
     output:
-        scores=f"{OUT}/evaluate/scores.tsv",
-        summary=f"{OUT}/evaluate/summary.tsv",
-        comparisons=f"{OUT}/evaluate/comparisons.tsv",
-        agreement=f"{OUT}/evaluate/agreement.tsv",
+        scores="<evaluated>/scores.tsv",
+        summary="<evaluated>/summary.tsv",
+        comparisons="<evaluated>/comparisons.tsv",
+        agreement="<evaluated>/agreement.tsv",
     params:
         comparisons=[",".join(pair) for pair in config["evaluate"]["comparisons"] if set(pair) <= set(STUDY.arms)],
         bootstrap=config["evaluate"]["bootstrap"],
@@ -54,13 +43,11 @@ rule summarise:
         seed=config["seed"],
         code=code("evaluate.summarise"),
     log:
-        f"{OUT}/logs/evaluate/summarise.log",
+        "<logs>/evaluate/summarise.log",
     benchmark:
-        f"{OUT}/benchmarks/evaluate/summarise.tsv"
-    threads: 1
+        "<benchmarks>/evaluate/summarise.tsv"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        **request("evaluate"),
     conda:
         "../envs/statistics.yaml"
     shell:

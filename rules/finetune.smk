@@ -1,16 +1,14 @@
 rule finetune_settings:
     output:
-        f"{OUT}/finetune/{{arm}}/settings.yaml",
+        "<arm>/settings.yaml",
     params:
-        settings=_arm_settings,
+        settings=of_study(arguments.finetune_settings),
     log:
-        f"{OUT}/logs/finetune/finetune_settings/{{arm}}.log",
+        "<logs>/finetune/finetune_settings/{arm}.log",
     benchmark:
-        f"{OUT}/benchmarks/finetune/finetune_settings/{{arm}}.tsv"
-    threads: 1
+        "<benchmarks>/finetune/finetune_settings/{arm}.tsv"
     resources:
-        mem_mb=500,
-        runtime=5,
+        **request("small"),
     localrule: True
     conda:
         "../envs/deeplearning.yaml"
@@ -21,32 +19,31 @@ rule finetune_settings:
 
 rule finetune_dataset:
     input:
-        unpack(_finetune_dataset_inputs),
+        unpack(of_study(inputs.finetune_dataset)),
     output:
-        fingerprint=f"{OUT}/finetune/{{arm}}/nnunet/fingerprint.json",
-        plans=f"{OUT}/finetune/{{arm}}/nnunet/plans.json",
-        dataset=f"{OUT}/finetune/{{arm}}/nnunet/dataset.json",
-        cases=f"{OUT}/finetune/{{arm}}/nnunet/cases.tsv",
-        arrays=directory(f"{OUT}/finetune/{{arm}}/nnunet/arrays"),
+        fingerprint="<arm>/nnunet/fingerprint.json",
+        plans="<arm>/nnunet/plans.json",
+        dataset="<arm>/nnunet/dataset.json",
+        cases="<arm>/nnunet/cases.tsv",
+        arrays=directory("<arm>/nnunet/arrays"),
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
-        preprocess=f"{OUT}/preprocess",
-        cases=lambda wildcards: [f"{c.cohort}/{c.case}" for c in STUDY.labelled(_arm(wildcards)["train"])],
-        channels=lambda wildcards: _arm(wildcards)["channels"],
-        options=DATASET_OPTIONS,
+        preprocess=stage_folder("preprocessed"),
+        cases=of_study(arguments.labelled_cases),
+        channels=lambda wildcards: STUDY.arm(wildcards.arm)["channels"],
+        options=arguments.dataset(STUDY),
         base=lambda wildcards, input: options(
             {"base-fingerprint": input.get("fingerprint"), "base-plans": input.get("plans")}
         ),
         out=subpath(output.plans, parent=True),
         code=code("finetune.finetune_dataset"),
     log:
-        f"{OUT}/logs/finetune/finetune_dataset/{{arm}}.log",
+        "<logs>/finetune/finetune_dataset/{arm}.log",
     benchmark:
-        f"{OUT}/benchmarks/finetune/finetune_dataset/{{arm}}.tsv"
-    threads: config["resources"]["dataset"]["threads"]
+        "<benchmarks>/finetune/finetune_dataset/{arm}.tsv"
+    threads: threads("dataset")
     resources:
-        mem_mb=grows(config["resources"]["dataset"]["mem_mb"]),
-        runtime=grows(config["resources"]["dataset"]["runtime"]),
+        **request("dataset"),
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -57,29 +54,27 @@ rule finetune_dataset:
 
 rule finetune:
     input:
-        unpack(_encoder),
-        settings=f"{OUT}/finetune/{{arm}}/settings.yaml",
-        plans=f"{OUT}/finetune/{{arm}}/nnunet/plans.json",
-        cases=f"{OUT}/finetune/{{arm}}/nnunet/cases.tsv",
-        arrays=f"{OUT}/finetune/{{arm}}/nnunet/arrays",
+        unpack(of_study(inputs.encoder)),
+        settings="<arm>/settings.yaml",
+        plans="<arm>/nnunet/plans.json",
+        cases="<arm>/nnunet/cases.tsv",
+        arrays="<arm>/nnunet/arrays",
     output:
-        checkpoint=f"{OUT}/finetune/{{arm}}/seed-{{seed}}/checkpoint.pth",
-        curves=f"{OUT}/finetune/{{arm}}/seed-{{seed}}/curves.tsv",
+        checkpoint="<training>/checkpoint.pth",
+        curves="<training>/curves.tsv",
     params:
         dataset=subpath(input.plans, parent=True),
         seed=lambda wildcards: config["seed"] + int(wildcards.seed),
         encoder=lambda wildcards, input: options({"encoder": input.get("encoder")}),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
-        state=f"{OUT}/state/finetune/{{arm}}/seed-{{seed}}",
+        state=lambda wildcards: paths.file(STUDY.results, "state", f"finetune/{wildcards.arm}/seed-{wildcards.seed}"),
     log:
-        f"{OUT}/logs/finetune/finetune/{{arm}}/seed-{{seed}}.log",
+        "<logs>/finetune/finetune/{arm}/seed-{seed}.log",
     benchmark:
-        f"{OUT}/benchmarks/finetune/finetune/{{arm}}/seed-{{seed}}.tsv"
-    threads: config["resources"]["finetune"]["threads"]
+        "<benchmarks>/finetune/finetune/{arm}/seed-{seed}.tsv"
+    threads: threads("finetune")
     resources:
-        mem_mb=grows(config["resources"]["finetune"]["mem_mb"]),
-        runtime=config["resources"]["finetune"]["runtime"],
-        gpu=config["resources"]["finetune"]["gpu"],
+        **request("finetune", longer=False),
     conda:
         "../envs/deeplearning.yaml"
     shell:

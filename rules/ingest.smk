@@ -1,24 +1,20 @@
 rule ingest_ncct:
     input:
-        lambda wildcards: STUDY.case(wildcards.cohort, wildcards.case).ncct,
+        of_study(inputs.ncct),
     output:
-        image=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.nii.gz",
-        record=f"{OUT}/ingest/{{cohort}}/{{case}}/ncct.json",
+        image="<ingested>/ncct.nii.gz",
+        record="<ingested>/ncct.json",
     params:
         settings=options({key.replace("_", "-"): value for key, value in config["ingest"].items()}),
-        series=lambda wildcards: options({"series": STUDY.case(wildcards.cohort, wildcards.case).ncct_series}),
-        stripped=lambda wildcards: (
-            "--stripped" if "ncct" in STUDY.case(wildcards.cohort, wildcards.case).stripped else ""
-        ),
+        series=of_study(arguments.series),
+        stripped=of_study(arguments.stripped),
         code=code("ingest.ingest_ncct"),
     log:
-        f"{OUT}/logs/ingest/ingest_ncct/{{cohort}}/{{case}}.log",
+        "<logs>/ingest/ingest_ncct/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/ingest/ingest_ncct/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/ingest/ingest_ncct/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -29,20 +25,18 @@ rule ingest_ncct:
 
 rule ingest_mri:
     input:
-        _mri_path,
+        of_study(inputs.mri),
     output:
-        f"{OUT}/ingest/{{cohort}}/{{case}}/{{modality}}.nii.gz",
+        "<ingested>/{modality}.nii.gz",
     params:
         min_slices=config["ingest"]["min_slices"],
         code=code("ingest.ingest_mri"),
     log:
-        f"{OUT}/logs/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.log",
+        "<logs>/ingest/ingest_mri/{cohort}/{case}-{modality}.log",
     benchmark:
-        f"{OUT}/benchmarks/ingest/ingest_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
-    threads: 1
+        "<benchmarks>/ingest/ingest_mri/{cohort}/{case}-{modality}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -53,20 +47,18 @@ rule ingest_mri:
 
 rule ingest_lesion:
     input:
-        unpack(_lesion_inputs),
+        unpack(of_study(inputs.drawn_lesion)),
     output:
-        f"{OUT}/ingest/{{cohort}}/{{case}}/lesion.nii.gz",
+        "<ingested>/lesion.nii.gz",
     params:
         record=lambda wildcards, input: ["--record", input.record] if "record" in input.keys() else [],
         code=code("ingest.ingest_lesion"),
     log:
-        f"{OUT}/logs/ingest/ingest_lesion/{{cohort}}/{{case}}.log",
+        "<logs>/ingest/ingest_lesion/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/ingest/ingest_lesion/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/ingest/ingest_lesion/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:

@@ -19,7 +19,7 @@ if "phantom" in config:
                     )
                     for name in _layout.files.values()
                 ],
-                truth=directory(f"{OUT}/truth/{_cohort}/{{case}}"),
+                truth=directory(f"<truth>/{_cohort}/{{case}}"),
             params:
                 cohort=_cohort,
                 out=f"{PHANTOM_ROOT}/{_cohort}/{{case}}",
@@ -28,13 +28,11 @@ if "phantom" in config:
                 slice_mm=config["phantom"]["slice_mm"],
                 code=code("phantom.head"),
             log:
-                f"{OUT}/logs/phantom/{_cohort}/{{case}}.log",
+                f"<logs>/phantom/{_cohort}/{{case}}.log",
             benchmark:
-                f"{OUT}/benchmarks/phantom/{_cohort}/{{case}}.tsv"
-            threads: 1
+                f"<benchmarks>/phantom/{_cohort}/{{case}}.tsv"
             resources:
-                mem_mb=grows(2000),
-                runtime=grows(10),
+                **request("gather"),
             conda:
                 "../envs/imaging.yaml"
             shell:
@@ -44,19 +42,17 @@ if "phantom" in config:
 
     rule phantom_attributes:
         input:
-            [f"{OUT}/truth/{case.cohort}/{case.case}" for case in STUDY.cases],
+            [f"<truth>/{case.cohort}/{case.case}" for case in STUDY.cases],
         output:
-            f"{OUT}/truth/attributes.tsv",
+            "<truth>/attributes.tsv",
         params:
             code=code("phantom.attributes"),
         log:
-            f"{OUT}/logs/phantom/attributes.log",
+            "<logs>/phantom/attributes.log",
         benchmark:
-            f"{OUT}/benchmarks/phantom/attributes.tsv"
-        threads: 1
+            "<benchmarks>/phantom/attributes.tsv"
         resources:
-            mem_mb=grows(500),
-            runtime=grows(5),
+            **request("small"),
         conda:
             "../envs/imaging.yaml"
         shell:

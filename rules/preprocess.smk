@@ -1,44 +1,26 @@
-from workflow_scripts.study.options import options
-
-_PREPROCESSED = f"{OUT}/preprocess/{{cohort}}/{{case}}"
-_INGESTED = f"{OUT}/ingest/{{cohort}}/{{case}}"
-_TEMPLATE = f"{OUT}/preprocess/template"
-_WEIGHTS = f"{OUT}/preprocess/weights"
-_PREPROCESS = config["preprocess"]
-_STRIPPING = _PREPROCESS["skull_stripping"]
-_BACKGROUND_HU = _PREPROCESS["clip_hu"][0]
-_RESAMPLING = [
-    *options({"spacing": _PREPROCESS["spacing_mm"]}),
-    "--antialias" if _PREPROCESS["antialias"] else "--no-antialias",
-]
-_REGISTRATION = options(
-    {key.replace("_", "-"): value for key, value in _PREPROCESS["registration"].items()} | {"seed": config["seed"]}
-)
-_QUALITY_LIMITS = options({key.replace("_", "-"): value for key, value in _PREPROCESS["quality"].items()})
+PREPROCESS = config["preprocess"]
+STRIPPING = PREPROCESS["skull_stripping"]
+BACKGROUND_HU = PREPROCESS["clip_hu"][0]
+RESAMPLING = arguments.resampling(STUDY)
+REGISTRATION = arguments.registration(STUDY)
 
 
 rule template:
     input:
-        **{
-            key: path
-            for key, path in [("image", _PREPROCESS["template"]["image"]), ("mask", _PREPROCESS["template"]["mask"])]
-            if path
-        },
+        **inputs.given_template(STUDY),
     output:
-        template=f"{_TEMPLATE}/template.nii.gz",
-        mask=f"{_TEMPLATE}/template_mask.nii.gz",
+        template="<template>/template.nii.gz",
+        mask="<template>/template_mask.nii.gz",
     params:
-        given=_as_options,
-        spacing=_PREPROCESS["template"]["spacing_mm"],
+        given=as_options,
+        spacing=PREPROCESS["template"]["spacing_mm"],
         code=code("preprocess.template"),
     log:
-        f"{OUT}/logs/preprocess/template.log",
+        "<logs>/preprocess/template.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/template.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/template.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -50,17 +32,16 @@ rule template:
 
 rule weights:
     input:
-        unpack(_given_weights),
+        unpack(of_study(inputs.given_weights)),
     output:
-        f"{_WEIGHTS}/{{network}}.weights",
+        "<weights>/{network}.weights",
     params:
-        source=_weights_options,
+        source=of_study(arguments.weights_source),
         code=code("preprocess.weights"),
     log:
-        f"{OUT}/logs/preprocess/weights/{{network}}.log",
+        "<logs>/preprocess/weights/{network}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/weights/{{network}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/weights/{network}.tsv"
     localrule: True
     conda:
         "../envs/skullstrip.yaml"
@@ -71,22 +52,20 @@ rule weights:
 
 rule resample_ncct:
     input:
-        f"{_INGESTED}/ncct.nii.gz",
+        "<ingested>/ncct.nii.gz",
     output:
-        f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        "<preprocessed>/resampled_ncct.nii.gz",
     params:
-        resampling=_RESAMPLING,
+        resampling=RESAMPLING,
         background=config["ingest"]["hu_floor"],
-        stripped=_stripped_flag,
+        stripped=of_study(arguments.stripped),
         code=code("preprocess.resample_ncct"),
     log:
-        f"{OUT}/logs/preprocess/resample_ncct/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/resample_ncct/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/resample_ncct/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/resample_ncct/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -98,30 +77,29 @@ rule resample_ncct:
 
 rule brain_mask:
     input:
-        **_weights_of(_STRIPPING["ncct"]),
-        ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        **inputs.weights_of(STUDY, STRIPPING["ncct"]),
+        ncct="<preprocessed>/resampled_ncct.nii.gz",
     output:
-        pseudo_t1=f"{_PREPROCESSED}/pseudo_t1.nii.gz",
-        mask=f"{_PREPROCESSED}/brain_mask.nii.gz",
-        stripped=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
-        json=f"{_PREPROCESSED}/brain_mask.json",
+        pseudo_t1="<preprocessed>/pseudo_t1.nii.gz",
+        mask="<preprocessed>/brain_mask.nii.gz",
+        stripped="<preprocessed>/stripped_ncct.nii.gz",
+        json="<preprocessed>/brain_mask.json",
     params:
-        inputs=_as_options,
-        method=_STRIPPING["ncct"],
-        cross_check=_STRIPPING["cross_check"],
-        deepbet_grid=_STRIPPING["deepbet_grid"],
-        border=_STRIPPING["border_mm"]["ncct"],
-        background=_BACKGROUND_HU,
-        stripped=_stripped_flag,
+        inputs=as_options,
+        method=STRIPPING["ncct"],
+        cross_check=STRIPPING["cross_check"],
+        deepbet_grid=STRIPPING["deepbet_grid"],
+        border=STRIPPING["border_mm"]["ncct"],
+        background=BACKGROUND_HU,
+        stripped=of_study(arguments.stripped),
         code=code("preprocess.brain_mask"),
     log:
-        f"{OUT}/logs/preprocess/brain_mask/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/brain_mask/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/brain_mask/{{cohort}}/{{case}}.tsv"
-    threads: config["resources"]["skull_stripping"]["threads"]
+        "<benchmarks>/preprocess/brain_mask/{cohort}/{case}.tsv"
+    threads: threads("skull_stripping")
     resources:
-        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
-        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
+        **request("skull_stripping"),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -136,25 +114,24 @@ rule brain_mask:
 
 rule prepare_mri:
     input:
-        unpack(_prepare_mri_inputs),
+        unpack(of_study(inputs.mri_to_strip)),
     output:
-        resampled=f"{_PREPROCESSED}/resampled_{{modality}}.nii.gz",
-        stripped=f"{_PREPROCESSED}/stripped_{{modality}}.nii.gz",
+        resampled="<preprocessed>/resampled_{modality}.nii.gz",
+        stripped="<preprocessed>/stripped_{modality}.nii.gz",
     params:
-        inputs=_as_options,
-        resampling=_RESAMPLING,
-        method=_mri_method,
-        deepbet_grid=_STRIPPING["deepbet_grid"],
-        border=lambda wildcards: _STRIPPING["border_mm"][wildcards.modality],
+        inputs=as_options,
+        resampling=RESAMPLING,
+        method=of_study(inputs.mri_stripping),
+        deepbet_grid=STRIPPING["deepbet_grid"],
+        border=lambda wildcards: STRIPPING["border_mm"][wildcards.modality],
         code=code("preprocess.prepare_mri"),
     log:
-        f"{OUT}/logs/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.log",
+        "<logs>/preprocess/prepare_mri/{cohort}/{case}-{modality}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/prepare_mri/{{cohort}}/{{case}}-{{modality}}.tsv"
-    threads: config["resources"]["skull_stripping"]["threads"]
+        "<benchmarks>/preprocess/prepare_mri/{cohort}/{case}-{modality}.tsv"
+    threads: threads("skull_stripping")
     resources:
-        mem_mb=grows(config["resources"]["skull_stripping"]["mem_mb"]),
-        runtime=grows(config["resources"]["skull_stripping"]["runtime"]),
+        **request("skull_stripping"),
     conda:
         "../envs/skullstrip.yaml"
     shell:
@@ -167,24 +144,23 @@ rule prepare_mri:
 
 rule register_mri:
     input:
-        ncct=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
-        brain=f"{_PREPROCESSED}/brain_mask.nii.gz",
-        mri=lambda wildcards: f"{_PREPROCESSED}/stripped_{_case_with_mri(wildcards).mri_modality[0]}.nii.gz",
+        ncct="<preprocessed>/stripped_ncct.nii.gz",
+        brain="<preprocessed>/brain_mask.nii.gz",
+        mri=of_study(inputs.mri_to_register),
     output:
-        affine=f"{_PREPROCESSED}/mri_to_ncct.txt",
-        json=f"{_PREPROCESSED}/mri_to_ncct.json",
+        affine="<preprocessed>/mri_to_ncct.txt",
+        json="<preprocessed>/mri_to_ncct.json",
     params:
-        aligned=lambda wildcards: "--aligned" if _case_with_mri(wildcards).mri_aligned else "",
-        registration=_REGISTRATION,
+        aligned=of_study(arguments.aligned),
+        registration=REGISTRATION,
         code=code("preprocess.register_mri"),
     log:
-        f"{OUT}/logs/preprocess/register_mri/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/register_mri/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/register_mri/{{cohort}}/{{case}}.tsv"
-    threads: 1  # another number gives another transform in the last digits
+        "<benchmarks>/preprocess/register_mri/{cohort}/{case}.tsv"
+    # One thread: another number gives another transform in the last digits.
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -196,21 +172,19 @@ rule register_mri:
 
 rule apply_registration:
     input:
-        mri=f"{_PREPROCESSED}/stripped_{{modality}}.nii.gz",
-        affine=f"{_PREPROCESSED}/mri_to_ncct.txt",
-        ncct=f"{_PREPROCESSED}/resampled_ncct.nii.gz",
+        mri="<preprocessed>/stripped_{modality}.nii.gz",
+        affine="<preprocessed>/mri_to_ncct.txt",
+        ncct="<preprocessed>/resampled_ncct.nii.gz",
     output:
-        f"{_PREPROCESSED}/registered_{{modality}}.nii.gz",
+        "<preprocessed>/registered_{modality}.nii.gz",
     params:
         code=code("preprocess.apply_registration"),
     log:
-        f"{OUT}/logs/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.log",
+        "<logs>/preprocess/apply_registration/{cohort}/{case}-{modality}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/apply_registration/{{cohort}}/{{case}}-{{modality}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/apply_registration/{cohort}/{case}-{modality}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -221,24 +195,23 @@ rule apply_registration:
 
 rule contralateral:
     input:
-        unpack(_contralateral_inputs),
+        unpack(of_study(inputs.to_mirror)),
     output:
-        affine=f"{_PREPROCESSED}/ncct_to_template.txt",
-        image=f"{_PREPROCESSED}/contralateral.nii.gz",
-        json=f"{_PREPROCESSED}/contralateral.json",
+        affine="<preprocessed>/ncct_to_template.txt",
+        image="<preprocessed>/contralateral.nii.gz",
+        json="<preprocessed>/contralateral.json",
     params:
-        inputs=_as_options,
-        background=_BACKGROUND_HU,
-        registration=_REGISTRATION,
+        inputs=as_options,
+        background=BACKGROUND_HU,
+        registration=REGISTRATION,
         code=code("preprocess.contralateral"),
     log:
-        f"{OUT}/logs/preprocess/contralateral/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/contralateral/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/contralateral/{{cohort}}/{{case}}.tsv"
-    threads: 1  # another number gives another transform in the last digits
+        "<benchmarks>/preprocess/contralateral/{cohort}/{case}.tsv"
+    # One thread: another number gives another transform in the last digits.
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -250,27 +223,25 @@ rule contralateral:
 
 rule finalise:
     input:
-        ncct=f"{_PREPROCESSED}/stripped_ncct.nii.gz",
-        mirrored=f"{_PREPROCESSED}/contralateral.nii.gz",
-        brain=f"{_PREPROCESSED}/brain_mask.nii.gz",
+        ncct="<preprocessed>/stripped_ncct.nii.gz",
+        mirrored="<preprocessed>/contralateral.nii.gz",
+        brain="<preprocessed>/brain_mask.nii.gz",
     output:
-        ncct=f"{_PREPROCESSED}/ncct.nii.gz",
-        mirrored=f"{_PREPROCESSED}/mirrored.nii.gz",
-        difference=f"{_PREPROCESSED}/difference.nii.gz",
-        brain=f"{_PREPROCESSED}/brain.nii.gz",
-        crop=f"{_PREPROCESSED}/crop.json",
+        ncct="<preprocessed>/ncct.nii.gz",
+        mirrored="<preprocessed>/mirrored.nii.gz",
+        difference="<preprocessed>/difference.nii.gz",
+        brain="<preprocessed>/brain.nii.gz",
+        crop="<preprocessed>/crop.json",
     params:
-        clip=_PREPROCESS["clip_hu"],
-        margin=_PREPROCESS["crop_margin_voxels"],
+        clip=PREPROCESS["clip_hu"],
+        margin=PREPROCESS["crop_margin_voxels"],
         code=code("preprocess.finalise"),
     log:
-        f"{OUT}/logs/preprocess/finalise/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/finalise/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/finalise/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/finalise/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -283,20 +254,18 @@ rule finalise:
 
 rule lesion:
     input:
-        unpack(_final_lesion_inputs),
+        unpack(of_study(inputs.lesion)),
     output:
-        f"{_PREPROCESSED}/lesion.nii.gz",
+        "<preprocessed>/lesion.nii.gz",
     params:
-        inputs=_as_options,
+        inputs=as_options,
         code=code("preprocess.lesion"),
     log:
-        f"{OUT}/logs/preprocess/lesion/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/lesion/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/lesion/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/lesion/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:
@@ -307,21 +276,19 @@ rule lesion:
 
 rule describe_case:
     input:
-        unpack(_describe_case_inputs),
+        unpack(of_study(inputs.to_describe)),
     output:
-        f"{_PREPROCESSED}/case.json",
+        "<preprocessed>/case.json",
     params:
-        inputs=_as_options,
-        limits=_QUALITY_LIMITS,
+        inputs=as_options,
+        limits=options({key.replace("_", "-"): value for key, value in PREPROCESS["quality"].items()}),
         code=code("preprocess.describe_case"),
     log:
-        f"{OUT}/logs/preprocess/describe_case/{{cohort}}/{{case}}.log",
+        "<logs>/preprocess/describe_case/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/preprocess/describe_case/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/preprocess/describe_case/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(config["resources"]["preprocess"]["mem_mb"]),
-        runtime=grows(config["resources"]["preprocess"]["runtime"]),
+        **request("preprocess"),
     conda:
         "../envs/imaging.yaml"
     shell:

@@ -10,24 +10,57 @@ if config["resources"]["pretrain"]["gpu"] > 1:
     )
 
 
+rule pretrain_dataset:
+    input:
+        splits="<split>/splits.tsv",
+        images=of_study(inputs.images_of_set),
+    output:
+        fingerprint="<image_set>/fingerprint.json",
+        plans="<image_set>/plans.json",
+        dataset="<image_set>/dataset.json",
+        cases="<image_set>/cases.tsv",
+        arrays=directory("<image_set>/arrays"),
+        companions=directory("<image_set>/companions"),
+    params:
+        # A folder, not the files: the paths of a large cohort are longer than a command line may be.
+        preprocess=stage_folder("preprocessed"),
+        cohorts=lambda wildcards: config["image_sets"][STUDY.image_set(wildcards.images)],
+        channels=lambda wildcards: STUDY.image_set_channels(wildcards.images),
+        seen=config["pretrain"]["splits"],
+        options=arguments.dataset(STUDY),
+        out=subpath(output.plans, parent=True),
+        code=code("pretrain.pretrain_dataset"),
+    log:
+        "<logs>/pretrain/pretrain_dataset/{images}.log",
+    benchmark:
+        "<benchmarks>/pretrain/pretrain_dataset/{images}.tsv"
+    threads: threads("dataset")
+    resources:
+        **request("dataset"),
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.pretrain.pretrain_dataset --splits-table {input.splits:q}"
+        " --preprocess {params.preprocess:q} --cohorts {params.cohorts} --splits {params.seen}"
+        " --channels {params.channels} {params.options} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
+
+
 rule pretrain_settings:
     output:
-        f"{OUT}/pretrain/{{pretraining}}/settings.yaml",
+        "<pretraining>/settings.yaml",
     params:
-        image_set=lambda wildcards: _pretraining_entry(wildcards)["image_set"],
-        channels=lambda wildcards: _pretraining_entry(wildcards)["channels"],
-        symmetry=lambda wildcards: str(_pretraining_entry(wildcards)["symmetry"]).lower(),
-        method=lambda wildcards: _pretraining_entry(wildcards).get("method", "desd"),
+        image_set=lambda wildcards: STUDY.pretraining(wildcards.pretraining)["image_set"],
+        channels=lambda wildcards: STUDY.pretraining(wildcards.pretraining)["channels"],
+        symmetry=lambda wildcards: str(STUDY.pretraining(wildcards.pretraining)["symmetry"]).lower(),
+        method=lambda wildcards: STUDY.pretraining(wildcards.pretraining).get("method", "desd"),
         seed=config["seed"],
         config=json.dumps(config["pretrain"], sort_keys=True),
     log:
-        f"{OUT}/logs/pretrain/pretrain_settings/{{pretraining}}.log",
+        "<logs>/pretrain/pretrain_settings/{pretraining}.log",
     benchmark:
-        f"{OUT}/benchmarks/pretrain/pretrain_settings/{{pretraining}}.tsv"
-    threads: 1
+        "<benchmarks>/pretrain/pretrain_settings/{pretraining}.tsv"
     resources:
-        mem_mb=500,
-        runtime=5,
+        **request("small"),
     localrule: True
     conda:
         "../envs/deeplearning.yaml"
@@ -39,29 +72,24 @@ rule pretrain_settings:
 
 rule pretrain:
     input:
-        settings=f"{OUT}/pretrain/{{pretraining}}/settings.yaml",
-        plans=lambda wildcards: f"{_pretraining_images(wildcards)}/plans.json",
-        fingerprint=lambda wildcards: f"{_pretraining_images(wildcards)}/fingerprint.json",
-        cases=lambda wildcards: f"{_pretraining_images(wildcards)}/cases.tsv",
+        unpack(of_study(inputs.pretrain)),
     output:
-        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
-        card=f"{OUT}/pretrain/{{pretraining}}/model_card.md",
-        curves=f"{OUT}/pretrain/{{pretraining}}/curves.tsv",
-        rankme=f"{OUT}/pretrain/{{pretraining}}/rankme.tsv",
+        encoder="<pretraining>/encoder.pt",
+        card="<pretraining>/model_card.md",
+        curves="<pretraining>/curves.tsv",
+        rankme="<pretraining>/rankme.tsv",
     params:
-        dataset=_pretraining_images,
+        dataset=of_study(inputs.pretraining_images),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
-        state=f"{OUT}/state/pretrain/{{pretraining}}",
+        state=lambda wildcards: paths.file(STUDY.results, "state", f"pretrain/{wildcards.pretraining}"),
         launch=PRETRAIN_LAUNCH,
     log:
-        f"{OUT}/logs/pretrain/pretrain/{{pretraining}}.log",
+        "<logs>/pretrain/pretrain/{pretraining}.log",
     benchmark:
-        f"{OUT}/benchmarks/pretrain/pretrain/{{pretraining}}.tsv"
-    threads: config["resources"]["pretrain"]["threads"]
+        "<benchmarks>/pretrain/pretrain/{pretraining}.tsv"
+    threads: threads("pretrain")
     resources:
-        mem_mb=grows(config["resources"]["pretrain"]["mem_mb"]),
-        runtime=config["resources"]["pretrain"]["runtime"],
-        gpu=config["resources"]["pretrain"]["gpu"],
+        **request("pretrain", longer=False),
     conda:
         "../envs/deeplearning.yaml"
     shell:
@@ -72,23 +100,82 @@ rule pretrain:
 
 rule pretrain_audit:
     input:
-        encoder=f"{OUT}/pretrain/{{pretraining}}/encoder.pt",
-        fingerprint=lambda wildcards: f"{_pretraining_images(wildcards)}/fingerprint.json",
-        splits=f"{OUT}/split/splits.tsv",
+        unpack(of_study(inputs.audit)),
     output:
-        f"{OUT}/pretrain/{{pretraining}}/audit.json",
+        "<pretraining>/audit.json",
     params:
         code=code("pretrain.pretrain_audit"),
     log:
-        f"{OUT}/logs/pretrain/pretrain_audit/{{pretraining}}.log",
+        "<logs>/pretrain/pretrain_audit/{pretraining}.log",
     benchmark:
-        f"{OUT}/benchmarks/pretrain/pretrain_audit/{{pretraining}}.tsv"
-    threads: 1
+        "<benchmarks>/pretrain/pretrain_audit/{pretraining}.tsv"
     resources:
-        mem_mb=1500,
-        runtime=5,
+        **request("page"),
     conda:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.pretrain.pretrain_audit --encoder {input.encoder:q}"
         " --fingerprint {input.fingerprint:q} --splits-table {input.splits:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule pretrain_probe:
+    input:
+        unpack(of_study(inputs.probe)),
+    output:
+        skills="<pretraining>/probe.tsv",
+        neighbours="<pretraining>/neighbours.tsv",
+    params:
+        dataset=of_study(inputs.pretraining_images),
+        preprocess=stage_folder("preprocessed"),
+        splits=config["probe"]["splits"],
+        attributes=config["probe"]["attributes"],
+        table=options({"table": config["probe"]["table"]}),
+        random=config["probe"]["random_encoders"],
+        bootstrap=config["evaluate"]["bootstrap"],
+        confidence=config["evaluate"]["confidence"],
+        seed=config["seed"],
+        code=code("pretrain.pretrain_probe"),
+    log:
+        "<logs>/pretrain/pretrain_probe/{pretraining}.log",
+    benchmark:
+        "<benchmarks>/pretrain/pretrain_probe/{pretraining}.tsv"
+    threads: threads("segment")
+    resources:
+        **request("segment"),
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.pretrain.pretrain_probe --encoder {input.encoder:q} --dataset {params.dataset:q}"
+        " --splits-table {input.splits:q} --splits {params.splits} --preprocess {params.preprocess:q}"
+        " --attributes {params.attributes} {params.table:q} --random-encoders {params.random}"
+        " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed} --threads {threads}"
+        " --out-skills {output.skills:q} --out-neighbours {output.neighbours:q} > {log:q} 2>&1"
+
+
+rule pretrain_interpret:
+    input:
+        unpack(of_study(inputs.interpretation)),
+    output:
+        embedding="<pretraining>/interpretation/embedding.tsv",
+        neighbours="<pretraining>/interpretation/neighbours.tsv",
+        slices="<pretraining>/interpretation/slices.npz",
+    params:
+        dataset=of_study(inputs.pretraining_images),
+        perplexity=config["report"]["tsne_perplexity"],
+        steps=config["report"]["gradient_steps"],
+        seed=config["seed"],
+        code=code("pretrain.pretrain_interpret"),
+    log:
+        "<logs>/pretrain/pretrain_interpret/{pretraining}.log",
+    benchmark:
+        "<benchmarks>/pretrain/pretrain_interpret/{pretraining}.tsv"
+    threads: threads("segment")
+    resources:
+        **request("segment"),
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.pretrain.pretrain_interpret --encoder {input.encoder:q} --dataset {params.dataset:q}"
+        " --perplexity {params.perplexity} --steps {params.steps} --seed {params.seed} --threads {threads}"
+        " --out-embedding {output.embedding:q} --out-neighbours {output.neighbours:q} --out-slices {output.slices:q}"
+        " > {log:q} 2>&1"

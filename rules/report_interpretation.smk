@@ -1,22 +1,20 @@
 rule figure_interpretation:
     input:
-        embedding=f"{OUT}/pretrain/{INTERPRETED}/interpretation/embedding.tsv",
-        neighbours=f"{OUT}/pretrain/{INTERPRETED}/interpretation/neighbours.tsv",
-        slices=f"{OUT}/pretrain/{INTERPRETED}/interpretation/slices.npz",
-        splits=f"{OUT}/split/splits.tsv",
+        embedding=paths.file(STUDY.results, "pretraining", "interpretation/embedding.tsv", pretraining=INTERPRETED),
+        neighbours=paths.file(STUDY.results, "pretraining", "interpretation/neighbours.tsv", pretraining=INTERPRETED),
+        slices=paths.file(STUDY.results, "pretraining", "interpretation/slices.npz", pretraining=INTERPRETED),
+        splits="<split>/splits.tsv",
     output:
-        report(f"{REPORT}/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
+        report("<report>/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
     params:
         pretraining=INTERPRETED,
         code=code("report.figure_interpretation"),
     log:
-        f"{OUT}/logs/report/figure_interpretation.log",
+        "<logs>/report/figure_interpretation.log",
     benchmark:
-        f"{OUT}/benchmarks/report/figure_interpretation.tsv"
-    threads: 1
+        "<benchmarks>/report/figure_interpretation.tsv"
     resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
+        **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:
@@ -29,18 +27,16 @@ rule figure_probe:
     input:
         probes=PROBES,
     output:
-        report(f"{REPORT}/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
+        report("<report>/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
     params:
         confidence=config["evaluate"]["confidence"],
         code=code("report.figure_probe"),
     log:
-        f"{OUT}/logs/report/figure_probe.log",
+        "<logs>/report/figure_probe.log",
     benchmark:
-        f"{OUT}/benchmarks/report/figure_probe.tsv"
-    threads: 1
+        "<benchmarks>/report/figure_probe.tsv"
     resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
+        **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:
@@ -50,26 +46,20 @@ rule figure_probe:
 
 rule figure_neighbours:
     input:
-        neighbours=f"{OUT}/pretrain/{INTERPRETED}/neighbours.tsv",
-        images=lambda wildcards: per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/ncct.nii.gz",
-            STUDY.image_set_cases(config["pretrainings"][INTERPRETED]["image_set"]),
-        ),
+        unpack(of_study(inputs.neighbours, pretraining=INTERPRETED)),
     output:
-        report(f"{REPORT}/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
+        report("<report>/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
     params:
-        preprocess=lambda wildcards: f"{OUT}/preprocess",
+        preprocess=stage_folder("preprocessed"),
         attribute=lambda wildcards: config["probe"]["attributes"][0],
         pretraining=INTERPRETED,
         code=code("report.figure_neighbours"),
     log:
-        f"{OUT}/logs/report/figure_neighbours.log",
+        "<logs>/report/figure_neighbours.log",
     benchmark:
-        f"{OUT}/benchmarks/report/figure_neighbours.tsv"
-    threads: 1
+        "<benchmarks>/report/figure_neighbours.tsv"
     resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
+        **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:

@@ -1,29 +1,24 @@
-from workflow_scripts.study.options import options
-
-
 rule case_page:
     input:
-        unpack(case_page_input),
+        unpack(of_study(inputs.case_page)),
     output:
         page=report(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.html",
+            "<report>/cases/{cohort}/{case}.html",
             caption="captions/case.rst",
             category="Quality",
             subcategory="{cohort}",
             labels={"case": "{case}"},
         ),
-        thumbnail=f"{REPORT}/cases/{{cohort}}/{{case}}.svg",
+        thumbnail="<report>/cases/{cohort}/{case}.svg",
     params:
-        options=case_page_options,
+        options=of_study(arguments.case_page),
         code=code("report.case_page"),
     log:
-        f"{OUT}/logs/report/case_page/{{cohort}}/{{case}}.log",
+        "<logs>/report/case_page/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/report/case_page/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/report/case_page/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(1500),
-        runtime=grows(10),
+        **request("page"),
     conda:
         "../envs/report.yaml"
     shell:
@@ -36,18 +31,10 @@ rule case_page:
 
 rule cohort_page:
     input:
-        case_json=lambda wildcards: per_case(
-            f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.in_cohorts([wildcards.cohort])
-        ),
-        pages=lambda wildcards: per_case(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.html", STUDY.in_cohorts([wildcards.cohort])
-        ),
-        thumbnails=lambda wildcards: per_case(
-            f"{REPORT}/cases/{{cohort}}/{{case}}.svg", STUDY.in_cohorts([wildcards.cohort])
-        ),
+        unpack(of_study(inputs.cohort_page)),
     output:
         report(
-            f"{REPORT}/cases/{{cohort}}.html",
+            "<report>/cases/{cohort}.html",
             caption="captions/cohort_page.rst",
             category="Quality",
             subcategory="{cohort}",
@@ -55,18 +42,16 @@ rule cohort_page:
         ),
     params:
         heading=options({"title": config["title"], "notice": config["notice"]}),
-        cases=lambda wildcards: [case.case for case in STUDY.in_cohorts([wildcards.cohort])],
-        preprocess=lambda wildcards: f"{OUT}/preprocess",
-        thumbnails=lambda wildcards: f"{REPORT}/cases/{wildcards.cohort}",
+        cases=of_study(arguments.cohort_cases),
+        preprocess=stage_folder("preprocessed"),
+        thumbnails=lambda wildcards: paths.file(STUDY.results, "report", f"cases/{wildcards.cohort}"),
         code=code("report.cohort_page"),
     log:
-        f"{OUT}/logs/report/cohort_page/{{cohort}}.log",
+        "<logs>/report/cohort_page/{cohort}.log",
     benchmark:
-        f"{OUT}/benchmarks/report/cohort_page/{{cohort}}.tsv"
-    threads: 1
+        "<benchmarks>/report/cohort_page/{cohort}.tsv"
     resources:
-        mem_mb=grows(500),
-        runtime=grows(10),
+        **request("small"),
     conda:
         "../envs/report.yaml"
     shell:
@@ -76,20 +61,18 @@ rule cohort_page:
 
 rule segmentation_page:
     input:
-        unpack(segmentation_page_input),
+        unpack(of_study(inputs.segmentation_page)),
     output:
-        f"{REPORT}/segmentations/{{cohort}}/{{case}}.html",
+        "<report>/segmentations/{cohort}/{case}.html",
     params:
-        options=segmentation_page_options,
+        options=of_study(arguments.segmentation_page),
         code=code("report.segmentation_page"),
     log:
-        f"{OUT}/logs/report/segmentation_page/{{cohort}}/{{case}}.log",
+        "<logs>/report/segmentation_page/{cohort}/{case}.log",
     benchmark:
-        f"{OUT}/benchmarks/report/segmentation_page/{{cohort}}/{{case}}.tsv"
-    threads: 1
+        "<benchmarks>/report/segmentation_page/{cohort}/{case}.tsv"
     resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
+        **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:

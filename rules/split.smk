@@ -4,26 +4,24 @@ from workflow_scripts.common.vocabulary import SPLITS
 rule split:
     input:
         sheet=config["cases"],
-        case_json=per_case(f"{OUT}/preprocess/{{cohort}}/{{case}}/case.json", STUDY.cases),
+        case_json=inputs.case_records(STUDY),
     output:
-        splits=f"{OUT}/split/splits.tsv",
-        balance=f"{OUT}/split/balance.tsv",
-        leakage=f"{OUT}/split/leakage.json",
+        splits="<split>/splits.tsv",
+        balance="<split>/balance.tsv",
+        leakage="<split>/leakage.json",
     params:
         # A folder, not the files: the paths of a large cohort are longer than a command line may be.
-        preprocess=lambda wildcards: f"{OUT}/preprocess",
+        preprocess=stage_folder("preprocessed"),
         ratios=[config["split"]["ratios"][name] for name in SPLITS],
         size_strata=config["split"]["size_strata"],
         seed=config["seed"],
         code=code("split.split"),
     log:
-        f"{OUT}/logs/split/split.log",
+        "<logs>/split/split.log",
     benchmark:
-        f"{OUT}/benchmarks/split/split.tsv"
-    threads: 1
+        "<benchmarks>/split/split.tsv"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(10),
+        **request("gather"),
     conda:
         "../envs/statistics.yaml"
     shell:

@@ -55,8 +55,8 @@ def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
         ("all_preprocess", "describe_case", "split"),
         ("all_split", "split", "pretrain_dataset"),
         ("all_pretrain", "pretrain", "finetune"),
-        ("all_finetune", "finetune", "segment_icoAIS"),
-        ("all_segment", "original_icoAIS", "score"),
+        ("all_finetune", "finetune", "segment"),
+        ("all_segment", "ensemble", "score"),
         ("all_evaluate", "summarise", "index"),
         ("all_report", "index", None),
     ],
@@ -74,7 +74,7 @@ def test_a_stage_target_runs_up_to_its_stage(tmp_path, target, last, absent):
         ("results/demo/finetune/FS-STKi/seed-1/checkpoint.pth", {"finetune": 1, "finetune_dataset": 1}),
         ("results/demo/pretrain/ALL-SA/encoder.pt", {"pretrain": 1, "pretrain_dataset": 1}),
         ("results/demo/pretrain/ALL-SA/probe.tsv", {"pretrain": 1, "pretrain_probe": 1, "phantom_attributes": 1}),
-        ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment_icoAIS": 3}),
+        ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment": 3}),
         ("results/demo/evaluate/ALL-STKi/scores.tsv", {"pretrain": 1, "finetune": 3, "score": 1}),
     ],
 )
@@ -150,7 +150,7 @@ def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path
     jobs = re.findall(r"^rule (\w+):$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
     with_gpu = {rule for rule, resources in jobs if "gpu=1" in resources.split(", ")}
     assert with_gpu == {rule for rule, resources in jobs if "slurm_partition=gpu" in resources.split(", ")}
-    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_icoAIS", "pretrain_interpret"}
+    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment", "pretrain_interpret"}
 
 
 def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):

@@ -12,7 +12,7 @@ from tests.workflow import job_counts
 
 CASE = {"ingest_ncct", "resample_ncct", "brain_mask", "contralateral", "finalise", "describe_case"}
 DATASETS = {"pretrain_dataset", "finetune_dataset"}
-MASKS = {"segment_icoAIS", "ensemble_icoAIS", "original_icoAIS"}
+MASKS = {"segment", "ensemble"}
 RESULTS = {"score", "summarise", "table", "figure_dice", "index"}
 
 
@@ -68,22 +68,22 @@ def test_an_exclusion_reruns_no_case(demo):
 def test_an_augmentation_value_reruns_pretrainings_and_their_arms(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"pretrain": {"augmentation": {"blur": {"probability": 0.5}}}})
     assert jobs["pretrain"] == jobs["pretrain_settings"] == 2
-    assert jobs["finetune"] == jobs["segment_icoAIS"] == 2, "the arm from scratch stays"
+    assert jobs["finetune"] == jobs["segment"] == 2, "the arm from scratch stays"
     assert set(jobs) >= RESULTS
     assert not (CASE | DATASETS | {"split", "finetune_settings"}) & set(jobs)
 
 
 def test_more_seeds_train_these_seeds_only(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"run": {"seeds": [0, 1, 2]}})
-    assert jobs["finetune"] == jobs["segment_icoAIS"] == 3 * 2
-    assert jobs["ensemble_icoAIS"] == 3
+    assert jobs["finetune"] == jobs["segment"] == 3 * 2
+    assert jobs["ensemble"] == 3 * 20
     assert not (CASE | DATASETS | {"split", "pretrain"}) & set(jobs)
 
 
 def test_one_more_arm_trains_this_arm_only(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"run": {"arms": ["FS-STKp", "ALL-STKi-SA", "ALL-STKi-D", "FS-STKi"]}})
-    assert {rule: jobs[rule] for rule in ("finetune", "finetune_dataset", "segment_icoAIS", "score")} == dict.fromkeys(
-        ("finetune", "finetune_dataset", "segment_icoAIS", "score"), 1
+    assert {rule: jobs[rule] for rule in ("finetune", "finetune_dataset", "segment", "score")} == dict.fromkeys(
+        ("finetune", "finetune_dataset", "segment", "score"), 1
     )
     assert not (CASE | {"split", "pretrain", "pretrain_dataset"}) & set(jobs)
 

@@ -14,7 +14,7 @@ from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import original
-from workflow_scripts.segment.original import to_acquired
+from workflow_scripts.segment.masks.acquired_grid import to_acquired
 
 from .acquired_series import SHAPE as SLICES
 from .acquired_series import Series, rough_lesion

@@ -1,45 +1,46 @@
-"""Join the segmentations of an arm's models, case by case (paper 3.5: majority vote of three)."""
+"""Join the segmentations of an arm's models for one case, and bring the mask back to the acquired scan."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume
+from workflow_scripts.segment.masks.acquired_grid import to_acquired
+from workflow_scripts.segment.masks.vote import vote
 
-
-def vote(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Return where the mean of the members exceeds one half, as uint8.
-
-    For masks of 0 and 1 that is the majority vote, and a tie, possible with an even number only, is no lesion; for
-    probabilities it is the decision of their mean.
-    """
-    return (np.mean(members, axis=0, dtype=np.float64) > 0.5).astype(np.uint8)
+log = logging.getLogger(__name__)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--members", nargs="+", type=Path, required=True, help="one folder a model")
-    parser.add_argument("--vote", choices=("majority", "mean_probability"), required=True)
     parser.add_argument("--cohort", required=True)
-    parser.add_argument("--cases", nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
+    parser.add_argument("--case", required=True)
+    parser.add_argument("--members", nargs="+", type=Path, required=True, help="one folder a model, with its masks")
+    parser.add_argument("--record", type=Path, required=True, help="ncct.json of the case: the acquired slices")
+    parser.add_argument("--vote", choices=("majority", "mean_probability"), required=True)
+    parser.add_argument("--out-mask", type=Path, required=True, help="mask on the grid of the final images")
+    parser.add_argument("--out-original", type=Path, required=True, help="mask on the grid of the acquired scan")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read each case's members, vote, write the mask on their grid."""
+    """Read the members' masks or probabilities, vote, write the mask on both grids."""
     arguments = _parse(argv)
     suffix = ".nii.gz" if arguments.vote == "majority" else ".probability.nii.gz"
-    for case in arguments.cases:
-        members = [load_volume(folder / f"{case}{suffix}") for folder in arguments.members]
-        for folder, member in zip(arguments.members, members, strict=True):
-            name = f"Case {arguments.cohort}/{case}: {arguments.members[0].name}"
-            require_same_grid(members[0], member, name, folder.name)
-        joined = vote([member.data for member in members])
-        save_volume(arguments.out / f"{case}.nii.gz", members[0].with_data(joined), np.uint8)
+    members = [load_volume(folder / f"{arguments.case}{suffix}") for folder in arguments.members]
+    for folder, member in zip(arguments.members, members, strict=True):
+        require_same_grid(members[0], member, str(arguments.members[0]), str(folder))
+    mask = members[0].with_data(vote([member.data for member in members]))
+    acquired = to_acquired(mask, read_json(arguments.record))
+    save_volume(arguments.out_mask, mask, np.uint8)
+    save_volume(arguments.out_original, acquired, np.uint8)
+    volumes = [volume.data.sum() * volume.voxel_ml for volume in (mask, acquired)]
+    log.info("%.2f mL on the final grid, %.2f mL on the acquired one", *volumes)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.nnunet.network import read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume
+from workflow_scripts.study.paths import case_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
     parser.add_argument("--step", type=float, required=True, help="stride of the window, share of the patch")
-    switch = argparse.BooleanOptionalAction
-    parser.add_argument("--mirror", action=switch, required=True, help="average over mirror images")
-    parser.add_argument("--probabilities", action=switch, default=False, help="also write CASE.probability.nii.gz")
+    flag = {"action": argparse.BooleanOptionalAction, "required": True}
+    parser.add_argument("--mirroring", **flag, help="average over mirror images")
+    parser.add_argument("--probabilities", **flag, help="also write CASE.probability.nii.gz")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
     return parser.parse_args(argv)
@@ -48,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint = read_checkpoint(arguments.checkpoint)
-    segmenter = Segmenter(checkpoint, arguments.step, arguments.mirror, device)
+    segmenter = Segmenter(checkpoint, arguments.step, arguments.mirroring, device)
     for case in arguments.cases:
-        folder = arguments.preprocess / arguments.cohort / case
+        folder = case_folder(arguments.preprocess, arguments.cohort, case)
         mask, probability = segment_case(segmenter, folder, f"Case {arguments.cohort}/{case}")
         save_volume(arguments.out / f"{case}.nii.gz", mask, np.uint8)
         if arguments.probabilities:

@@ -15,6 +15,8 @@ import yaml
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 
+TWO_CHANNELS = "-D"  # behind the image set, in the name of its folder of arrays
+
 
 @dataclass(frozen=True)
 class Study:
@@ -60,9 +62,39 @@ class Study:
         """Return the cases of some cohorts that have a lesion mask."""
         return [case for case in self.in_cohorts(cohorts) if case.lesion]
 
+    @property
+    def results(self) -> str:
+        """Folder of everything that the workflow writes."""
+        return self.config["outdir"]
+
+    @property
+    def cohorts(self) -> list[str]:
+        """Cohorts of the case sheet, in its order."""
+        return list(dict.fromkeys(case.cohort for case in self.cases))
+
     def arm(self, name: str) -> dict[str, Any]:
-        """Return the entry of an arm."""
-        return self.config["arms"][name]
+        """Return the entry of an arm; raises `StudyError` when there is none of that name."""
+        return self._entry("arms", name)
+
+    def pretraining(self, name: str) -> dict[str, Any]:
+        """Return the entry of a pretraining; raises `StudyError` when there is none of that name."""
+        return self._entry("pretrainings", name)
+
+    def image_set(self, images: str) -> str:
+        """Return the image set of a folder of arrays (`images`); raises `StudyError` when there is none."""
+        name = images if images in self.config["image_sets"] else images.removesuffix(TWO_CHANNELS)
+        self._entry("image_sets", name)
+        return name
+
+    def image_set_channels(self, images: str) -> list[str]:
+        """Return the channels of a folder of arrays (`images`)."""
+        return ["ncct"] if images in self.config["image_sets"] else ["ncct", "difference"]
+
+    def _entry(self, section: str, name: str) -> Any:
+        entries = self.config[section]
+        if name not in entries:
+            raise StudyError(f"{name!r} is no entry of {section}; there are {', '.join(entries)}.")
+        return entries[name]
 
     def image_set_cases(self, image_set: str) -> list[Case]:
         """Return the cases that a pretraining on this image set may see, before the split."""
@@ -70,8 +102,8 @@ class Study:
 
     def images(self, pretraining: str) -> str:
         """Return the folder name of the arrays that a pretraining reads: its image set, ``-D`` for two channels."""
-        entry = self.config["pretrainings"][pretraining]
-        return entry["image_set"] + ("-D" if "difference" in entry["channels"] else "")
+        entry = self.pretraining(pretraining)
+        return entry["image_set"] + (TWO_CHANNELS if "difference" in entry["channels"] else "")
 
 
 def load_study(config: Mapping[str, Any], config_files: Sequence[Path | str], check_paths: bool) -> Study:
@@ -138,7 +170,7 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
     def refuse(path: Sequence[str | int], complaint: str) -> StudyError:
         return StudyError(_config_message(files, path, complaint))
 
-    cohorts = list(dict.fromkeys(case.cohort for case in study.cases))
+    cohorts = study.cohorts
     sheet = f"a cohort of {config['cases']}"
     require(["run", "arms"], study.arms, config["arms"], "an entry of `arms`")
     for name in study.arms:

@@ -2,53 +2,46 @@
 
 from collections.abc import Iterable
 
+from workflow_scripts.study import inputs, paths
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.study import Study
 
 
 def stage_files(study: Study, stage: str) -> list[str]:
-    """Return the files that the target ``all_<stage>`` asks for, below the study's output folder.
+    """Return the files that the target ``all_<stage>`` asks for.
 
     Each stage asks only for its own files, and preprocess for the quality pages made from them; what they need comes
     through the rules. A study without cases asks for nothing.
     """
-    if not study.cases:
-        return []
-    out = study.config["outdir"]
-    return [f"{out}/{path}" for path in _STAGES[stage](study)]
+    return _STAGES[stage](study) if study.cases else []
 
 
 def cohort_files(study: Study, cohort: str) -> list[str]:
     """Return the final images of a cohort's cases."""
-    return [f"{study.config['outdir']}/{path}" for path in _final_images(study.in_cohorts([cohort]))]
+    return _final_images(study, study.in_cohorts([cohort]))
 
 
 def arm_files(study: Study, arm: str) -> list[str]:
     """Return an arm's lesion masks, on the grids of the original scans, and its scores."""
-    scores = [f"evaluate/{arm}/scores.tsv"] if study.config["run"]["evaluate"] else []
-    return [f"{study.config['outdir']}/{path}" for path in (*_masks(study, arm), *scores)]
-
-
-def _folder(stage: str, case: Case) -> str:
-    return f"{stage}/{case.cohort}/{case.case}"
+    scores = [paths.file(study.results, "evaluated", f"{arm}/scores.tsv")] if study.config["run"]["evaluate"] else []
+    return _masks(study, arm) + scores if study.cases else []
 
 
 def _ingest(study: Study) -> list[str]:
     return [
-        f"{_folder('ingest', case)}/{image}.nii.gz"
+        paths.file(study.results, "ingested", f"{image}.nii.gz", cohort=case.cohort, case=case.case)
         for case in study.cases
         for image in ("ncct", *case.mri_modality, *(["lesion"] if case.lesion else []))
     ]
 
 
 def _preprocess(study: Study) -> list[str]:
-    pages = [f"report/cases/{cohort}.html" for cohort in dict.fromkeys(case.cohort for case in study.cases)]
-    return _final_images(study.cases) + pages
+    return _final_images(study, study.cases) + inputs.cohort_pages(study)
 
 
-def _final_images(cases: Iterable[Case]) -> list[str]:
+def _final_images(study: Study, cases: Iterable[Case]) -> list[str]:
     return [
-        f"{_folder('preprocess', case)}/{name}"
+        paths.file(study.results, "preprocessed", name, cohort=case.cohort, case=case.case)
         for case in cases
         for name in (
             *("ncct.nii.gz", "mirrored.nii.gz", "difference.nii.gz", "case.json"),
@@ -58,17 +51,25 @@ def _final_images(cases: Iterable[Case]) -> list[str]:
     ]
 
 
-def _split(_: Study) -> list[str]:
-    return ["split/splits.tsv", "split/balance.tsv", "split/leakage.json"]
+def _split(study: Study) -> list[str]:
+    return [paths.file(study.results, "split", name) for name in ("splits.tsv", "balance.tsv", "leakage.json")]
 
 
 def _pretrain(study: Study) -> list[str]:
     files = ("encoder.pt", "audit.json", *(["probe.tsv"] if study.config["probe"]["attributes"] else []))
-    return [f"pretrain/{name}/{file}" for name in study.pretrainings for file in files]
+    return [
+        paths.file(study.results, "pretraining", file, pretraining=name)
+        for name in study.pretrainings
+        for file in files
+    ]
 
 
 def _finetune(study: Study) -> list[str]:
-    return [f"finetune/{arm}/seed-{seed}/checkpoint.pth" for arm in study.arms for seed in study.seeds]
+    return [
+        paths.file(study.results, "training", "checkpoint.pth", arm=arm, seed=seed)
+        for arm in study.arms
+        for seed in study.seeds
+    ]
 
 
 def _segment(study: Study) -> list[str]:
@@ -76,16 +77,18 @@ def _segment(study: Study) -> list[str]:
 
 
 def _masks(study: Study, arm: str) -> list[str]:
-    cases = study.in_cohorts(study.config["run"]["segment"])
-    return [f"segment/{arm}/original/{case.cohort}/{case.case}.nii.gz" for case in cases]
+    return inputs.masks(study, arm, "original", study.in_cohorts(study.config["run"]["segment"]))
 
 
-def _evaluate(_: Study) -> list[str]:
-    return [f"evaluate/{name}.tsv" for name in ("scores", "summary", "comparisons", "agreement")]
+def _evaluate(study: Study) -> list[str]:
+    return [
+        paths.file(study.results, "evaluated", f"{name}.tsv")
+        for name in ("scores", "summary", "comparisons", "agreement")
+    ]
 
 
 def _report(study: Study) -> list[str]:
-    return ["report/index.html", *_segment(study)]
+    return [paths.file(study.results, "report", "index.html"), *_segment(study)]
 
 
 _STAGES = {

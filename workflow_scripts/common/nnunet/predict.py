@@ -24,11 +24,11 @@ class Segmenter:
         content of ``checkpoint.pth``
     step
         stride of the window as a share of the patch
-    mirror
+    mirroring
         average over the mirror images too
     """
 
-    def __init__(self, checkpoint: Mapping[str, Any], step: float, mirror: bool, device: torch.device) -> None:
+    def __init__(self, checkpoint: Mapping[str, Any], step: float, mirroring: bool, device: torch.device) -> None:
         plans, self.dataset = checkpoint["init_args"]["plans"], checkpoint["init_args"]["dataset_json"]
         self.plans = PlansManager(plans)
         self.configuration = self.plans.get_configuration(CONFIGURATION)
@@ -38,7 +38,7 @@ class Segmenter:
         self.predictor = nnUNetPredictor(
             tile_step_size=step,
             use_gaussian=True,
-            use_mirroring=mirror,
+            use_mirroring=mirroring,
             perform_everything_on_device=device.type == "cuda",
             device=device,
             allow_tqdm=False,

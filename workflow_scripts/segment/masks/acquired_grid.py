@@ -1,21 +1,14 @@
-"""Put the ensemble's masks of a cohort back on the grids of the acquired scans."""
+"""Masks brought back from the grid of the final images to that of the acquired scan."""
 
-import argparse
-import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from workflow_scripts.common.acquisition import stack_of
-from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_json
-from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
+from workflow_scripts.common.volume import Volume, resample
 
 ONE_HALF_TOLERANCE = 1e-4
-
-log = logging.getLogger(__name__)
 
 
 def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
@@ -59,28 +52,3 @@ def resample_mask(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray)
     nearest = resample(mask, shape, affine, order=0, background=0).data
     undecided = np.abs(share - 0.5) < ONE_HALF_TOLERANCE
     return Volume(np.where(undecided, nearest, share > 0.5).astype(np.uint8), np.asarray(affine, float))
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohort", required=True)
-    parser.add_argument("--cases", nargs="+", required=True)
-    parser.add_argument("--masks", type=Path, required=True, help="folder of the masks on the final grids")
-    parser.add_argument("--ingest", type=Path, required=True, help="folder of stage ingest, cohort/case/ncct.json")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the masks on the acquired grids")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read each case's mask and the record of its conversion, resample, write."""
-    arguments = _parse(argv)
-    for case in arguments.cases:
-        mask = load_volume(arguments.masks / f"{case}.nii.gz", np.uint8)
-        acquired = to_acquired(mask, read_json(arguments.ingest / arguments.cohort / case / "ncct.json"))
-        save_volume(arguments.out / f"{case}.nii.gz", acquired, np.uint8)
-        volumes = [volume.data.sum() * volume.voxel_ml for volume in (mask, acquired)]
-        log.info("%s/%s: %.2f mL on the final grid, %.2f mL on the acquired one", arguments.cohort, case, *volumes)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,0 +1,1 @@
+"""Masks of several members joined, and brought back to the grid that was acquired."""

@@ -1,0 +1,107 @@
+"""Command-line arguments that rules make of the configuration and of a case."""
+
+import json
+from typing import Any
+
+from workflow_scripts.study import inputs
+from workflow_scripts.study.options import options
+from workflow_scripts.study.study import Study
+
+
+def stripped(study: Study, cohort: str, case: str) -> str:
+    """``--stripped`` where the NCCT came skull-stripped."""
+    return "--stripped" if "ncct" in study.case(cohort, case).stripped else ""
+
+
+def series(study: Study, cohort: str, case: str) -> list[str]:
+    """The DICOM series that the case sheet asks for."""
+    return options({"series": study.case(cohort, case).ncct_series})
+
+
+def aligned(study: Study, cohort: str, case: str) -> str:
+    """``--aligned`` where the MRI came in the space of the NCCT."""
+    return "--aligned" if inputs.case_with_mri(study, cohort, case).mri_aligned else ""
+
+
+def weights_source(study: Study, network: str) -> list[str]:
+    """Where the weights of a network come from, and their digest."""
+    weights = study.config["preprocess"]["skull_stripping"][f"{network}_weights"]
+    source = {"given": weights["path"]} if weights["path"] else {}
+    return options(source | {key: weights[key] for key in ("url", "sha256")})
+
+
+def resampling(study: Study) -> list[str]:
+    """Spacing of the grids of preprocessing."""
+    given = study.config["preprocess"]
+    return [*options({"spacing": given["spacing_mm"]}), "--antialias" if given["antialias"] else "--no-antialias"]
+
+
+def registration(study: Study) -> list[str]:
+    """Settings of elastix."""
+    given = study.config["preprocess"]["registration"]
+    return options({key.replace("_", "-"): value for key, value in given.items()} | {"seed": study.config["seed"]})
+
+
+def dataset(study: Study) -> list[str]:
+    """How nnU-Net plans; the same for pretraining and finetuning, or an encoder would not fit its arm."""
+    nnunet = study.config["nnunet"]
+    return options(
+        {
+            "spacing": study.config["preprocess"]["spacing_mm"],
+            "gpu-memory": nnunet["gpu_memory_gb"],
+            "patch-size": nnunet["patch_size"],
+            "batch-size": nnunet["batch_size"],
+            "features": nnunet["features"],
+        }
+    )
+
+
+def finetune_settings(study: Study, arm: str) -> list[str]:
+    """Settings of an arm's trainings."""
+    return options({key.replace("_", "-"): v for key, v in {**study.arm(arm), **study.config["finetune"]}.items()})
+
+
+def labelled_cases(study: Study, arm: str) -> list[str]:
+    """The labelled cases of an arm's cohorts, as cohort/case."""
+    return [f"{case.cohort}/{case.case}" for case in study.labelled(study.arm(arm)["train"])]
+
+
+def cohort_cases(study: Study, cohort: str) -> list[str]:
+    """Names of a cohort's cases."""
+    return [case.case for case in study.in_cohorts([cohort])]
+
+
+def report_settings(study: Study) -> str:
+    """What the report says of the study, as JSON."""
+    config = study.config
+    sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "probe", "finetune")
+    sections += ("segment", "evaluate", "report")
+    content: dict[str, Any] = {name: config[name] for name in sections}
+    content |= {
+        "arms": {name: study.arm(name) for name in study.arms},
+        "pretrainings": {name: study.pretraining(name) for name in study.pretrainings},
+        "excluded": [{"cohort": c.cohort, "case": c.case, "reason": c.exclude} for c in study.excluded],
+    }
+    return json.dumps(content)
+
+
+def case_page(study: Study, cohort: str, case: str) -> list[str]:
+    """Heading of a case's page, its lesion and its MRI."""
+    files = inputs.case_page(study, cohort, case)
+    words = _heading(study, files["lesion"])
+    for modality, path in zip(study.case(cohort, case).mri_modality, files["mri"], strict=True):
+        words += ["--mri", modality, path]
+    return words
+
+
+def segmentation_page(study: Study, cohort: str, case: str) -> list[str]:
+    """Heading of a page of segmentations, the lesion and the mask of each of the best arms."""
+    files = inputs.segmentation_page(study, cohort, case)
+    words = _heading(study, files["lesion"])
+    for arm, path in zip(study.config["report"]["best_arms"], files["segmentations"], strict=True):
+        words += ["--segmentation", arm, path]
+    return words
+
+
+def _heading(study: Study, lesion: list[str]) -> list[str]:
+    return options({"title": study.config["title"], "notice": study.config["notice"], "lesion": lesion or None})

@@ -1,0 +1,333 @@
+"""What each rule reads: functions of the study and of the values of a rule's wildcards, stage by stage.
+
+Each returns paths as text, in a list or by name. They raise `StudyError` where the study has no such thing.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from workflow_scripts.study import paths
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.schemas import StudyError
+from workflow_scripts.study.study import Study
+
+Named = dict[str, Any]
+
+
+def _file(study: Study, folder: str, name: str = "", **wildcards: object) -> str:
+    return paths.file(study.results, folder, name, **wildcards)
+
+
+def _of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[Case]) -> list[str]:
+    """Return the files ``names`` of each case, name by name."""
+    cases = list(cases)
+    return [_file(study, folder, name, cohort=case.cohort, case=case.case) for name in names for case in cases]
+
+
+# Ingest
+
+
+def ncct(study: Study, cohort: str, case: str) -> str:
+    """The scan."""
+    return study.case(cohort, case).ncct
+
+
+def mri(study: Study, cohort: str, case: str, modality: str) -> str:
+    """The MRI of one modality."""
+    found = study.case(cohort, case)
+    images = dict(zip(found.mri_modality, found.mri, strict=True))
+    if modality not in images:
+        raise StudyError(f"Case {cohort}/{case} has no {modality} in the case sheet.")
+    return images[modality]
+
+
+def drawn_lesion(study: Study, cohort: str, case: str) -> Named:
+    """The mask, and the image whose grid it is drawn on; a mask on the NCCT follows its untilting."""
+    found = study.case(cohort, case)
+    if not found.lesion:
+        raise StudyError(f"Case {cohort}/{case} has no lesion mask in the case sheet.")
+    image = f"{found.mri_modality[0]}.nii.gz" if found.lesion_space == "mri" else "ncct.nii.gz"
+    reference = _file(study, "ingested", image, cohort=cohort, case=case)
+    if found.lesion_space == "mri":
+        return {"lesion": found.lesion, "reference": reference}
+    record = _file(study, "ingested", "ncct.json", cohort=cohort, case=case)
+    return {"lesion": found.lesion, "reference": reference, "record": record}
+
+
+# Preprocess
+
+
+def given_template(study: Study) -> Named:
+    """The CT template and its mask, as far as the user gives them."""
+    given = study.config["preprocess"]["template"]
+    return {name: given[name] for name in ("image", "mask") if given[name]}
+
+
+def given_weights(study: Study, network: str) -> Named:
+    """The weights that the user has, where the configuration names them."""
+    path = study.config["preprocess"]["skull_stripping"][f"{network}_weights"]["path"]
+    return {"given": path} if path else {}
+
+
+def weights_of(study: Study, method: str) -> Named:
+    """The weights of each network that a method of skull stripping runs, by the name of its option."""
+    networks = [name for name in method.split("+") if name.startswith("synth")]
+    return {f"{network}_weights": _file(study, "weights", f"{network}.weights") for network in networks}
+
+
+def mri_stripping(study: Study, cohort: str, case: str, modality: str) -> str:
+    """The method that strips an MRI; one that came stripped is left as it is."""
+    stripped = modality in study.case(cohort, case).stripped
+    return "none" if stripped else study.config["preprocess"]["skull_stripping"]["mri"]
+
+
+def mri_to_strip(study: Study, cohort: str, case: str, modality: str) -> Named:
+    """The MRI, and the weights that its stripping needs."""
+    method = mri_stripping(study, cohort, case, modality)
+    image = _file(study, "ingested", f"{modality}.nii.gz", cohort=cohort, case=case)
+    return {"mri": image, **weights_of(study, method)}
+
+
+def mri_to_register(study: Study, cohort: str, case: str) -> str:
+    """The stripped MRI that is registered to the NCCT: the first one of the case sheet."""
+    modality = case_with_mri(study, cohort, case).mri_modality[0]
+    return _file(study, "preprocessed", f"stripped_{modality}.nii.gz", cohort=cohort, case=case)
+
+
+def case_with_mri(study: Study, cohort: str, case: str) -> Case:
+    """The case; raises `StudyError` where it has no MRI."""
+    found = study.case(cohort, case)
+    if not found.mri:
+        raise StudyError(f"Case {cohort}/{case} has no MRI in the case sheet.")
+    return found
+
+
+def to_mirror(study: Study, cohort: str, case: str) -> Named:
+    """The stripped NCCT, its mask, and a template unless the mid-sagittal plane is found in the image itself."""
+    images = {
+        "ncct": _file(study, "preprocessed", "stripped_ncct.nii.gz", cohort=cohort, case=case),
+        "brain": _file(study, "preprocessed", "brain_mask.nii.gz", cohort=cohort, case=case),
+    }
+    if study.config["preprocess"]["contralateral"] == "midplane":
+        return images
+    template = {"template": "template.nii.gz", "template_mask": "template_mask.nii.gz"}
+    return images | {key: _file(study, "template", name) for key, name in template.items()}
+
+
+def lesion(study: Study, cohort: str, case: str) -> Named:
+    """The lesion mask, the final NCCT, and the transform of a mask that is drawn on the MRI."""
+    found = study.case(cohort, case)
+    inputs = {
+        "lesion": _file(study, "ingested", "lesion.nii.gz", cohort=cohort, case=case),
+        "ncct": _file(study, "preprocessed", "ncct.nii.gz", cohort=cohort, case=case),
+    }
+    if found.lesion_space == "mri":
+        inputs["affine"] = _file(study, "preprocessed", "mri_to_ncct.txt", cohort=cohort, case=case)
+    return inputs
+
+
+def to_describe(study: Study, cohort: str, case: str) -> Named:
+    """Everything that facts and quality of a case are measured on."""
+    found = study.case(cohort, case)
+    names = {
+        "head": "resampled_ncct.nii.gz",
+        "brain_mask": "brain_mask.nii.gz",
+        **{name: f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
+        "to_template": "ncct_to_template.txt",
+        "brain_json": "brain_mask.json",
+        "contralateral_json": "contralateral.json",
+    }
+    if found.lesion:
+        names["lesion"] = "lesion.nii.gz"
+    if found.mri:
+        names["registration_json"] = "mri_to_ncct.json"
+        names["mri"] = f"registered_{found.mri_modality[0]}.nii.gz"
+    inputs = {key: _file(study, "preprocessed", name, cohort=cohort, case=case) for key, name in names.items()}
+    return inputs | {"ingest_json": _file(study, "ingested", "ncct.json", cohort=cohort, case=case)}
+
+
+# Pretrain
+
+
+def images_of_set(study: Study, images: str) -> list[str]:
+    """The final images of an image set, with those that only the symmetry augmentation and the views need."""
+    names = (*study.image_set_channels(images), "mirrored", "brain")
+    cases = study.image_set_cases(study.image_set(images))
+    return _of_cases(study, "preprocessed", [f"{name}.nii.gz" for name in names], cases)
+
+
+def pretraining_images(study: Study, pretraining: str) -> str:
+    """Folder of the arrays that a pretraining reads."""
+    study.pretraining(pretraining)
+    return _file(study, "image_set", images=study.images(pretraining))
+
+
+def pretrain(study: Study, pretraining: str) -> Named:
+    """Settings and the description of the arrays."""
+    folder = pretraining_images(study, pretraining)
+    files = {"plans": "plans.json", "fingerprint": "fingerprint.json", "cases": "cases.tsv"}
+    settings = _file(study, "pretraining", "settings.yaml", pretraining=pretraining)
+    return {"settings": settings, **{key: f"{folder}/{name}" for key, name in files.items()}}
+
+
+def audit(study: Study, pretraining: str) -> Named:
+    """The encoder, what it was trained on, and the splits."""
+    return {
+        "encoder": _file(study, "pretraining", "encoder.pt", pretraining=pretraining),
+        "fingerprint": f"{pretraining_images(study, pretraining)}/fingerprint.json",
+        "splits": _file(study, "split", "splits.tsv"),
+    }
+
+
+def probe(study: Study, pretraining: str) -> Named:
+    """The pretraining with its arrays, who the patients are, and where the attributes stand."""
+    table = study.config["probe"]["table"]
+    cases = study.image_set_cases(study.pretraining(pretraining)["image_set"])
+    return {
+        **interpretation(study, pretraining),
+        "splits": _file(study, "split", "splits.tsv"),
+        "case_json": _of_cases(study, "preprocessed", ["case.json"], cases),
+        "table": [table] if table else [],
+    }
+
+
+def interpretation(study: Study, pretraining: str) -> Named:
+    """The encoder and the arrays that it is shown."""
+    folder = pretraining_images(study, pretraining)
+    return {
+        "encoder": _file(study, "pretraining", "encoder.pt", pretraining=pretraining),
+        "cases": f"{folder}/cases.tsv",
+        "arrays": f"{folder}/arrays",
+    }
+
+
+# Finetune
+
+
+def finetune_dataset(study: Study, arm: str) -> Named:
+    """Images and lesions of the arm's cohorts, and what the pretraining lends: plans and intensity statistics."""
+    entry = study.arm(arm)
+    names = [f"{name}.nii.gz" for name in (*entry["channels"], "lesion")]
+    inputs: Named = {
+        "splits": _file(study, "split", "splits.tsv"),
+        "images": _of_cases(study, "preprocessed", names, study.labelled(entry["train"])),
+    }
+    if base := entry["pretraining"] or entry["statistics_from"]:
+        folder = pretraining_images(study, base)
+        inputs |= {"fingerprint": f"{folder}/fingerprint.json", "plans": f"{folder}/plans.json"}
+    return inputs
+
+
+def encoder(study: Study, arm: str) -> Named:
+    """The encoder that an arm starts from, if any."""
+    pretraining = study.arm(arm)["pretraining"]
+    return {"encoder": _file(study, "pretraining", "encoder.pt", pretraining=pretraining)} if pretraining else {}
+
+
+# Segment and evaluate
+
+
+def images_to_segment(study: Study, arm: str, cohort: str) -> list[str]:
+    """The images of the arm's channels, of all cases of a cohort."""
+    names = [f"{channel}.nii.gz" for channel in study.arm(arm)["channels"]]
+    return _of_cases(study, "preprocessed", names, study.in_cohorts([cohort]))
+
+
+def masks(study: Study, arm: str, member: str, cases: Iterable[Case]) -> list[str]:
+    """The masks of an arm's member (``ensemble``, ``original``) of some cases."""
+    folder = _file(study, "segmented", member, arm=arm)
+    return [f"{folder}/{case.cohort}/{case.case}.nii.gz" for case in cases]
+
+
+def score(study: Study, arm: str) -> Named:
+    """Reference and predicted masks of the cases that are scored; those of the seeds are folders of a cohort."""
+    cohorts = study.config["run"]["evaluate"]
+    cases = study.labelled(cohorts)
+    folder = _file(study, "segmented", arm=arm)
+    return {
+        "splits": _file(study, "split", "splits.tsv"),
+        "references": _of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
+        "seeds": [f"{folder}/seed-{seed}/{cohort}" for seed in study.seeds for cohort in cohorts],
+        "ensembles": masks(study, arm, "ensemble", cases),
+    }
+
+
+# Report
+
+
+def case_records(study: Study) -> list[str]:
+    """Facts and quality of all cases."""
+    return _of_cases(study, "preprocessed", ["case.json"], study.cases)
+
+
+def case_page(study: Study, cohort: str, case: str) -> Named:
+    """The images of a case, with what is known of it."""
+    found = study.case(cohort, case)
+    names = {
+        "case_json": "case.json",
+        "unstripped": "resampled_ncct.nii.gz",
+        **{name: f"{name}.nii.gz" for name in ("brain_mask", "ncct", "mirrored", "difference", "brain")},
+    }
+    inputs: Named = {key: _file(study, "preprocessed", name, cohort=cohort, case=case) for key, name in names.items()}
+    return inputs | {
+        "ingest_json": _file(study, "ingested", "ncct.json", cohort=cohort, case=case),
+        "upright": _file(study, "ingested", "ncct.nii.gz", cohort=cohort, case=case),
+        "mri": _of_cases(study, "preprocessed", [f"registered_{name}.nii.gz" for name in found.mri_modality], [found]),
+        "lesion": _of_cases(study, "preprocessed", ["lesion.nii.gz"] if found.lesion else [], [found]),
+    }
+
+
+def cohort_page(study: Study, cohort: str) -> Named:
+    """Quality and pages of a cohort's cases."""
+    cases = study.in_cohorts([cohort])
+    pages = [_file(study, "report", f"cases/{case.cohort}/{case.case}") for case in cases]
+    return {
+        "case_json": _of_cases(study, "preprocessed", ["case.json"], cases),
+        "pages": [f"{page}.html" for page in pages],
+        "thumbnails": [f"{page}.svg" for page in pages],
+    }
+
+
+def segmentation_page(study: Study, cohort: str, case: str) -> Named:
+    """A case with its lesion and the masks of the best arms."""
+    found = study.case(cohort, case)
+    return {
+        "ncct": _file(study, "preprocessed", "ncct.nii.gz", cohort=cohort, case=case),
+        "brain": _file(study, "preprocessed", "brain.nii.gz", cohort=cohort, case=case),
+        "lesion": _of_cases(study, "preprocessed", ["lesion.nii.gz"] if found.lesion else [], [found]),
+        "segmentations": _best_masks(study, [found]),
+    }
+
+
+def examples(study: Study, cohort: str) -> Named:
+    """The labelled cases of a cohort with the masks of the best arms, and their scores."""
+    cases = study.labelled([cohort])
+    return {
+        "scores": _file(study, "evaluated", "scores.tsv"),
+        "images": _of_cases(study, "preprocessed", ["ncct.nii.gz", "lesion.nii.gz"], cases),
+        "segmentations": _best_masks(study, cases),
+    }
+
+
+def neighbours(study: Study, pretraining: str) -> Named:
+    """The nearest neighbours that a probe found, and the images of all its cases."""
+    cases = study.image_set_cases(study.pretraining(pretraining)["image_set"])
+    return {
+        "neighbours": _file(study, "pretraining", "neighbours.tsv", pretraining=pretraining),
+        "images": _of_cases(study, "preprocessed", ["ncct.nii.gz"], cases),
+    }
+
+
+def segmentation_pages(study: Study) -> list[str]:
+    """The pages of all cases that are segmented."""
+    cases = study.in_cohorts(study.config["run"]["segment"])
+    return [_file(study, "report", f"segmentations/{case.cohort}/{case.case}.html") for case in cases]
+
+
+def cohort_pages(study: Study) -> list[str]:
+    """The page of each cohort."""
+    return [_file(study, "report", f"cases/{cohort}.html") for cohort in study.cohorts]
+
+
+def _best_masks(study: Study, cases: Iterable[Case]) -> list[str]:
+    return [path for arm in study.config["report"]["best_arms"] for path in masks(study, arm, "ensemble", cases)]

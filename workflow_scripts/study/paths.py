@@ -1,0 +1,76 @@
+"""Where the results of a study lie, written down once.
+
+The rules know these folders as pathvars of Snakemake: ``<preprocessed>/ncct.nii.gz`` in a rule lies in
+``preprocess/{cohort}/{case}`` below the results. Input functions and targets fill the wildcards in with `file`. Scripts
+that read many cases get the folder of a stage and find a case in it with `case_folder` and `mask_file`.
+"""
+
+from pathlib import Path
+
+FOLDERS = {
+    "ingested": "ingest/{cohort}/{case}",
+    "preprocessed": "preprocess/{cohort}/{case}",
+    "template": "preprocess/template",
+    "weights": "preprocess/weights",
+    "split": "split",
+    "image_set": "pretrain/datasets/{images}",
+    "pretraining": "pretrain/{pretraining}",
+    "arm": "finetune/{arm}",
+    "training": "finetune/{arm}/seed-{seed}",
+    "segmented": "segment/{arm}",
+    "evaluated": "evaluate",
+    "report": "report",
+    "truth": "truth",
+    "logs": "logs",
+    "benchmarks": "benchmarks",
+    "state": "state",
+}
+
+
+def pathvars(results: str) -> dict[str, str]:
+    """Return the pathvars of the rules: name to folder, wildcards in braces."""
+    return {"results": results} | {name: f"{results}/{folder}" for name, folder in FOLDERS.items()}
+
+
+def file(results: str, folder: str, name: str = "", **wildcards: object) -> str:
+    """Return the path of a file, or of the folder itself.
+
+    Parameters
+    ----------
+    results
+        folder of the results, ``outdir`` in the configuration
+    folder
+        a name in `FOLDERS`
+    name
+        file below it
+    wildcards
+        values of the wildcards in the folder
+
+    Examples
+    --------
+    >>> file("results", "preprocessed", "ncct.nii.gz", cohort="icoAIS", case="I01")
+    'results/preprocess/icoAIS/I01/ncct.nii.gz'
+    """
+    path = f"{results}/{FOLDERS[folder].format(**wildcards)}"
+    return f"{path}/{name}" if name else path
+
+
+def stage_folder(results: str, folder: str) -> str:
+    """Return the part of a folder's path before its first wildcard: where a stage keeps all cases.
+
+    Examples
+    --------
+    >>> stage_folder("results", "preprocessed")
+    'results/preprocess'
+    """
+    return f"{results}/{FOLDERS[folder].split('/{')[0]}"
+
+
+def case_folder(stage: Path, cohort: str, case: str) -> Path:
+    """Return the folder of a case below the folder of stage ingest or preprocess."""
+    return stage / cohort / case
+
+
+def mask_file(member: Path, cohort: str, case: str) -> Path:
+    """Return the lesion mask of a case below the folder of an arm's seed, of its ensemble or of the original grids."""
+    return member / cohort / f"{case}.nii.gz"
