@@ -5,10 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.segment import ensemble
-from workflow_scripts.segment.ensemble import vote
+from workflow_scripts.segment.masks.vote import vote
 
 TRUTH_TABLE = {
     (0, 0, 0): 0,
@@ -44,6 +47,14 @@ def test_mean_probability_can_overrule_the_majority():
     np.testing.assert_array_equal(vote([np.round(p) for p in probabilities]), [0, 1])
 
 
+def words(tmp_path, folders: list[str], how: str) -> list[str]:
+    stack = Stack.of_grid((2, 3, 4), np.diag([6.0, 6, 6, 1]))
+    write_json(tmp_path / "ncct.json", describe(stack))
+    files = {"record": "ncct.json", "out-mask": "mask.nii.gz", "out-original": "original.nii.gz"}
+    named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
+    return ["--cohort", "A", "--case", "I01", "--members", *folders, "--vote", how, *named]
+
+
 def members(tmp_path, suffix: str, values: list[float], affines: list[np.ndarray]) -> list[str]:
     folders = [tmp_path / f"seed-{seed}" for seed in range(len(values))]
     for folder, value, affine in zip(folders, values, affines, strict=True):
@@ -58,16 +69,15 @@ def members(tmp_path, suffix: str, values: list[float], affines: list[np.ndarray
 def test_ensemble_is_written_on_the_members_grid(tmp_path, how, suffix, values, expected):
     affine = np.diag([6.0, 6, 6, 1])
     folders = members(tmp_path, suffix, values, [affine] * 3)
-    out = tmp_path / "ensemble"
-    ensemble.main(["--members", *folders, "--vote", how, "--cohort", "A", "--cases", "I01", "--out", str(out)])
-    joined = load_volume(out / "I01.nii.gz", np.uint8)
-    np.testing.assert_array_equal(joined.affine, affine)
-    assert (joined.data == expected).all()
+    ensemble.main(words(tmp_path, folders, how))
+    for name in ("mask.nii.gz", "original.nii.gz"):  # the scan was acquired on the grid of the members
+        joined = load_volume(tmp_path / name, np.uint8)
+        np.testing.assert_array_equal(joined.affine, affine)
+        assert (joined.data == expected).all()
 
 
 def test_members_on_different_grids_are_refused_by_name(tmp_path):
     folders = members(tmp_path, ".nii.gz", [1, 1], [np.eye(4), np.diag([2.0, 1, 1, 1])])
-    options = ["--vote", "majority", "--cohort", "A", "--cases", "I01", "--out", str(tmp_path / "out")]
-    with pytest.raises(InputError, match="A/I01"):
-        ensemble.main(["--members", *folders, *options])
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="seed-1"):
+        ensemble.main(words(tmp_path, folders, "majority"))
+    assert not (tmp_path / "mask.nii.gz").exists()

@@ -72,7 +72,7 @@ def case(tmp_path) -> Path:
 
 
 def thresholding(model: Path, channel: int, sign: int, mirror: bool = True) -> Segmenter:
-    segmenter = Segmenter(read_checkpoint(model), step=0.5, mirror=mirror, device=torch.device("cpu"))
+    segmenter = Segmenter(read_checkpoint(model), step=0.5, mirroring=mirror, device=torch.device("cpu"))
     segmenter.predictor.network = Threshold(channel, sign)
     segmenter.predictor.list_of_parameters = [{}]
     return segmenter
@@ -106,9 +106,9 @@ def test_mirroring_averages_over_all_axes(model, case):
     assert not np.allclose(plain.data, mirrored.data)
 
 
-def run_main(model: Path, case: Path, out: Path, *more: str) -> None:
+def run_main(model: Path, case: Path, out: Path, more: str = "--no-probabilities") -> None:
     where = ["--preprocess", str(case.parents[1]), "--cohort", "icoAIS", "--cases", "I09", "--out", str(out)]
-    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirror", *more])
+    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirroring", more])
 
 
 def test_segmenting_again_gives_the_same_bytes(model, case, tmp_path):
