@@ -83,3 +83,15 @@ include: "rules/finetune.smk"
 include: "rules/segment.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+
+
+# Last, since constraints reach the wildcards of pathvars only in rules that are there already (Snakemake 9.27).
+wildcard_constraints:
+    cohort=r"[A-Za-z0-9-]+",
+    case=r"[A-Za-z0-9-]+",
+    arm=r"[A-Za-z0-9-]+",
+    pretraining=r"[A-Za-z0-9-]+",
+    images=r"[A-Za-z0-9-]+",
+    seed=r"\d+",
+    modality=r"dwi|adc",
+    network=r"synthstrip|synthsr",

@@ -25,17 +25,6 @@ pathvars:
     **paths.pathvars(STUDY.results),
 
 
-wildcard_constraints:
-    cohort=r"[A-Za-z0-9-]+",
-    case=r"[A-Za-z0-9-]+",
-    arm=r"[A-Za-z0-9-]+",
-    pretraining=r"[A-Za-z0-9-]+",
-    images=r"[A-Za-z0-9-]+",
-    seed=r"\d+",
-    modality=r"dwi|adc",
-    network=r"synthstrip|synthsr",
-
-
 for stage in ("pretrain", "finetune"):
     states = Path(paths.file(STUDY.results, "state"), stage)
     if workflow.is_main_process and states.is_dir():
