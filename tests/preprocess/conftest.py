@@ -8,29 +8,13 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from tests.preprocess.settings import REGISTRATION
 from workflow_scripts.common.volume import Volume, resample
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.template import built_template, tissue_map
 
 SPACING_MM = 4.0
 SKULL_MM, SCALP_MM = 8.0, 14.0
-SETTINGS = RegistrationSettings(
-    metric_bins=32,
-    resolutions=2,
-    iterations=128,
-    samples=2000,
-    max_step_mm=4.0,
-    window_hu=(0.0, 80.0),
-    background_hu=0.0,
-    mask_margin_mm=15.0,
-    grid_mm=2.0,
-    seed=1,
-    threads=1,
-)
-REGISTRATION_OPTIONS = (
-    "--metric-bins 32 --resolutions 2 --iterations 128 --samples 2000 --max-step-mm 4 --window-hu 0 80"
-    " --background-hu 0 --mask-margin-mm 15 --grid-mm 2 --seed 1 --threads 1"
-).split()
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def settings() -> RegistrationSettings:
-    return SETTINGS
+    return REGISTRATION
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from tests.preprocess.settings import REGISTRATION_OPTIONS
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import contralateral
@@ -19,7 +20,7 @@ from workflow_scripts.preprocess.contralateral import (
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.registration.midplane import find_midplane, plane_of
 
-from .conftest import REGISTRATION_OPTIONS, SPACING_MM
+from .conftest import SPACING_MM
 
 
 @pytest.fixture(scope="module", params=["template", "midplane"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from tests.preprocess.settings import LIMIT_OPTIONS, LIMITS
 from workflow_scripts.common.digests import image_digest
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
@@ -13,25 +14,9 @@ from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import describe_case, finalise
 from workflow_scripts.preprocess.quality import mri_fit
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
-from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
+from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
 
-LIMITS = QualityLimits(
-    min_cross_check_dice=0.93,
-    max_hull_excess=0.25,
-    brain_ml=(800, 2200),
-    max_tissue_beyond_mm=5.0,
-    max_end_share=0.3,
-    max_mri_offset_mm=8.0,
-    min_mri_side_ratio=1.03,
-    max_lesion_outside_brain=0.1,
-    min_lesion_darker_hu=-2.0,
-)
-OPTIONS = (
-    "--min-cross-check-dice 0.93 --max-hull-excess 0.25 --brain-ml 800 2200 --max-tissue-beyond-mm 5"
-    " --max-end-share 0.3 --max-mri-offset-mm 8 --min-mri-side-ratio 1.03"
-    " --max-lesion-outside-brain 0.1 --min-lesion-darker-hu -2"
-).split()
 GOOD = {
     "brain_ml": 1400.0,
     "hull_excess": 0.1,
@@ -192,7 +177,7 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
         options += [f"--{name}-json", str(tmp_path / f"{name}.json")]
-    describe_case.main([*options, *OPTIONS, "--out", str(tmp_path / "case.json")])
+    describe_case.main([*options, *LIMIT_OPTIONS, "--out", str(tmp_path / "case.json")])
     described = json.loads((tmp_path / "case.json").read_text())
     facts, quality = described["facts"], described["quality"]
     assert set(facts) == {"cohort", "case", "brain_ml", "lesion_ml", "side", "pixel_digest", "final_digest"}

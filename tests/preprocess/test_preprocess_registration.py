@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
+from tests.preprocess.settings import REGISTRATION_OPTIONS
 from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_yaml
@@ -27,7 +28,7 @@ from workflow_scripts.preprocess.registration.plausibility import affine_facts, 
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.voxels.information import mutual_information
 
-from .conftest import REGISTRATION_OPTIONS, SPACING_MM
+from .conftest import SPACING_MM
 from .pairs import make_pair, target_errors
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.preprocess.settings import LIMITS
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json, write_tsv, write_yaml
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.evaluate import score, summarise
-from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
+from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.pretrain import pretrain_probe
 
 ARMS = {"FS-STKi": 0.62, "ALL-STKi-SA": 0.85, "FS-STKi-D": 0.72}
 SEEDS = (0, 1, 2)
 SHAPE, SPACING, MARGIN = (30, 36, 28), 6.0, 2
-LIMITS = QualityLimits(0.93, 0.25, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
 NOTICE = "Every head in this report is a phantom; the numbers say nothing about patients."
 
 # A reference to anything that is not on the page itself or another page of the report.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from tests.preprocess.settings import LIMIT_OPTIONS, REGISTRATION
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
@@ -22,7 +23,6 @@ from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.register_mri import register_mri
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
-from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
 from workflow_scripts.preprocess.template import built_template, tissue_map
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
@@ -39,24 +39,7 @@ PLANTED = {  # case: the head it is made of
     "wrong": "I11",
     "cut": "I14",
 }
-SETTINGS = RegistrationSettings(
-    metric_bins=32,
-    resolutions=2,
-    iterations=128,
-    samples=2000,
-    max_step_mm=4.0,
-    window_hu=(0.0, 80.0),
-    background_hu=0.0,
-    mask_margin_mm=15.0,
-    grid_mm=SPACING_MM,
-    seed=1,
-    threads=1,
-)
-LIMITS = (
-    "--min-cross-check-dice 0.93 --max-hull-excess 0.25 --brain-ml 800 2200 --max-tissue-beyond-mm 5"
-    " --max-end-share 0.3 --max-mri-offset-mm 8 --min-mri-side-ratio 1.03"
-    " --max-lesion-outside-brain 0.1 --min-lesion-darker-hu -2"
-).split()
+SETTINGS = replace(REGISTRATION, grid_mm=SPACING_MM)
 
 
 @dataclass(frozen=True)
@@ -162,7 +145,7 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         "cross_check_dice": dice(head.brain, head.second),
     }
     write_json(folder / "brain_mask.json", brain_facts)
-    describe_case.main([*describe_arguments(root, case), *LIMITS, "--out", str(folder / "case.json")])
+    describe_case.main([*describe_arguments(root, case), *LIMIT_OPTIONS, "--out", str(folder / "case.json")])
 
 
 def describe_arguments(root: Path, case: str) -> list[str]:

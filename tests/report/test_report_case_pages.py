@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.preprocess.settings import LIMITS
 from tests.report.conftest import OUTSIDE
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.stack import Stack
@@ -166,7 +167,6 @@ def test_every_flag_of_the_preprocessing_has_a_meaning():
     worst = {"cross_check_dice": 0, "hull_excess": 9, "brain_ml": 0, "tissue_beyond_mm": 20, "end_share": 1}
     worst |= {"mri_offset_mm": 20, "mri_side_ratio": 0.2, "lesion_outside_brain_fraction": 1, "lesion_darker_hu": -9}
     worst |= {"registration": {"doubts": ["stretch"]}, "contralateral": {"doubts": ["stretch"]}}
-    limits = concern.QualityLimits(0.9, 0.2, (800, 2200), 5, 0.3, 8, 0.9, 0.1, -2)
     # Where an MRI is misplaced, its fit to either side is not judged.
-    judged = [concern.checks(worst | {"mri_offset_mm": offset}, limits) for offset in (0, 20)]
+    judged = [concern.checks(worst | {"mri_offset_mm": offset}, LIMITS) for offset in (0, 20)]
     assert {flag for checks in judged for flag in concern.flags(checks)} == set(quality.FLAGS)

@@ -22,7 +22,20 @@ def write_affine(path: Path | str, matrix: np.ndarray, source: str, target: str)
 
 
 def read_affine(path: Path | str) -> np.ndarray:
-    """Read what `write_affine` wrote; returns the 4×4 matrix in RAS+, mm."""
+    """Read what `write_affine` wrote; returns the 4×4 matrix in RAS+, mm.
+
+    Example
+    -------
+    >>> from tempfile import TemporaryDirectory
+    >>> right = np.eye(4)
+    >>> right[0, 3] = 5.0
+    >>> with TemporaryDirectory() as folder:
+    ...     write_affine(Path(folder) / "right.txt", right, "the MRI", "the NCCT")
+    ...     same = (read_affine(Path(folder) / "right.txt") == right).all()
+    ...     line = (Path(folder) / "right.txt").read_text().splitlines()[1]
+    >>> bool(same), line.split()[3]
+    (True, '-5.000000000')
+    """
     matrix = np.loadtxt(path, comments="#")
     if matrix.shape != (4, 4):
         raise InputError(f"{Path(path).name} is not a 4×4 affine.", "delete the file and run its rule again.")

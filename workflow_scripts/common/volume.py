@@ -23,7 +23,14 @@ SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one 
 
 @dataclass(frozen=True)
 class Volume:
-    """An image: ``data`` of shape (x, y, z) and ``affine`` 4×4, voxel index to RAS+ in mm (shear allowed)."""
+    """An image: ``data`` of shape (x, y, z) and ``affine`` 4×4, voxel index to RAS+ in mm (shear allowed).
+
+    Example
+    -------
+    >>> volume = Volume(np.zeros((4, 5, 6)), np.diag([2.0, 2.0, 5.0, 1.0]))
+    >>> volume.spacing.tolist(), round(volume.voxel_ml, 3)
+    ([2.0, 2.0, 5.0], 0.02)
+    """
 
     data: np.ndarray
     affine: np.ndarray
@@ -116,13 +123,26 @@ def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> 
 
 
 def to_ras(volume: Volume) -> Volume:
-    """Flip and swap the array axes so that they run closest to right, anterior, superior."""
+    """Flip and swap the array axes so that they run closest to right, anterior, superior.
+
+    Example
+    -------
+    >>> leftwards = Volume(np.arange(3.0).reshape(3, 1, 1), np.diag([-1.0, 1.0, 1.0, 1.0]))
+    >>> to_ras(leftwards).data.ravel().tolist()
+    [2.0, 1.0, 0.0]
+    """
     image = nib.as_closest_canonical(nib.Nifti1Image(volume.data, volume.affine))
     return Volume(np.asarray(image.dataobj), np.asarray(image.affine, float))
 
 
 def same_grid(first: Volume, second: Volume) -> bool:
-    """Say whether two images share shape and affine (within 1e-3 mm)."""
+    """Say whether two images share shape and affine (within 1e-3 mm).
+
+    Example
+    -------
+    >>> same_grid(Volume(np.zeros((2, 2, 2)), np.eye(4)), Volume(np.zeros((2, 2, 2)), 2 * np.eye(4)))
+    False
+    """
     return first.data.shape == second.data.shape and bool(
         np.allclose(first.affine, second.affine, rtol=0, atol=GRID_TOLERANCE_MM)
     )
@@ -159,6 +179,13 @@ def resample(
         value outside the image
     to_source
         4×4 affine from world coordinates of the wanted grid to those of ``volume`` (RAS+, mm); identity by default
+
+    Example
+    -------
+    >>> ramp = Volume(np.arange(3.0).reshape(3, 1, 1), np.eye(4))
+    >>> finer = np.diag([0.5, 1.0, 1.0, 1.0])
+    >>> resample(ramp, (5, 1, 1), finer, order=1, background=0).data.ravel().tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0]
     """
     world = np.eye(4) if to_source is None else to_source
     index = np.linalg.inv(volume.affine) @ world @ affine

@@ -17,6 +17,13 @@ def isotropic_grid(volume: Volume, spacing_mm: float) -> tuple[tuple[int, int, i
     is inside; a rest thinner than a thousandth of a voxel is an error of rounding and gets no voxel.
 
     Raises `InputError` when the axes of ``volume`` are not at right angles (a gantry tilt that was not undone).
+
+    Example
+    -------
+    >>> thick = Volume(np.zeros((4, 4, 3)), np.diag([1.0, 1.0, 5.0, 1.0]))
+    >>> shape, affine = isotropic_grid(thick, 2.0)
+    >>> shape, affine[:3, 3].tolist()
+    ((2, 2, 8), [0.5, 0.5, -1.5])
     """
     spacing = volume.spacing
     directions = volume.affine[:3, :3] / spacing
@@ -49,6 +56,13 @@ def resample_isotropic(
     measured
         boolean, shape of the image: voxels that hold a measurement. The others then mix into no value, and a voxel
         that is less than half measured becomes ``background``. All of them by default.
+
+    Example
+    -------
+    >>> thick = Volume(np.full((4, 4, 3), 30.0), np.diag([1.0, 1.0, 5.0, 1.0]))
+    >>> fine = resample_isotropic(thick, 1.0, antialias=True, background=-1024)
+    >>> fine.data.shape, float(fine.data.min())
+    ((4, 4, 15), 30.0)
     """
     if measured is None:
         return _linear(volume, spacing_mm, antialias=antialias, background=background)
@@ -62,6 +76,12 @@ def coarsened(volume: Volume, spacing_mm: float) -> Volume:
     """Average blocks of whole voxels, as many along each axis as ``spacing_mm`` has room for.
 
     A grid of ``spacing_mm`` or more stays as it is; voxels that fill no block are left out.
+
+    Example
+    -------
+    >>> cube = Volume(np.arange(8.0).reshape(2, 2, 2), np.eye(4))
+    >>> coarsened(cube, 2.0).data.ravel().tolist()
+    [3.5]
     """
     block = np.maximum((spacing_mm / volume.spacing + SMALLEST_SHARE).astype(int), 1)
     blocks = np.array(volume.data.shape) // block
