@@ -1,10 +1,11 @@
 """The settings of one pretraining: what its ``settings.yaml`` holds."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.settings import from_mapping, to_mapping
 
 PATCH_AXES = "z, y, x"
 PATCH_KEYS = ("patch_size", "local_views.patch_size")
@@ -142,7 +143,7 @@ class PretrainSettings:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the settings as plain mappings, lists and scalars."""
-        return _plain(asdict(self))
+        return to_mapping(self)
 
 
 def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
@@ -150,7 +151,7 @@ def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
 
     Raises `InputError` when a key is missing or unknown or when values contradict each other.
     """
-    settings = _build(PretrainSettings, mapping, "settings")
+    settings = from_mapping(PretrainSettings, mapping, "settings")
     if settings.method not in METHODS:
         raise InputError(f"{settings.method!r} is no method.", f"use one of {', '.join(METHODS)} in pretrainings.")
     if settings.samples_per_epoch < settings.batch_size or settings.samples_per_epoch % settings.batch_size:
@@ -166,27 +167,3 @@ def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
                 f"raise pretrain.slab_slices or lower the first number of pretrain.{key}.",
             )
     return settings
-
-
-def _build(kind: type, mapping: Mapping[str, Any], where: str) -> Any:
-    names = {field.name for field in fields(kind)}
-    missing, unknown = sorted(names - set(mapping)), sorted(set(mapping) - names)
-    if missing or unknown:
-        raise InputError(
-            f"In {where}, keys are missing {missing} or unknown {unknown}.",
-            "let rule pretrain_settings write the file.",
-        )
-    hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], mapping[name], f"{where}.{name}") for name in names})
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        return _build(kind, value, where)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

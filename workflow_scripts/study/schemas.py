@@ -16,10 +16,24 @@ class StudyError(Exception):
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """Read ``rules/schemas/{name}.schema.yaml``."""
-    return yaml.load(
+    """Read ``rules/schemas/{name}.schema.yaml``; an object must have every property that it does not call optional."""
+    schema = yaml.load(
         (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     )
+    _require_properties(schema)
+    return schema
+
+
+def _require_properties(schema: Any) -> None:
+    if isinstance(schema, list):
+        for part in schema:
+            _require_properties(part)
+    elif isinstance(schema, dict):
+        for part in schema.values():
+            _require_properties(part)
+        if schema.get("type") == "object" and "properties" in schema:
+            optional = schema.pop("optional", [])
+            schema["required"] = [name for name in schema["properties"] if name not in optional]
 
 
 def allowed(error: jsonschema.ValidationError) -> str:
