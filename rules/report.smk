@@ -25,19 +25,18 @@ FIGURE_FILES = [
     "<report>/figures/cohort.svg",
     *(f"<report>/figures/dice-{c}-{s}.svg" for c in config["run"]["evaluate"] for s in HELD_OUT),
     *(f"<report>/figures/examples-{cohort}.png" for cohort in config["run"]["evaluate"]),
-    f"<report>/figures/finetune.svg",
-    *([f"<report>/figures/pretraining.svg"] if STUDY.pretrainings else []),
-    *([f"<report>/figures/interpretation.png"] if INTERPRETED else []),
-    *([f"<report>/figures/probe.svg"] if PROBES else []),
-    *([f"<report>/figures/neighbours.png"] if PROBES and INTERPRETED else []),
-    f"<report>/figures/quality.svg",
+    "<report>/figures/finetune.svg",
+    *(["<report>/figures/pretraining.svg"] if STUDY.pretrainings else []),
+    *(["<report>/figures/interpretation.png"] if INTERPRETED else []),
+    *(["<report>/figures/probe.svg"] if PROBES else []),
+    *(["<report>/figures/neighbours.png"] if PROBES and INTERPRETED else []),
+    "<report>/figures/quality.svg",
 ]
 # Captions that the page shows; a figure's kind is its name before the first hyphen.
 CAPTIONS = ["table", *dict.fromkeys(Path(path).stem.split("-")[0] for path in FIGURE_FILES)]
 
 
-include: "report_pages.smk"
-include: "report_interpretation.smk"
+include: "report_figures.smk"
 
 
 rule report_settings:
@@ -85,143 +84,86 @@ rule table:
         " --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
 
 
-rule figure_dice:
+rule case_page:
     input:
-        scores="<evaluated>/scores.tsv",
-        comparisons="<evaluated>/comparisons.tsv",
+        unpack(of_study(inputs.case_page)),
     output:
-        report("<report>/figures/dice-{cohort}-{split}.svg", caption="captions/dice.rst", category="Dice"),
+        page=report(
+            "<report>/cases/{cohort}/{case}.html",
+            caption="captions/case.rst",
+            category="Quality",
+            subcategory="{cohort}",
+            labels={"case": "{case}"},
+        ),
+        thumbnail="<report>/cases/{cohort}/{case}.svg",
     params:
-        arms=BEST_ARMS,
-        min_component_ml=config["evaluate"]["min_component_ml"],
-        code=code("report.figure_dice"),
+        options=of_study(arguments.case_page),
+        code=code("report.case_page"),
     log:
-        "<logs>/report/figure_dice/{cohort}-{split}.log",
+        "<logs>/report/case_page/{cohort}/{case}.log",
     benchmark:
-        "<benchmarks>/report/figure_dice/{cohort}-{split}.tsv"
+        "<benchmarks>/report/case_page/{cohort}/{case}.tsv"
     resources:
-        **request("figure"),
-    wildcard_constraints:
-        split="|".join(SPLITS),
+        **request("page"),
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.figure_dice --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --arms {params.arms} --cohort {wildcards.cohort} --split {wildcards.split}"
-        " --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
+        " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
+        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
+        " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
 
 
-rule figure_examples:
+rule cohort_page:
     input:
-        unpack(of_study(inputs.examples)),
+        unpack(of_study(inputs.cohort_page)),
     output:
-        report("<report>/figures/examples-{cohort}.png", caption="captions/examples.rst", category="Examples"),
+        report(
+            "<report>/cases/{cohort}.html",
+            caption="captions/cohort_page.rst",
+            category="Quality",
+            subcategory="{cohort}",
+            labels={"case": "all, the most alarming first"},
+        ),
     params:
+        heading=options({"title": config["title"], "notice": config["notice"]}),
+        cases=of_study(arguments.cohort_cases),
         preprocess=stage_folder("preprocessed"),
-        segment=stage_folder("segmented"),
-        arms=BEST_ARMS,
-        examples=config["report"]["example_cases"],
-        code=code("report.figure_examples"),
+        thumbnails=lambda wildcards: paths.file(STUDY.results, "report", f"cases/{wildcards.cohort}"),
+        code=code("report.cohort_page"),
     log:
-        "<logs>/report/figure_examples/{cohort}.log",
+        "<logs>/report/cohort_page/{cohort}.log",
     benchmark:
-        "<benchmarks>/report/figure_examples/{cohort}.tsv"
+        "<benchmarks>/report/cohort_page/{cohort}.tsv"
     resources:
-        **request("gather"),
+        **request("small"),
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
-        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --examples {params.examples}"
-        " --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.report.cohort_page {params.heading:q} --cohort {wildcards.cohort} --cases {params.cases}"
+        " --preprocess {params.preprocess:q} --thumbnails {params.thumbnails:q} --out {output:q} > {log:q} 2>&1"
 
 
-rule figure_finetune:
+rule segmentation_page:
     input:
-        [f"<results>/finetune/{arm}/seed-{seed}/curves.tsv" for arm in STUDY.arms for seed in STUDY.seeds],
+        unpack(of_study(inputs.segmentation_page)),
     output:
-        report("<report>/figures/finetune.svg", caption="captions/finetune.rst", category="Training"),
+        "<report>/segmentations/{cohort}/{case}.html",
     params:
-        finetune=stage_folder("arm"),
-        arms=STUDY.arms,
-        seeds=STUDY.seeds,
-        code=code("report.figure_finetune"),
+        options=of_study(arguments.segmentation_page),
+        code=code("report.segmentation_page"),
     log:
-        "<logs>/report/figure_finetune.log",
+        "<logs>/report/segmentation_page/{cohort}/{case}.log",
     benchmark:
-        "<benchmarks>/report/figure_finetune.tsv"
+        "<benchmarks>/report/segmentation_page/{cohort}/{case}.tsv"
     resources:
         **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.figure_finetune --finetune {params.finetune:q} --arms {params.arms}"
-        " --seeds {params.seeds} --out {output:q} > {log:q} 2>&1"
-
-
-rule figure_pretraining:
-    input:
-        [f"<results>/pretrain/{name}/{table}.tsv" for name in STUDY.pretrainings for table in ("curves", "rankme")],
-    output:
-        report("<report>/figures/pretraining.svg", caption="captions/pretraining.rst", category="Training"),
-    params:
-        pretrain=stage_folder("pretraining"),
-        pretrainings=STUDY.pretrainings,
-        code=code("report.figure_pretraining"),
-    log:
-        "<logs>/report/figure_pretraining.log",
-    benchmark:
-        "<benchmarks>/report/figure_pretraining.tsv"
-    resources:
-        **request("figure"),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_pretraining --pretrain {params.pretrain:q}"
-        " --pretrainings {params.pretrainings} --out {output:q} > {log:q} 2>&1"
-
-
-rule figure_cohort:
-    input:
-        splits="<split>/splits.tsv",
-    output:
-        report("<report>/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
-    params:
-        min_component_ml=config["evaluate"]["min_component_ml"],
-        code=code("report.figure_cohort"),
-    log:
-        "<logs>/report/figure_cohort.log",
-    benchmark:
-        "<benchmarks>/report/figure_cohort.tsv"
-    resources:
-        **request("figure"),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_cohort --splits {input.splits:q} --min-component-ml {params.min_component_ml}"
-        " --out {output:q} > {log:q} 2>&1"
-
-
-rule figure_quality:
-    input:
-        splits="<split>/splits.tsv",
-        case_json=inputs.case_records(STUDY),
-    output:
-        report("<report>/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
-    params:
-        preprocess=stage_folder("preprocessed"),
-        code=code("report.figure_quality"),
-    log:
-        "<logs>/report/figure_quality.log",
-    benchmark:
-        "<benchmarks>/report/figure_quality.tsv"
-    resources:
-        **request("figure"),
-    conda:
-        "../envs/report.yaml"
-    shell:
-        "python -m workflow_scripts.report.figure_quality --splits {input.splits:q} --preprocess {params.preprocess:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.report.segmentation_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        " --ncct {input.ncct:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule index:

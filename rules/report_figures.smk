@@ -1,0 +1,207 @@
+rule figure_cohort:
+    input:
+        splits="<split>/splits.tsv",
+    output:
+        report("<report>/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
+    params:
+        min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("report.figure_cohort"),
+    log:
+        "<logs>/report/figure_cohort.log",
+    benchmark:
+        "<benchmarks>/report/figure_cohort.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_cohort --splits {input.splits:q} --min-component-ml {params.min_component_ml}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_dice:
+    input:
+        scores="<evaluated>/scores.tsv",
+        comparisons="<evaluated>/comparisons.tsv",
+    output:
+        report("<report>/figures/dice-{cohort}-{split}.svg", caption="captions/dice.rst", category="Dice"),
+    params:
+        arms=BEST_ARMS,
+        min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("report.figure_dice"),
+    log:
+        "<logs>/report/figure_dice/{cohort}-{split}.log",
+    benchmark:
+        "<benchmarks>/report/figure_dice/{cohort}-{split}.tsv"
+    resources:
+        **request("figure"),
+    wildcard_constraints:
+        split="|".join(SPLITS),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_dice --scores {input.scores:q} --comparisons {input.comparisons:q}"
+        " --arms {params.arms} --cohort {wildcards.cohort} --split {wildcards.split}"
+        " --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_examples:
+    input:
+        unpack(of_study(inputs.examples)),
+    output:
+        report("<report>/figures/examples-{cohort}.png", caption="captions/examples.rst", category="Examples"),
+    params:
+        preprocess=stage_folder("preprocessed"),
+        segment=stage_folder("segmented"),
+        arms=BEST_ARMS,
+        examples=config["report"]["example_cases"],
+        code=code("report.figure_examples"),
+    log:
+        "<logs>/report/figure_examples/{cohort}.log",
+    benchmark:
+        "<benchmarks>/report/figure_examples/{cohort}.tsv"
+    resources:
+        **request("gather"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
+        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --examples {params.examples}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_finetune:
+    input:
+        [f"<results>/finetune/{arm}/seed-{seed}/curves.tsv" for arm in STUDY.arms for seed in STUDY.seeds],
+    output:
+        report("<report>/figures/finetune.svg", caption="captions/finetune.rst", category="Training"),
+    params:
+        finetune=stage_folder("arm"),
+        arms=STUDY.arms,
+        seeds=STUDY.seeds,
+        code=code("report.figure_finetune"),
+    log:
+        "<logs>/report/figure_finetune.log",
+    benchmark:
+        "<benchmarks>/report/figure_finetune.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_finetune --finetune {params.finetune:q} --arms {params.arms}"
+        " --seeds {params.seeds} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_pretraining:
+    input:
+        [f"<results>/pretrain/{name}/{table}.tsv" for name in STUDY.pretrainings for table in ("curves", "rankme")],
+    output:
+        report("<report>/figures/pretraining.svg", caption="captions/pretraining.rst", category="Training"),
+    params:
+        pretrain=stage_folder("pretraining"),
+        pretrainings=STUDY.pretrainings,
+        code=code("report.figure_pretraining"),
+    log:
+        "<logs>/report/figure_pretraining.log",
+    benchmark:
+        "<benchmarks>/report/figure_pretraining.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_pretraining --pretrain {params.pretrain:q}"
+        " --pretrainings {params.pretrainings} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_interpretation:
+    input:
+        embedding=paths.file(STUDY.results, "pretraining", "interpretation/embedding.tsv", pretraining=INTERPRETED),
+        neighbours=paths.file(STUDY.results, "pretraining", "interpretation/neighbours.tsv", pretraining=INTERPRETED),
+        slices=paths.file(STUDY.results, "pretraining", "interpretation/slices.npz", pretraining=INTERPRETED),
+        splits="<split>/splits.tsv",
+    output:
+        report("<report>/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
+    params:
+        pretraining=INTERPRETED,
+        code=code("report.figure_interpretation"),
+    log:
+        "<logs>/report/figure_interpretation.log",
+    benchmark:
+        "<benchmarks>/report/figure_interpretation.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_interpretation --embedding {input.embedding:q}"
+        " --neighbours {input.neighbours:q} --slices {input.slices:q} --splits {input.splits:q}"
+        " --pretraining {params.pretraining} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_probe:
+    input:
+        probes=PROBES,
+    output:
+        report("<report>/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
+    params:
+        confidence=config["evaluate"]["confidence"],
+        code=code("report.figure_probe"),
+    log:
+        "<logs>/report/figure_probe.log",
+    benchmark:
+        "<benchmarks>/report/figure_probe.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_probe --probes {input.probes:q} --confidence {params.confidence}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_neighbours:
+    input:
+        unpack(of_study(inputs.neighbours, pretraining=INTERPRETED)),
+    output:
+        report("<report>/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
+    params:
+        preprocess=stage_folder("preprocessed"),
+        attribute=lambda wildcards: config["probe"]["attributes"][0],
+        pretraining=INTERPRETED,
+        code=code("report.figure_neighbours"),
+    log:
+        "<logs>/report/figure_neighbours.log",
+    benchmark:
+        "<benchmarks>/report/figure_neighbours.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_neighbours --neighbours {input.neighbours:q}"
+        " --preprocess {params.preprocess:q} --attribute {params.attribute} --pretraining {params.pretraining}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_quality:
+    input:
+        splits="<split>/splits.tsv",
+        case_json=inputs.case_records(STUDY),
+    output:
+        report("<report>/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
+    params:
+        preprocess=stage_folder("preprocessed"),
+        code=code("report.figure_quality"),
+    log:
+        "<logs>/report/figure_quality.log",
+    benchmark:
+        "<benchmarks>/report/figure_quality.tsv"
+    resources:
+        **request("figure"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_quality --splits {input.splits:q} --preprocess {params.preprocess:q}"
+        " --out {output:q} > {log:q} 2>&1"
