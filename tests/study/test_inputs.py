@@ -1,0 +1,107 @@
+"""What each rule reads, for cases with and without MRI, lesion and pretraining."""
+
+import copy
+import inspect
+
+import pytest
+
+from tests.bad_input.study import CONFIG, ROW, write_sheet
+from workflow_scripts.study import arguments, inputs
+from workflow_scripts.study.schemas import StudyError
+from workflow_scripts.study.study import load_study
+
+COHORTS = ("AISD", "APIS", "icoAIS", "CENTER-TBI")
+BARE = {"mri": "", "mri_modality": "", "lesion": "", "lesion_space": "", "stripped": "", "label_standard": ""}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """One case with everything in each cohort, and one of icoAIS with nothing but its scan."""
+    rows = [ROW | {"cohort": cohort} for cohort in COHORTS]
+    rows.append(ROW | BARE | {"cohort": "icoAIS", "case": "bare", "patient": "bare"})
+    config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
+    return load_study(config, [], check_paths=False)
+
+
+@pytest.fixture
+def whole(study):
+    return study.labelled(["icoAIS"])[0].case
+
+
+def test_every_input_function_names_the_study_and_wildcards_only():
+    wildcards = {"cohort", "case", "modality", "network", "images", "pretraining", "arm", "seed"}
+    for name, function in inspect.getmembers(inputs, inspect.isfunction):
+        if function.__module__ == inputs.__name__ and not name.startswith("_"):
+            first, *others = inspect.signature(function).parameters
+            assert first == "study"
+            assert set(others) <= wildcards | {"method", "member", "cases"}, name
+
+
+def test_a_mask_on_the_mri_is_registered_with_it_and_one_on_the_ncct_follows_its_conversion(study, whole):
+    drawn = inputs.drawn_lesion(study, "icoAIS", whole)
+    case = study.case("icoAIS", whole)
+    assert case.lesion_space == "mri"
+    assert drawn["reference"] == f"out/ingest/icoAIS/{whole}/{case.mri_modality[0]}.nii.gz"
+    assert "record" not in drawn
+    assert inputs.lesion(study, "icoAIS", whole)["affine"].endswith("mri_to_ncct.txt")
+
+
+def test_a_case_without_mri_or_lesion_is_described_without_them(study, whole):
+    assert {"mri", "registration_json", "lesion"} <= inputs.to_describe(study, "icoAIS", whole).keys()
+    assert not {"mri", "registration_json", "lesion"} & inputs.to_describe(study, "icoAIS", "bare").keys()
+
+
+@pytest.mark.parametrize(
+    ("function", "wildcards", "message"),
+    [
+        (inputs.mri, {"cohort": "icoAIS", "case": "bare", "modality": "dwi"}, "icoAIS/bare has no dwi"),
+        (inputs.drawn_lesion, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no lesion mask"),
+        (inputs.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
+        (inputs.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
+        (inputs.encoder, {"arm": "none"}, "'none' is no entry of arms"),
+        (inputs.pretrain, {"pretraining": "none"}, "'none' is no entry of pretrainings"),
+        (inputs.images_of_set, {"images": "none-D"}, "'none' is no entry of image_sets"),
+    ],
+)
+def test_what_the_study_does_not_have_is_named(study, function, wildcards, message):
+    with pytest.raises(StudyError, match=message):
+        function(study, **wildcards)
+
+
+def test_an_mri_that_came_stripped_needs_no_method_and_no_weights(study, whole):
+    modality = study.case("icoAIS", whole).stripped[0]
+    assert inputs.mri_stripping(study, "icoAIS", whole, modality) == "none"
+    assert inputs.mri_to_strip(study, "icoAIS", whole, modality).keys() == {"mri"}
+
+
+def test_the_papers_stripping_reads_both_networks(study):
+    assert list(inputs.weights_of(study, "synthsr+synthstrip")) == ["synthsr_weights", "synthstrip_weights"]
+    assert inputs.weights_of(study, "deepbet") == {}
+
+
+def test_an_arm_reads_its_labelled_cases_and_the_plans_of_its_pretraining(study):
+    pretrained, scratch = inputs.finetune_dataset(study, "ALL-STKi-SA"), inputs.finetune_dataset(study, "FS-STKi")
+    assert pretrained["images"] == scratch["images"]
+    assert not any("/bare/" in path for path in scratch["images"])
+    assert pretrained["plans"] == "out/pretrain/datasets/ALL/plans.json"
+    assert scratch.keys() == {"splits", "images"}
+    assert inputs.encoder(study, "FS-STKi") == {}
+
+
+def test_arrays_of_two_channels_lie_apart_and_hold_both(study):
+    assert inputs.pretraining_images(study, "ALL-D") == "out/pretrain/datasets/ALL-D"
+    one, two = inputs.images_of_set(study, "ALL"), inputs.images_of_set(study, "ALL-D")
+    assert {path for path in two if path.endswith("difference.nii.gz")} == set(two) - set(one)
+
+
+def test_scores_read_each_seeds_folder_and_each_ensembles_mask(study, whole):
+    read = inputs.score(study, "FS-STKi")
+    assert read["seeds"] == [f"out/segment/FS-STKi/seed-{seed}/icoAIS" for seed in study.seeds]
+    assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{whole}.nii.gz"]
+
+
+def test_a_page_of_segmentations_pairs_each_best_arm_with_its_own_mask(study, whole):
+    words = arguments.segmentation_page(study, "icoAIS", whole)
+    pairs = [words[i + 1 : i + 3] for i, word in enumerate(words) if word == "--segmentation"]
+    assert [arm for arm, _ in pairs] == study.config["report"]["best_arms"]
+    assert all(path == f"out/segment/{arm}/ensemble/icoAIS/{whole}.nii.gz" for arm, path in pairs)
