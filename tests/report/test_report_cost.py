@@ -29,5 +29,5 @@ def test_a_rule_is_one_row_whatever_its_wildcards(tmp_path):
 
 
 def test_a_folder_without_benchmarks_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no benchmark"):
+    with pytest.raises(InputError, match="no benchmark below"):
         cost.main(["--benchmarks", str(tmp_path), "--out", str(tmp_path / "cost.tsv")])

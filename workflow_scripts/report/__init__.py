@@ -1,1 +1,1 @@
-"""Tables, figures and pages: what a reader of the study sees."""
+"""Tables, figures and pages for the readers of the study."""

@@ -1,6 +1,6 @@
 """What a study cost: time and memory of every rule, from the benchmark files that Snakemake wrote.
 
-No rule runs this, since benchmark files are nobody's input: run it by hand on a finished or half finished study, and
+No rule runs this, since a benchmark file cannot be an input. Run it by hand on a finished or half finished study, and
 compare with the requests in config.yaml, section ``resources``.
 """
 
@@ -49,7 +49,7 @@ def read_benchmarks(folder: Path) -> dict[tuple[str, str], list[dict[str, str]]]
         stage, *rest = path.relative_to(folder).with_suffix("").parts
         measured[stage, rest[0]] += read_tsv(path)
     if not measured:
-        raise InputError(f"{folder} holds no benchmark.", "name the folder `benchmarks` of a study's results.")
+        raise InputError(f"There is no benchmark below {folder}.", "name the folder `benchmarks` of a study's results.")
     return dict(measured)
 
 

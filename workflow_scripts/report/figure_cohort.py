@@ -1,4 +1,4 @@
-"""Draw what the study is made of: cases of each cohort and split, and the volumes of their lesions."""
+"""Draw the cases of the study: cases of each cohort and split, and the volumes of their lesions."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -37,8 +37,8 @@ class Example:
 def choose(scores: Sequence[Mapping[str, str]], arms: Sequence[str], count: int) -> tuple[str, list[str]]:
     """Return the split and the cases to draw, evenly spread from the lowest to the highest mean Dice of the arms.
 
-    Cases are taken from the test set; from the validation set, and then the training set, where that holds no
-    reference with a lesion.
+    Cases are taken from the test set. Where it holds no reference with a lesion, they are taken from the validation
+    set, or from the training set.
     """
     chosen = [
         row

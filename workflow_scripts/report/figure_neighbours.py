@@ -1,4 +1,4 @@
-"""Show heads beside those that pretrained features, and random ones, find most alike."""
+"""Show heads beside their nearest neighbours by pretrained and by random features."""
 
 import argparse
 from collections.abc import Mapping, Sequence

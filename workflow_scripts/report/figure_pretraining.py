@@ -1,4 +1,4 @@
-"""Draw the curves of the self-supervised trainings: loss, RankMe, and what tells a collapse (paper 3.4.2)."""
+"""Draw the curves of the self-supervised trainings: loss, RankMe, and a monitor that shows a collapse (paper 3.4.2)."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Draw what pretrained features tell of attributes that no one told the network, beside random ones."""
+"""Draw how well attributes can be read from pretrained features, beside those of untrained networks."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Draw the numbers that tell how the preprocessing went, one point for each case."""
+"""Draw the numbers by which the preprocessing is judged, one point for each case."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 def read_caption(path: Path) -> str:
     """Read the caption of a kind of figure or table, which Snakemake's own report shows too.
 
-    There it starts with the notice; here the notice stands on top of the page, so it is left empty.
+    In that report a caption starts with the notice. Here the notice is on top of the page, so it is left empty.
     """
     template = jinja2.Template(path.read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined)
     return template.render(snakemake=SimpleNamespace(config={"notice": None})).strip()

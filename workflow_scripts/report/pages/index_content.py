@@ -1,4 +1,4 @@
-"""What stands on the index page, put together from the tables of all stages."""
+"""The content of the index page, put together from the tables of all stages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -20,7 +20,7 @@ from workflow_scripts.report.table import fixed
 Row = Mapping[str, str]
 
 SMALLEST_P = 1e-4
-# Packages whose version changes what comes out; the others of requirements.txt are theirs or the tests'.
+# Packages whose version changes results; the others of requirements.txt are their dependencies or the tests'.
 SHOWN_PACKAGES = (
     *("snakemake", "dcm2niix", "itk-elastix", "deepbet", "nilearn", "nibabel", "numpy", "scipy", "pandas", "torch"),
     *("nnunetv2", "dynamic_network_architectures", "batchgeneratorsv2", "captum", "scikit-learn", "matplotlib"),
@@ -143,9 +143,10 @@ def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
 
 
 def _probe_cell(row: Row, kind: str) -> dict[str, Any]:
-    """Write an estimate with its interval, and mark a difference that tells something.
+    """Write an estimate with its interval, and mark a difference that is evidence.
 
-    Its interval and that of the pretrained features lie above 0: to be less wrong than random features is not to know.
+    That takes two intervals above 0: the difference's, and the pretrained features', since features can be less wrong
+    than random ones and still know nothing.
     """
     if not row[kind]:
         return {"text": "–", "best": False}
@@ -162,7 +163,7 @@ def pinned_versions(requirements: str) -> list[tuple[str, str]]:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """Gather the notes of a block, each said once with the arms it applies to, or with none where it applies to all."""
+    """Gather the notes of a block, each once, with the arms it applies to, or without arms where it applies to all."""
     said: dict[str, list[str]] = {}
     for row in rows:
         for note in filter(None, row["note"].split("; ")):

@@ -1,4 +1,4 @@
-"""Pages that hold everything they show: no script, no font, no picture from elsewhere."""
+"""Pages that need nothing from elsewhere: no script, no font, no picture."""
 
 from pathlib import Path
 from typing import Any

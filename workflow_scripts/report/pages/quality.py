@@ -1,4 +1,4 @@
-"""What the numbers of a case's preprocessing mean to a reader."""
+"""The numbers of a case's preprocessing, explained to a reader."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

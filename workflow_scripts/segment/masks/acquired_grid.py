@@ -42,7 +42,7 @@ def resample_mask(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray)
     """Sample a mask on another grid where linear interpolation says more than one half.
 
     As nnU-Net brings its segmentations back. Between two voxels of 1 mm this follows the border better than the
-    nearest one does. One half itself, as midway between two slices, neither tells: there the nearest voxel decides.
+    nearest one does. Where the value is one half, as midway between two slices, the nearest voxel decides.
 
     Returns
     -------

@@ -8,8 +8,8 @@ import numpy as np
 def vote(members: Sequence[np.ndarray]) -> np.ndarray:
     """Return where the mean of the members exceeds one half, as uint8.
 
-    For masks of 0 and 1 that is the majority vote, and a tie, possible with an even number only, is no lesion; for
-    probabilities it is the decision of their mean. The order of the members does not matter.
+    For masks of 0 and 1 that is the majority vote; a tie, which needs an even number of masks, counts as background.
+    For probabilities it is the decision of their mean. The order of the members does not matter.
 
     Examples
     --------
