@@ -89,7 +89,7 @@ rule brain_mask:
         method=STRIPPING["ncct"],
         cross_check=STRIPPING["cross_check"],
         deepbet_grid=STRIPPING["deepbet_grid"],
-        border=STRIPPING["border_mm"]["ncct"],
+        border_mm=STRIPPING["border_mm"]["ncct"],
         background=BACKGROUND_HU,
         stripped=of_study(arguments.stripped),
         code=code("preprocess.brain_mask"),
@@ -105,7 +105,7 @@ rule brain_mask:
     shell:
         "python -m workflow_scripts.preprocess.brain_mask --cohort {wildcards.cohort} --case {wildcards.case}"
         " {params.inputs:q} --method {params.method} --cross-check {params.cross_check}"
-        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} {params.stripped}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border_mm} {params.stripped}"
         " --background {params.background} --threads {threads}"
         " --out-pseudo-t1 {output.pseudo_t1:q} --out-mask {output.mask:q}"
         " --out-stripped {output.stripped:q} --out-json {output.json:q}"
@@ -123,7 +123,7 @@ rule prepare_mri:
         resampling=RESAMPLING,
         method=of_study(inputs.mri_stripping),
         deepbet_grid=STRIPPING["deepbet_grid"],
-        border=lambda wildcards: STRIPPING["border_mm"][wildcards.modality],
+        border_mm=lambda wildcards: STRIPPING["border_mm"][wildcards.modality],
         code=code("preprocess.prepare_mri"),
     log:
         "<logs>/preprocess/prepare_mri/{cohort}/{case}-{modality}.log",
@@ -137,7 +137,7 @@ rule prepare_mri:
     shell:
         "python -m workflow_scripts.preprocess.prepare_mri --cohort {wildcards.cohort} --case {wildcards.case}"
         " {params.inputs:q} {params.resampling:q} --method {params.method}"
-        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border} --threads {threads}"
+        " --deepbet-grid {params.deepbet_grid} --border-mm {params.border_mm} --threads {threads}"
         " --out-resampled {output.resampled:q} --out-stripped {output.stripped:q}"
         " > {log:q} 2>&1"
 

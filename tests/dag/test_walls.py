@@ -15,10 +15,7 @@ PACKAGE = ROOT / "workflow_scripts"
 SHARED = {"common", "study"}
 STAGES = sorted(folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file())
 ALLOWED = {"common": {"common"}, "study": {"common", "study"}, "phantom": {"common", "phantom"}}
-NO_SCRIPTS = {
-    "pretrain/settings.py",
-    "pretrain/distributed.py",
-}  # what every part of a pretraining is told, and where it runs
+NO_SCRIPTS = {"pretrain/settings.py", "pretrain/distributed.py"}  # what all parts of a pretraining use
 HEAVY = {"itk", "nibabel", "nnunetv2", "numpy", "pandas", "scipy", "torch"}
 # A rule made in a loop has no name here.
 RULE_OR_SCRIPT = re.compile(r"^ *rule ?(?P<rule>\w+)?:|python -m workflow_scripts\.(?P<script>[\w.]+)", re.MULTILINE)
