@@ -6,6 +6,7 @@ Each returns paths as text, in a list or by name. They raise `StudyError` where 
 from collections.abc import Iterable
 from typing import Any
 
+from workflow_scripts.common.vocabulary import ENSEMBLE, seed_member
 from workflow_scripts.study import paths
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.schemas import StudyError
@@ -247,8 +248,8 @@ def score(study: Study, arm: str) -> Named:
     return {
         "splits": _file(study, "split", "splits.tsv"),
         "references": _of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
-        "seeds": [f"{folder}/seed-{seed}/{cohort}" for seed in study.seeds for cohort in cohorts],
-        "ensembles": masks(study, arm, "ensemble", cases),
+        "seeds": [f"{folder}/{seed_member(seed)}/{cohort}" for seed in study.seeds for cohort in cohorts],
+        "ensembles": masks(study, arm, ENSEMBLE, cases),
     }
 
 
@@ -330,4 +331,4 @@ def cohort_pages(study: Study) -> list[str]:
 
 
 def _best_masks(study: Study, cases: Iterable[Case]) -> list[str]:
-    return [path for arm in study.config["report"]["best_arms"] for path in masks(study, arm, "ensemble", cases)]
+    return [path for arm in study.config["report"]["best_arms"] for path in masks(study, arm, ENSEMBLE, cases)]
