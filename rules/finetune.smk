@@ -13,8 +13,7 @@ rule finetune_settings:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.finetune.finetune_settings --arm {wildcards.arm} {params.settings}"
-        " --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.common.write_settings --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule finetune_dataset:

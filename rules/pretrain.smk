@@ -1,5 +1,3 @@
-import json
-
 # One process a GPU shares the batch of a pretraining. A scheduler's warning reaches all of them, and they get the time
 # to save that the scheduler leaves.
 PRETRAIN_LAUNCH = "workflow_scripts.pretrain.pretrain"
@@ -49,12 +47,7 @@ rule pretrain_settings:
     output:
         "<pretraining>/settings.yaml",
     params:
-        image_set=lambda wildcards: STUDY.pretraining(wildcards.pretraining)["image_set"],
-        channels=lambda wildcards: STUDY.pretraining(wildcards.pretraining)["channels"],
-        symmetry=lambda wildcards: str(STUDY.pretraining(wildcards.pretraining)["symmetry"]).lower(),
-        method=lambda wildcards: STUDY.pretraining(wildcards.pretraining).get("method", "desd"),
-        seed=config["seed"],
-        config=json.dumps(config["pretrain"], sort_keys=True),
+        settings=of_study(arguments.pretrain_settings),
     log:
         "<logs>/pretrain/pretrain_settings/{pretraining}.log",
     benchmark:
@@ -65,9 +58,7 @@ rule pretrain_settings:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.pretrain.pretrain_settings --pretraining {wildcards.pretraining}"
-        " --image-set {params.image_set:q} --channels {params.channels:q} --symmetry {params.symmetry}"
-        " --method {params.method} --seed {params.seed} --config {params.config:q} --output {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.common.write_settings --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule pretrain:

@@ -45,7 +45,7 @@ rule report_settings:
     params:
         # From a function, so that Snakemake does not look for wildcards in its braces.
         settings=of_study(arguments.report_settings),
-        code=code("report.report_settings"),
+        code=code("common.write_settings"),
     log:
         "<logs>/report/report_settings.log",
     benchmark:
@@ -56,7 +56,7 @@ rule report_settings:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.report_settings --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.common.write_settings --settings {params.settings:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule table:

@@ -4,7 +4,6 @@ Some heads are pretrained on by the code of the rules, with the demo's settings 
 others, which the pretraining never sees, are probed.
 """
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import yaml
 from snakemake.utils import update_config
 
 from tests.workflow import DEMO, ROOT
-from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.files import read_tsv, write_tsv, write_yaml
 from workflow_scripts.common.volume import save_volume
 from workflow_scripts.phantom import attributes
 from workflow_scripts.phantom.body.anatomy import build_anatomy
@@ -29,7 +28,7 @@ from workflow_scripts.phantom.scanner import images
 from workflow_scripts.phantom.scanner.scan import build_patient, find_truth
 from workflow_scripts.preprocess.finalise import finalise
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
-from workflow_scripts.pretrain import pretrain, pretrain_dataset, pretrain_probe, pretrain_settings
+from workflow_scripts.pretrain import pretrain, pretrain_dataset, pretrain_probe
 from workflow_scripts.pretrain.methods.method import METHODS
 
 COHORT, SEED = "icoAIS", 99
@@ -98,15 +97,11 @@ def make_dataset(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def run_pretraining(cohort: Path, folder: Path, config: Mapping[str, Any], method: str) -> None:
-    """Run the rules pretrain_settings and pretrain."""
-    settings = config["pretrain"] | {"epochs": EPOCHS, "method": method}
-    pretrain_settings.main(
-        [
-            *("--pretraining", "ALL", "--image-set", "ALL", "--channels", "ncct", "--symmetry", "false"),
-            *("--seed", str(config["seed"]), "--config", json.dumps(settings)),
-            *("--output", str(folder / "settings.yaml")),
-        ]
-    )
+    """Write the settings and run the rule pretrain."""
+    shared = config["pretrain"] | {"epochs": EPOCHS}
+    shared["optimiser"] = shared.pop("optimisers")[shared["preset"]]
+    own = {"pretraining": "ALL", "image_set": "ALL", "channels": ["ncct"], "symmetry": False, "method": method}
+    write_yaml(folder / "settings.yaml", own | {"seed": config["seed"]} | shared)
     outputs = {"encoder": "encoder.pt", "card": "card.md", "curves": "curves.tsv", "rankme": "rankme.tsv"}
     pretrain.main(
         [

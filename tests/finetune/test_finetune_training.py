@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.plans import architecture
-from workflow_scripts.finetune import finetune, finetune_dataset, finetune_settings
+from workflow_scripts.finetune import finetune, finetune_dataset
 from workflow_scripts.finetune.finetune import CURVES
 from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyLogger, StudyTrainer, epoch_rows, smoothed
 
@@ -217,10 +217,8 @@ def test_undefined_pseudo_dice_is_an_empty_cell():
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "settings.yaml"
-    options = "--epochs 1 --iterations-per-epoch 1 --validation-iterations 1 --learning-rate 0.01 --momentum 0.9"
-    more = "--save-every 5 --oversample-foreground 0.33 --freeze-encoder-epochs 0"
-    arm = "--arm ALL-STKi --train icoAIS --channels ncct --pretraining ALL"
-    finetune_settings.main([*arm.split(), *options.split(), *more.split(), "--out", str(path)])
+    settings = replace(SETTINGS, epochs=1, iterations_per_epoch=1, momentum=0.9, save_every=5)
+    write_yaml(path, {"arm": "ALL-STKi", "pretraining": "ALL", **asdict(settings)})
     return path
 
 

@@ -19,7 +19,6 @@ from workflow_scripts.report import (
     figure_probe,
     figure_quality,
     index,
-    report_settings,
     table,
 )
 from workflow_scripts.report.pages import index_content as content
@@ -197,8 +196,3 @@ def test_tiny_p_values_are_not_written_as_zero():
     row |= {"mean_difference": "-0.1", "difference_low": "-0.2", "difference_high": "0.05", "rank_biserial": "-1"}
     (_, rows), *_ = content.comparison_families([row], 3)
     assert (rows[0]["raw"], rows[0]["mark"], rows[0]["interval"]) == ("< 0.0001", "***", "−0.200 to +0.050")
-
-
-def test_settings_are_written_as_given(tmp_path):
-    report_settings.main(["--settings", '{"title": "a {b}", "notice": null}', "--out", str(tmp_path / "s.yaml")])
-    assert (tmp_path / "s.yaml").read_text() == "title: a {b}\nnotice: null\n"

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.settings import from_mapping, to_mapping
 
 PATCH_AXES = "z, y, x"
 PATCH_KEYS = ("patch_size", "local_views.patch_size")
-METHODS = ("desd", "mae")
 
 
 @dataclass(frozen=True)
@@ -149,21 +147,6 @@ class PretrainSettings:
 def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
     """Turn the content of a settings file into `PretrainSettings`.
 
-    Raises `InputError` when a key is missing or unknown or when values contradict each other.
+    Raises `InputError` when a key is missing or unknown. Whether values go together was seen with the configuration.
     """
-    settings = from_mapping(PretrainSettings, mapping, "settings")
-    if settings.method not in METHODS:
-        raise InputError(f"{settings.method!r} is no method.", f"use one of {', '.join(METHODS)} in pretrainings.")
-    if settings.samples_per_epoch < settings.batch_size or settings.samples_per_epoch % settings.batch_size:
-        raise InputError(
-            f"samples_per_epoch {settings.samples_per_epoch} is not a multiple of batch_size {settings.batch_size}.",
-            "change one of the two under `pretrain` in the configuration.",
-        )
-    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
-        if settings.slab_slices < patch[0]:
-            raise InputError(
-                f"slab_slices {settings.slab_slices} is below the {patch[0]} slices of {key} {list(patch)} "
-                f"({PATCH_AXES}).",
-                f"raise pretrain.slab_slices or lower the first number of pretrain.{key}.",
-            )
-    return settings
+    return from_mapping(PretrainSettings, mapping, "settings")

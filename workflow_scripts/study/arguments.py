@@ -56,9 +56,21 @@ def dataset(study: Study) -> list[str]:
     )
 
 
-def finetune_settings(study: Study, arm: str) -> list[str]:
-    """Settings of an arm's trainings."""
-    return options({key.replace("_", "-"): v for key, v in {**study.arm(arm), **study.config["finetune"]}.items()})
+def pretrain_settings(study: Study, pretraining: str) -> str:
+    """Settings of a pretraining, as JSON: its own entry and the shared section with the optimiser that is used."""
+    entry, shared = study.pretraining(pretraining), dict(study.config["pretrain"])
+    shared["optimiser"] = shared.pop("optimisers")[shared["preset"]]
+    # An order that does not hang on that of the files that the configuration was merged from.
+    shared = json.loads(json.dumps(shared, sort_keys=True))
+    own = {name: entry[name] for name in ("image_set", "channels", "symmetry", "method")}
+    return json.dumps({"pretraining": pretraining, **own, "seed": study.config["seed"], **shared})
+
+
+def finetune_settings(study: Study, arm: str) -> str:
+    """Settings of an arm's trainings, as JSON."""
+    entry = study.arm(arm)
+    own = {name: entry[name] for name in ("train", "channels", "pretraining", "statistics_from", "epochs")}
+    return json.dumps({"arm": arm, **own, **study.config["finetune"]})
 
 
 def labelled_cases(study: Study, arm: str) -> list[str]:

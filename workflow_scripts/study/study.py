@@ -3,7 +3,7 @@
 Every Slurm job parses the workflow again, so this module imports nothing heavy.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -204,6 +204,7 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
     ratios = config["split"]["ratios"]
     if abs(sum(ratios.values()) - 1) > 1e-6:
         raise refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
+    _check_pretrain(config["pretrain"], refuse)
     low, high = config["preprocess"]["clip_hu"]
     if low >= high:
         raise refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
@@ -216,3 +217,15 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
     ):
         if file and not Path(file).is_file():
             raise refuse(path, f"{file!r} is not a file.")
+
+
+def _check_pretrain(given: Mapping[str, Any], refuse: Callable[[Sequence[str], str], StudyError]) -> None:
+    samples, batch, slab = given["samples_per_epoch"], given["batch_size"], given["slab_slices"]
+    if samples % batch:
+        raise refuse(["pretrain", "samples_per_epoch"], f"{samples} is no multiple of batch_size, {batch}.")
+    patches = {"patch_size": given["patch_size"]}
+    if given["local_views"]["count"]:
+        patches["local_views.patch_size"] = given["local_views"]["patch_size"]
+    for key, patch in patches.items():
+        if slab < patch[0]:
+            raise refuse(["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}.")
