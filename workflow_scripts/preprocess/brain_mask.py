@@ -10,16 +10,15 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
+from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
     NCCT_METHODS,
     SYNTHETIC,
     StrippingSettings,
-    add_settings,
     ncct_brain,
     pseudo_t1,
-    settings_of,
     weights_digests,
 )
 from workflow_scripts.preprocess.voxels.morphology import hull_excess
@@ -58,7 +57,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--stripped", action=argparse.BooleanOptionalAction, default=False, help="the NCCT came skull-stripped"
     )
     parser.add_argument("--background", type=float, required=True, help="HU outside the brain")
-    add_settings(parser)
+    add_options(parser, StrippingSettings)
     for name in ("pseudo-t1", "mask", "stripped", "json"):
         parser.add_argument(f"--out-{name}", required=True)
     return parser.parse_args(argv)
@@ -69,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     ncct = load_volume(arguments.ncct)
     padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
-    settings = settings_of(arguments)
+    settings = from_options(StrippingSettings, arguments)
     image = pseudo_t1(arguments.method, ncct, padded, settings)
     brain = ncct_brain(arguments.method, ncct, image, padded, settings)
     facts = {

@@ -10,13 +10,14 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.preprocess.registration.brains import Brain, register_brains
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.registration.midplane import find_midplane, plane_of
 from workflow_scripts.preprocess.registration.plausibility import AffineLimits
-from workflow_scripts.preprocess.registration.settings import RegistrationSettings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 
 FLIP = np.diag([-1.0, 1.0, 1.0, 1.0])
 TEMPLATE_LIMITS = AffineLimits(stretch=(0.7, 1.4), rotation_degrees=60.0, overlap_dice=0.8)
@@ -120,7 +121,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--template", help="CT template, HU, mid-sagittal plane x = 0; without it the plane is found")
     parser.add_argument("--template-mask", help="its brain mask")
     parser.add_argument("--background", type=float, required=True, help="HU outside the brain")
-    add_settings(parser)
+    add_options(parser, RegistrationSettings)
     for name in ("affine", "image", "json"):
         parser.add_argument(f"--out-{name}", required=True)
     return parser.parse_args(argv)
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     ncct = load_volume(arguments.ncct)
     brain = load_volume(arguments.brain).data > 0
-    settings = settings_of(arguments)
+    settings = from_options(RegistrationSettings, arguments)
     head = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
     if arguments.template:
         template, template_brain = load_volume(arguments.template), load_volume(arguments.template_mask).data > 0

@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.digests import image_digest
 from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, require_same_grid, to_ras
 from workflow_scripts.preprocess.facts.lesion import lesion_facts
@@ -19,12 +19,6 @@ from workflow_scripts.preprocess.quality.mri_fit import mri_quality
 
 LESION_FACTS = ("lesion_ml", "side")
 OPTIONAL_QUALITY = ("lesion_outside_brain_fraction", "lesion_darker_hu", "mri_offset_mm", "mri_side_ratio")
-
-
-def _limits(arguments: argparse.Namespace) -> QualityLimits:
-    names = (field.name for field in fields(QualityLimits))
-    values = {name: getattr(arguments, name) for name in names}
-    return QualityLimits(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -40,13 +34,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("ingest", "brain", "contralateral"):
         parser.add_argument(f"--{name}-json", required=True)
     parser.add_argument("--registration-json", help="facts on the registration of the MRI")
-    for field in fields(QualityLimits):
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=float,
-            required=True,
-            nargs=2 if field.name == "brain_ml" else None,
-        )
+    add_options(parser, QualityLimits)
     parser.add_argument("--out", required=True, help="JSON")
     return parser.parse_args(argv)
 
@@ -82,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         require_same_grid(ncct, lesion, "the final NCCT", "the lesion mask")
         facts |= lesion_facts(lesion, read_affine(arguments.to_template))
         quality |= lesion_quality(lesion.data > 0, inside, load_volume(arguments.difference).data)
-    judged = checks(facts | quality, _limits(arguments))
+    judged = checks(facts | quality, from_options(QualityLimits, arguments))
     quality |= {"checks": judged, "flags": flags(judged), "concern": concern(judged)}
     write_json(arguments.out, {"facts": facts, "quality": quality})
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.volume import load_volume, save_volume
 from workflow_scripts.preprocess.stripping.methods import (
     MRI_METHODS,
-    add_settings,
+    StrippingSettings,
     mri_brain,
-    settings_of,
     weights_digests,
 )
 from workflow_scripts.preprocess.stripping.tissue import padding
@@ -28,7 +28,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--spacing", type=float, required=True, help="wanted spacing, mm")
     parser.add_argument("--antialias", action=argparse.BooleanOptionalAction, required=True)
     parser.add_argument("--method", choices=MRI_METHODS, required=True)
-    add_settings(parser)
+    add_options(parser, StrippingSettings)
     parser.add_argument("--out-resampled", required=True)
     parser.add_argument("--out-stripped", required=True)
     return parser.parse_args(argv)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         background=0,
         measured=~padding(mri.data) if arguments.method == "none" else None,
     )
-    settings = settings_of(arguments)
+    settings = from_options(StrippingSettings, arguments)
     for network, digest in weights_digests(arguments.method, settings).items():
         log.info("weights of %s: SHA-256 %s", network, digest)
     brain = mri_brain(arguments.method, resampled, settings)

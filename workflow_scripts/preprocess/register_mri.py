@@ -9,12 +9,13 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume
 from workflow_scripts.preprocess.registration.brains import Brain, judged, register_brains
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, mri_for_registration
 from workflow_scripts.preprocess.registration.plausibility import AffineLimits
-from workflow_scripts.preprocess.registration.settings import RegistrationSettings, add_settings, settings_of
+from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 
 LIMITS = AffineLimits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
 
@@ -53,7 +54,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=False,
         help="the MRI is in NCCT space: write the identity",
     )
-    add_settings(parser)
+    add_options(parser, RegistrationSettings)
     parser.add_argument("--out-affine", required=True)
     parser.add_argument("--out-json", required=True)
     return parser.parse_args(argv)
@@ -64,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     ncct, mri = load_volume(arguments.ncct), load_volume(arguments.mri)
     brain = load_volume(arguments.brain).data > 0
-    matrix, facts = register_mri(ncct, brain, mri, settings_of(arguments), aligned=arguments.aligned)
+    matrix, facts = register_mri(
+        ncct, brain, mri, from_options(RegistrationSettings, arguments), aligned=arguments.aligned
+    )
     if facts["doubts"]:
         log.warning("The registration is implausible: %s", facts)
     write_affine(arguments.out_affine, matrix, "the MRI", "the NCCT")

@@ -1,6 +1,5 @@
-"""The values of ``preprocess.registration`` in config.yaml, on their way through a command line."""
+"""The values of ``preprocess.registration`` in config.yaml."""
 
-import argparse
 from dataclasses import dataclass
 
 
@@ -19,18 +18,3 @@ class RegistrationSettings:
     grid_mm: float
     seed: int
     threads: int
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add one option for every field of `RegistrationSettings`."""
-    for name in ("metric-bins", "resolutions", "iterations", "samples", "seed", "threads"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("max-step-mm", "background-hu", "mask-margin-mm", "grid-mm"):
-        parser.add_argument(f"--{name}", type=float, required=True)
-    parser.add_argument("--window-hu", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
-
-
-def settings_of(arguments: argparse.Namespace) -> RegistrationSettings:
-    """Collect the options of `add_settings`."""
-    values = {name: getattr(arguments, name) for name in RegistrationSettings.__dataclass_fields__}
-    return RegistrationSettings(**values | {"window_hu": tuple(arguments.window_hu)})

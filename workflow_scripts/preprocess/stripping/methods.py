@@ -1,6 +1,5 @@
 """The methods that can find the brain, under the names that config.yaml gives them."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,20 +40,6 @@ class StrippingSettings:
     border_mm: float
     synthstrip_weights: Path | None = None
     synthsr_weights: Path | None = None
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add one option for every field of `StrippingSettings`."""
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--deepbet-grid", type=int, required=True, help="voxels a side that deepbet sees")
-    parser.add_argument("--border-mm", type=float, required=True, help="of SynthStrip's mask around the brain")
-    for network in ("synthstrip", "synthsr"):
-        parser.add_argument(f"--{network}-weights", type=Path, help="file of the published network")
-
-
-def settings_of(arguments: argparse.Namespace) -> StrippingSettings:
-    """Collect the options of `add_settings`."""
-    return StrippingSettings(**{name: getattr(arguments, name) for name in StrippingSettings.__dataclass_fields__})
 
 
 def weights_digests(method: str, settings: StrippingSettings) -> dict[str, str]:
