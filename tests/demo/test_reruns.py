@@ -1,4 +1,4 @@
-"""What a change makes run again: the table in the README, row by row, as dry runs over a finished study."""
+"""What a change makes run again: the table in docs/usage.md, row by row, as dry runs over a finished study."""
 
 import contextlib
 import os

@@ -1,0 +1,73 @@
+"""README and docs name files, links, options and resources that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILE = re.compile(r"`((?:workflow_scripts|rules|tests|docs|profiles|envs)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+COMMAND = re.compile(r"python -m (workflow_scripts\.[\w.]+)((?:[^\n]*\\\n)*[^\n]*)")
+RULE = re.compile(r"^ *rule (\w+):$(.*?)(?=^ *rule\b|\Z)", re.MULTILINE | re.DOTALL)
+REQUEST = re.compile(r'\*\*request\("(\w+)"')
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request) -> Path:
+    return request.param
+
+
+def test_every_file_that_a_page_names_exists(page):
+    named = FILE.findall(page.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_link_leads_somewhere(page):
+    for target, heading in LINK.findall(page.read_text("utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if heading:
+            assert heading in headings(file), f"{target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page in the form that links have."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
+
+
+def test_every_command_has_options_that_its_script_knows(page):
+    for module, arguments in COMMAND.findall(page.read_text("utf-8")):
+        script = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
+        # Options that scripts share stand in other modules that they import.
+        names = [name.replace(".", "/") for name in re.findall(r"from (workflow_scripts\.\S+) import", script)]
+        sources = script + "".join(file.read_text("utf-8") for name in names if (file := ROOT / f"{name}.py").exists())
+        unknown = [option for option in re.findall(r"(--[a-z-]+)", arguments) if f'"{option}"' not in sources]
+        assert unknown == [], module
+
+
+def presets() -> dict[str, str]:
+    """The preset of resources that each rule asks for."""
+    rules = [rule for file in (ROOT / "rules").glob("*.smk") for rule in RULE.findall(file.read_text("utf-8"))]
+    return {name: found[1] for name, body in rules if (found := REQUEST.search(body))}
+
+
+def test_the_table_of_resources_says_what_every_rule_asks_for():
+    resources = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["resources"]
+    wanted = {
+        rule: (preset, resources[preset]["runtime"], resources[preset]["mem_mb"]) for rule, preset in presets().items()
+    }
+    section = (ROOT / "docs" / "cluster.md").read_text("utf-8").split("## 6.")[1]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    told = {
+        rule: (row[-3].strip("`"), int(row[-2].replace(" ", "")), int(row[-1].replace(" ", "")))
+        for row in rows
+        for rule in re.findall(r"`(\w+)`", row[0])
+    }
+    assert len(wanted) > 40
+    assert told == wanted
