@@ -1,1 +1,1 @@
-"""What several stages share: volumes, transforms, tables, the case sheet, command lines."""
+"""What several stages share: volumes, masks, transforms, files, trainings, command lines."""

@@ -1,4 +1,4 @@
-"""The acquired geometry of a scan, as it stands in ``ncct.json``."""
+"""The acquired geometry of a scan, as ``ncct.json`` holds it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ EXACT_MM = 0.01
 def describe(stack: Stack) -> dict[str, Any]:
     """Return the entries of ``ncct.json`` that `stack_of` reads; RAS+, mm, array axes (column, row, slice).
 
-    ``acquired_origins``, the first pixel of each slice, is null where the affine says the same.
+    ``acquired_origins``, the first pixel of each slice, is null where the affine gives the same positions.
     """
     regular = Stack.of_grid(stack.shape, stack.affine)
     exact = np.abs(regular.origins - stack.origins).max() < EXACT_MM

@@ -1,4 +1,4 @@
-"""The frame around every command line: logging, thread counts, memory, errors told in one line."""
+"""What every command line needs: logging, thread counts, memory, errors reported in one line."""
 
 import argparse
 import errno
@@ -33,9 +33,9 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     """Run ``main`` with logging to standard error and exit with its status.
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
-    exit status 1; a training that a scheduler's warning ended exits with 75. Any other exception keeps its traceback:
-    it is a fault of ours. So does an `OSError`, except a full disk or a missing right, which a user can mend, as
-    they can a lack of memory.
+    exit status 1; a training that ended on a scheduler's warning exits with 75. Any other exception keeps its
+    traceback, since it is a fault of this program. The exceptions are those that a user can correct: a full disk, a
+    missing permission, a lack of memory.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"

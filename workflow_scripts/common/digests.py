@@ -15,7 +15,7 @@ def file_digest(path: Path | str) -> str:
 def values_digest(values: np.ndarray) -> str:
     """Return the digest of type, shape and values of an array.
 
-    Not of its file: the same values, compressed by several threads, come in other bytes each time.
+    The bytes of its file do not serve: the same values, compressed by several threads, give other bytes each time.
     """
     digest = hashlib.sha256(f"{values.dtype.str} {values.shape} ".encode())
     digest.update(np.ascontiguousarray(values))

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
 def replacing_entries(path: Path | str) -> Iterator[Path]:
     """Yield an empty folder; when the block ends without an error, its entries take their places in ``path``.
 
-    What else lies in ``path`` stays.
+    Other entries of ``path`` stay.
     """
     path = Path(path)
     with _holder(path.parent) as holder:
@@ -70,7 +70,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write JSON with sorted keys; NaN is refused because other readers would choke on it."""
+    """Write JSON with sorted keys; NaN is refused, since other readers of JSON fail on it."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 

@@ -12,15 +12,15 @@ WARNINGS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interrupted(Exception):
-    """A training ended early because it was told to; what it had learned is saved, and the same command goes on."""
+    """A training ended early on a warning; its state is saved, and the same command continues it."""
 
 
 class Interruption:
     """While entered, SIGTERM and SIGUSR1 are noted instead of ending the process.
 
-    A training calls `check` where its state is safe to leave: it raises `Interrupted` once a warning has come.
-    Enter it in the main thread, where Python delivers signals. Processes forked meanwhile end as if there were no such
-    thing: whoever joins them must be able to end them.
+    A training calls `check` where its state can be left safely; after a warning this raises `Interrupted`.
+    Enter it in the main thread, where Python delivers signals. Processes that are forked meanwhile end on these signals
+    as usual, so that whoever joins them can end them.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Memory that is used again instead of being handed back."""
+"""Freed memory that is kept for the next array."""
 
 import ctypes
 
@@ -7,10 +7,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next array of this process; elsewhere than on glibc do nothing.
+    """Make the C library keep freed memory for the next array of this process; do nothing without glibc.
 
-    By default it returns every array over 32 MB to the kernel, which clears its pages when they are asked for again.
-    Images and feature maps are that large and short-lived: a step of pretraining spent a third of its time so.
+    By default it returns every array over 32 MB to the kernel, which clears the pages when they are requested again.
+    Images and feature maps are that large and short-lived: a step of pretraining spent a third of its time on this.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):

@@ -1,4 +1,4 @@
-"""Lack of memory, wherever it shows, told with its remedy."""
+"""Lack of memory, wherever it occurs, reported with its remedy."""
 
 import errno
 import logging

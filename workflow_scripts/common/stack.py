@@ -1,7 +1,7 @@
 """The acquired slices of a scan: where they lie, and images sampled from them.
 
-A gantry-tilted or unevenly spaced series is no regular grid: its slices are parallel, but each starts where it
-starts. Everything that leaves or enters the acquired geometry goes through `sample`.
+A series with gantry tilt or unequal gaps is not a regular grid: its slices are parallel, but each has its own origin.
+Everything that leaves or enters the acquired geometry goes through `sample`.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class Stack:
 
     @property
     def equal_gaps(self) -> bool:
-        """Whether one step leads from each slice to the next."""
+        """Whether all gaps between neighbouring slices are equal."""
         gaps = np.diff(self.heights)
         return bool(np.abs(gaps - gaps.mean()).max() <= GAP_TOLERANCE * gaps.mean())
 
@@ -64,7 +64,7 @@ class Stack:
     def affine(self) -> np.ndarray:
         """4×4 affine from (column, row, slice) to RAS+, mm, with the tilt's shear.
 
-        Exact where the gaps are equal; otherwise the mean step stands for all, and `origins` is exact.
+        Exact where the gaps are equal; otherwise it has the mean gap, and `origins` is exact.
         """
         affine = np.eye(4)
         affine[:3, 0], affine[:3, 1], affine[:3, 3] = self.column_step, self.row_step, self.origins[0]
@@ -73,7 +73,7 @@ class Stack:
 
     @property
     def drift(self) -> np.ndarray:
-        """How far each slice starts from the first one within the plane, in columns and rows, shape (slices, 2)."""
+        """Shift of each slice from the first one within the plane, in columns and rows, shape (slices, 2)."""
         across = np.outer(self.heights, self.normal)
         within = self.origins - self.origins[0] - across
         return np.stack([within @ step / (step @ step) for step in (self.column_step, self.row_step)], axis=1)
@@ -92,7 +92,7 @@ class Stack:
 
     @property
     def orthogonal(self) -> bool:
-        """Whether the slices lie straight above one another."""
+        """Whether the slices lie directly above each other."""
         return abs(np.sin(np.radians(self.tilt_degrees))) < ORTHOGONAL_COSINE
 
 
@@ -143,7 +143,7 @@ def sample(
     background
         value outside every slice
     slices
-        which slices of the wanted grid, all by default; the result has as many
+        slices of the wanted grid to sample, all by default; the result has these alone
 
     Returns
     -------

@@ -1,13 +1,13 @@
-"""The folder of a training: what it began from, where it resumes, and its results, which no later run throws away.
+"""The folder of a training: what it began from, its saved states, and its results, which no later run deletes.
 
 Layout, below the training's state folder, which no rule declares (Snakemake deletes outputs of a job that failed)::
 
     {digest}/began_from.json   settings, data and seed that the training began with, and the code that it ran with
-    {digest}/…                 the training's own checkpoints, until it has finished
+    {digest}/…                 its saved states, until it has finished
     {digest}/finished/         its outputs, kept for good
 
-The digest is that of settings, data and seed. The code is reported and not part of it: a moved comment must not cost a
-week of training, and whether another line of code asks for a new training is for a person to say (``retrain``).
+The digest is that of settings, data and seed. The code is reported but is not part of it: a moved comment must not cost
+a week of training, and a person decides whether changed code needs a new training (``retrain``).
 """
 
 import hashlib
@@ -31,7 +31,7 @@ NAMED_DIFFERENCES = 5
 
 @dataclass(frozen=True)
 class Training:
-    """One training: its folder for checkpoints, and the outputs it is to make."""
+    """One training: its folder of saved states, and the outputs that it makes."""
 
     folder: Path
     outputs: tuple[Path, ...]
@@ -47,13 +47,13 @@ class Training:
         return read_json(self.folder / RECORD)["code"]
 
     def restore(self) -> None:
-        """Put the kept outputs back under their names, with the time of now, as Snakemake wants of new outputs."""
+        """Put the kept outputs back under their names, with the current time, as Snakemake expects of new outputs."""
         for output in self.outputs:
             _link(self.folder / FINISHED / output.name, output)
             os.utime(output)
 
     def finish(self) -> None:
-        """Keep the outputs and remove all checkpoints."""
+        """Keep the outputs and remove all saved states."""
         kept = self.folder / f".{FINISHED}"
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir()
@@ -77,19 +77,19 @@ def open_training(
     state
         folder of all trainings of this name
     description
-        settings, seed and digests of the data: all that decides the result, as (nested) JSON types.
-        Digests are of values: a dataset that is made again has the same ones in other bytes
+        settings, seed and digests of the data: everything that determines the result, as (nested) JSON types.
+        Digests are of values, since a dataset that is made again has the same values in other bytes
     code
-        digest of the code (`workflow_scripts.study.code_digest`); a change is reported, and that is all
+        digest of the code (`workflow_scripts.study.code_digest`); a change is only reported
     outputs
         the files that the training makes, with different names
     retrain
-        begin anew where this training has finished, and where another description was trained before
+        begin anew if this training has finished, or if another description was trained before
 
     Raises
     ------
     InputError
-        when another description was trained, or begun, before, naming the differences
+        when a training with another description has begun or finished, naming the differences
     """
     description = json.loads(json.dumps(description))
     training = Training(state / _digest(description), tuple(outputs))
@@ -111,9 +111,9 @@ def open_training(
 
 
 def made_with_other_code(states: Path, code: str) -> list[str]:
-    """Name the trainings below ``states`` whose kept results come from other code than ``code``.
+    """Name the trainings below ``states`` whose kept results were made with other code than ``code``.
 
-    Names are the paths of their state folders below ``states``, whatever their depth.
+    A name is the path of a training's folder relative to ``states``.
     """
     latest: dict[Path, tuple[float, Path]] = {}
     for kept in states.glob(f"**/{FINISHED}"):
@@ -127,7 +127,7 @@ def made_with_other_code(states: Path, code: str) -> list[str]:
 
 
 def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Return the first differences of two nested mappings in words, and the number of the others."""
+    """Return the first differences of two nested mappings in words, and the number of further ones."""
     found = list(differences(old, new))
     named = "; ".join(found[:NAMED_DIFFERENCES])
     return named + (f"; and {len(found) - NAMED_DIFFERENCES} more" if len(found) > NAMED_DIFFERENCES else "")

@@ -1,6 +1,6 @@
 """The words that stages, rules and tables share: splits, members of an arm, criteria, tables of results.
 
-Imports nothing that is installed: every job of a cluster parses the rules, which use this too.
+Imports the standard library alone: every job of a cluster parses the rules, and these use this module too.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Three-dimensional images with world coordinates.
 
-Arrays are in the order (x, y, z) of nibabel; an affine maps voxel indices to world coordinates RAS+ in mm. World
-coordinates decide everything: two images are compared, resampled and overlaid through their affines, never by array.
+Arrays are in the order (x, y, z) of nibabel; an affine maps voxel indices to world coordinates RAS+ in mm. Two images
+are always compared, resampled and overlaid through their affines, never by their array indices.
 """
 
 import zlib
@@ -17,8 +17,8 @@ from workflow_scripts.common.files import replacing
 
 GRID_TOLERANCE_MM = 1e-3
 COPY_AGAIN = "convert or copy the file again."
-MOST_VOXELS = 2**31  # a CT of the whole body has a tenth of them; a damaged header announces more
-SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
+MOST_VOXELS = 2**31  # a CT of the whole body has a tenth of this; a header that gives more is damaged
+SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform; a rotation to a template stays below it
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
 
 
 def _require_possible_size(shape: tuple[int, ...], name: str) -> None:
-    """Raise `InputError` when a header announces no voxels, or more than any scan has."""
+    """Raise `InputError` when a header gives no voxels, or more than any scan has."""
     if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > MOST_VOXELS:
         raise InputError(f"{name} has a damaged header: it announces {shape} voxels.", COPY_AGAIN)
 
 
 def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> None:
-    """Raise `InputError` when a NIfTI header has neither qform nor sform, or their axes point elsewhere."""
+    """Raise `InputError` when a NIfTI header has neither qform nor sform, or when the two contradict each other."""
     if not isinstance(image, nib.Nifti1Pair):
         return
     affines = [affine for affine, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code]
@@ -107,7 +107,7 @@ def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> No
 
 
 def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> None:
-    """Write NIfTI under a temporary name, then rename; the same volume gives the same bytes.
+    """Write NIfTI under a temporary name, then rename it; the same volume gives the same bytes.
 
     Integer types are rounded first. nibabel's gzip header carries no time stamp.
     """

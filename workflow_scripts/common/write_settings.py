@@ -1,4 +1,4 @@
-"""Write settings as a file of its own, which what depends on them can name as its input."""
+"""Write settings to a file, so that the rules that depend on them have it as an input."""
 
 import argparse
 import json

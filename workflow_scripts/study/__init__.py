@@ -1,1 +1,1 @@
-"""The study as the workflow sees it: configuration, case sheet, targets. Imports no numpy, torch or pandas."""
+"""The study as the rules see it: configuration, case sheet, paths, inputs. Imports no numpy, torch or pandas."""

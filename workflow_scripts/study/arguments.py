@@ -1,4 +1,4 @@
-"""Command-line arguments that rules make of the configuration and of a case."""
+"""Command-line arguments that rules take from the configuration and from a case."""
 
 import json
 from typing import Any
@@ -84,7 +84,7 @@ def cohort_cases(study: Study, cohort: str) -> list[str]:
 
 
 def report_settings(study: Study) -> str:
-    """What the report says of the study, as JSON."""
+    """Settings of the report, as JSON."""
     config = study.config
     sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "probe", "finetune")
     sections += ("segment", "evaluate", "report")

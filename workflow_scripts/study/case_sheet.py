@@ -83,7 +83,7 @@ def _check_columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -
 
 
 def _cell_check(schema: Mapping[str, Any]) -> CellCheck:
-    """Return what finds the error in a cell of a column; a value that many rows share is looked at once."""
+    """Return a function that finds the error in a cell; a value that many rows share is checked once."""
     whole = jsonschema.Draft202012Validator(schema)
     validators = {column: whole.evolve(schema=part) for column, part in schema["properties"].items()}
 

@@ -1,4 +1,4 @@
-"""What the code of a rule is, so that a change of it can be seen and a change of its comments cannot."""
+"""Digest of the code of a rule: changes of the code change it, changes of comments do not."""
 
 import ast
 import hashlib
@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def code_digest(module: str) -> str:
-    """Digest of a module of this package with all modules of it that it imports, and the files that these name.
+    """Return the digest of a module, of all modules of this package that it imports, and of the files that they name.
 
-    Comments, docstrings and layout do not count. A file or folder beside a module counts with its bytes where the
-    module names it in a string: templates, parameter maps.
+    Comments, docstrings and layout do not count. A file or folder beside a module counts with its bytes if the module
+    names it in a string: templates, parameter maps.
 
     Parameters
     ----------

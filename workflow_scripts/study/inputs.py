@@ -1,6 +1,7 @@
 """What each rule reads: functions of the study and of the values of a rule's wildcards, stage by stage.
 
-Each returns paths as text, in a list or by name. They raise `StudyError` where the study has no such thing.
+Each returns paths as text: one, a list, or a mapping by name. It raises `StudyError` when the study does not have
+what is asked for.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ def ncct(study: Study, cohort: str, case: str) -> str:
 
 
 def mri(study: Study, cohort: str, case: str, modality: str) -> str:
-    """The MRI of one modality."""
+    """The MRI of a modality."""
     found = study.case(cohort, case)
     images = dict(zip(found.mri_modality, found.mri, strict=True))
     if modality not in images:
@@ -43,7 +44,7 @@ def mri(study: Study, cohort: str, case: str, modality: str) -> str:
 
 
 def drawn_lesion(study: Study, cohort: str, case: str) -> Named:
-    """The mask, and the image whose grid it is drawn on; a mask on the NCCT follows its untilting."""
+    """The mask, and the image on whose grid it is drawn; a mask on the NCCT is untilted like the NCCT."""
     found = study.case(cohort, case)
     if not found.lesion:
         raise StudyError(f"Case {cohort}/{case} has no lesion mask in the case sheet.")
@@ -59,25 +60,25 @@ def drawn_lesion(study: Study, cohort: str, case: str) -> Named:
 
 
 def given_template(study: Study) -> Named:
-    """The CT template and its mask, as far as the user gives them."""
+    """The CT template and its mask, if the user gives them."""
     given = study.config["preprocess"]["template"]
     return {name: given[name] for name in ("image", "mask") if given[name]}
 
 
 def given_weights(study: Study, network: str) -> Named:
-    """The weights that the user has, where the configuration names them."""
+    """The weights that the user has, if the configuration names them."""
     path = study.config["preprocess"]["skull_stripping"][f"{network}_weights"]["path"]
     return {"given": path} if path else {}
 
 
 def weights_of(study: Study, method: str) -> Named:
-    """The weights of each network that a method of skull stripping runs, by the name of its option."""
+    """The weights of each network of a skull-stripping method, by the name of their option."""
     networks = [name for name in method.split("+") if name.startswith("synth")]
     return {f"{network}_weights": _file(study, "weights", f"{network}.weights") for network in networks}
 
 
 def mri_stripping(study: Study, cohort: str, case: str, modality: str) -> str:
-    """The method that strips an MRI; one that came stripped is left as it is."""
+    """The method that strips an MRI; ``none`` if it is stripped already."""
     stripped = modality in study.case(cohort, case).stripped
     return "none" if stripped else study.config["preprocess"]["skull_stripping"]["mri"]
 
@@ -104,7 +105,7 @@ def case_with_mri(study: Study, cohort: str, case: str) -> Case:
 
 
 def to_mirror(study: Study, cohort: str, case: str) -> Named:
-    """The stripped NCCT, its mask, and a template unless the mid-sagittal plane is found in the image itself."""
+    """The stripped NCCT, its mask, and the template unless the mid-sagittal plane is found in the image itself."""
     images = {
         "ncct": _file(study, "preprocessed", "stripped_ncct.nii.gz", cohort=cohort, case=case),
         "brain": _file(study, "preprocessed", "brain_mask.nii.gz", cohort=cohort, case=case),
@@ -128,7 +129,7 @@ def lesion(study: Study, cohort: str, case: str) -> Named:
 
 
 def to_describe(study: Study, cohort: str, case: str) -> Named:
-    """Everything that facts and quality of a case are measured on."""
+    """All images and records from which facts and quality of a case are computed."""
     found = study.case(cohort, case)
     names = {
         "head": "resampled_ncct.nii.gz",
@@ -151,7 +152,7 @@ def to_describe(study: Study, cohort: str, case: str) -> Named:
 
 
 def images_of_set(study: Study, images: str) -> list[str]:
-    """The final images of an image set, with those that only the symmetry augmentation and the views need."""
+    """The final images of an image set, with the mirrored images and brain masks that views and augmentation need."""
     names = (*study.image_set_channels(images), "mirrored", "brain")
     cases = study.image_set_cases(study.image_set(images))
     return _of_cases(study, "preprocessed", [f"{name}.nii.gz" for name in names], cases)
@@ -181,7 +182,7 @@ def audit(study: Study, pretraining: str) -> Named:
 
 
 def probe(study: Study, pretraining: str) -> Named:
-    """The pretraining with its arrays, who the patients are, and where the attributes stand."""
+    """The encoder and its arrays, the patients, and the files that hold the attributes."""
     table = study.config["probe"]["table"]
     cases = study.image_set_cases(study.pretraining(pretraining)["image_set"])
     return {
@@ -193,7 +194,7 @@ def probe(study: Study, pretraining: str) -> Named:
 
 
 def interpretation(study: Study, pretraining: str) -> Named:
-    """The encoder and the arrays that it is shown."""
+    """The encoder and the arrays that it is applied to."""
     folder = pretraining_images(study, pretraining)
     return {
         "encoder": _file(study, "pretraining", "encoder.pt", pretraining=pretraining),
@@ -206,7 +207,7 @@ def interpretation(study: Study, pretraining: str) -> Named:
 
 
 def finetune_dataset(study: Study, arm: str) -> Named:
-    """Images and lesions of the arm's cohorts, and what the pretraining lends: plans and intensity statistics."""
+    """Images and lesions of the arm's cohorts, and plans and intensity statistics of a pretraining, if it uses one."""
     entry = study.arm(arm)
     names = [f"{name}.nii.gz" for name in (*entry["channels"], "lesion")]
     inputs: Named = {
@@ -262,7 +263,7 @@ def case_records(study: Study) -> list[str]:
 
 
 def case_page(study: Study, cohort: str, case: str) -> Named:
-    """The images of a case, with what is known of it."""
+    """The images and records of a case."""
     found = study.case(cohort, case)
     names = {
         "case_json": "case.json",

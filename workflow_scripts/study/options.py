@@ -1,4 +1,4 @@
-"""Command-line options out of configuration values."""
+"""Command-line options made from configuration values."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """Where the results of a study lie, written down once.
 
-The rules know these folders as pathvars of Snakemake: ``<preprocessed>/ncct.nii.gz`` in a rule lies in
-``preprocess/{cohort}/{case}`` below the results. Input functions and targets fill the wildcards in with `file`. Scripts
+The rules know these folders as pathvars of Snakemake: ``<preprocessed>/ncct.nii.gz`` in a rule is a file in
+``preprocess/{cohort}/{case}`` below the results. Input functions and targets fill in the wildcards with `file`. Scripts
 that read many cases get the folder of a stage and find a case in it with `case_folder` and `mask_file`.
 """
 

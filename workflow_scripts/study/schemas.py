@@ -1,4 +1,4 @@
-"""The schemas of configuration and case sheet, and what is said of a value that breaks one."""
+"""The schemas of configuration and case sheet, and the message for a value that does not fit them."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def _require_properties(schema: Any) -> None:
 
 
 def allowed(error: jsonschema.ValidationError) -> str:
-    """Say what was given and what is allowed; the schema's own description is the best wording where it has one."""
+    """Say what was given and what is allowed, in the words of the schema's description where it has one."""
     given = f"{error.instance!r} is not allowed"
     wanted = error.schema.get("description") if isinstance(error.schema, Mapping) else None
     match error.validator:

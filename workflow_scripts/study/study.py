@@ -15,12 +15,12 @@ import yaml
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 
-TWO_CHANNELS = "-D"  # behind the image set, in the name of its folder of arrays
+TWO_CHANNELS = "-D"  # after the name of the image set, in the name of its folder of arrays
 
 
 @dataclass(frozen=True)
 class Study:
-    """A configuration and its cases; excluded cases stand apart and are used nowhere but in the report."""
+    """A configuration and its cases; excluded cases are kept apart and are used in the report alone."""
 
     config: Mapping[str, Any]
     cases: tuple[Case, ...]
@@ -47,7 +47,7 @@ class Study:
         return list(dict.fromkeys(name for name in wanted if name))
 
     def case(self, cohort: str, case: str) -> Case:
-        """Return one case; raises `StudyError` naming the sheet when there is none of that name."""
+        """Return one case; raises `StudyError`, which names the sheet, when there is none of that name."""
         try:
             return self._by_name[cohort, case]
         except KeyError:
@@ -121,7 +121,7 @@ def load_study(config: Mapping[str, Any], config_files: Sequence[Path | str], ch
     Raises
     ------
     StudyError
-        naming file, row or key, the value given and what is allowed
+        which names file, row or key, the value given and what is allowed
     """
     _validate_config(config, config_files)
     cases = load_cases(config["cases"], config["cases_root"], check_paths)
@@ -144,7 +144,7 @@ def _config_message(files: Sequence[Path | str], path: Sequence[str | int], comp
 
 
 def _file_with_key(files: Sequence[Path | str], path: Sequence[str | int]) -> str:
-    """Name the last file that sets the key: the one whose value won."""
+    """Name the last file that sets the key, since its value is the one in use."""
     for file in reversed(files):
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
         for part in path:
@@ -158,7 +158,7 @@ def _file_with_key(files: Sequence[Path | str], path: Sequence[str | int]) -> st
 
 
 def _check_references(study: Study, files: Sequence[Path | str]) -> None:
-    """Check what a schema cannot say: names that point at other entries, and sums."""
+    """Check what a schema cannot express: names of other entries, and sums."""
     config = study.config
 
     def require(path: Sequence[str | int], names: Iterable[str], known: Iterable[str], what: str) -> None:

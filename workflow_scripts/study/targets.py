@@ -1,4 +1,4 @@
-"""Which files make up "run up to this stage", for the named targets of the workflow."""
+"""The files of each named target of the workflow."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ from workflow_scripts.study.study import Study
 def stage_files(study: Study, stage: str) -> list[str]:
     """Return the files that the target ``all_<stage>`` asks for.
 
-    Each stage asks only for its own files, and preprocess for the quality pages made from them; what they need comes
-    through the rules. A study without cases asks for nothing.
+    These are the files of the stage itself, for preprocess with the quality pages; the rules add what they need. A
+    study without cases has none.
     """
     return _STAGES[stage](study) if study.cases else []
 

@@ -1,4 +1,4 @@
-"""The frame of a dataset's preparation: options, and the files that every dataset has."""
+"""What the preparation of every dataset shares: options and files."""
 
 import argparse
 import logging

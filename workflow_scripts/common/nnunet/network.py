@@ -1,4 +1,4 @@
-"""Networks out of plans, and encoders and checkpoints loaded into them with their fit checked."""
+"""Networks made from plans; encoders and checkpoints that are checked and loaded into them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,8 +36,8 @@ def build_planned(
 def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Mapping[str, Any]) -> None:
     """Put the weights of a pretrained encoder (the content of ``encoder.pt``) into ``network.encoder``.
 
-    The weights' shapes do not show strides, so the architecture that the encoder was trained in must equal that of
-    ``plans`` entry by entry; every key must be there and none may be left over. Raises `InputError` otherwise.
+    Strides cannot be seen in the shapes of weights, so the architecture that the encoder was trained in must equal that
+    of ``plans`` entry by entry; no key may be missing or left over. Raises `InputError` otherwise.
     """
     ours, theirs = architecture(plans)["arch_kwargs"], encoder["architecture"]["arch_kwargs"]
     for name in sorted(ours.keys() | theirs.keys()):

@@ -24,7 +24,7 @@ from workflow_scripts.common.nnunet.folders import nnunet_folders
 log = logging.getLogger(__name__)
 
 CONFIGURATION = "3d_fullres"
-# nnU-Net wants a name of this form; the dataset's folder bears a better one.
+# nnU-Net needs a name of this form; the folder of the dataset has a better one.
 DATASET = "Dataset001_study"
 MAX_FEATURES = 320
 MIN_EDGE = 4
@@ -140,8 +140,8 @@ def with_overrides(
 def with_architecture_of(plans: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``plans`` with architecture, patch and batch of ``other``.
 
-    Planning twice does not do: the shapes of the two datasets may give other strides, which no weight's shape
-    shows, so an encoder would load into a network that it was not trained in.
+    Planning again is not enough: the shapes of the two datasets may give other strides. These cannot be seen in the
+    shapes of weights, so an encoder would be loaded into a network that it was not trained in.
     """
     plans = deepcopy(dict(plans))
     ours, theirs = plans["configurations"][CONFIGURATION], other["configurations"][CONFIGURATION]
