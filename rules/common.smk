@@ -37,10 +37,11 @@ for stage in ("pretrain", "finetune"):
 
 # One set-up for every environment: where the package lies, and ITK's threads beside those that Snakemake sets itself.
 # RETRAIN is a variable of the shell and no param of the trainings that name it: giving it must not start one.
+RETRAIN = "--retrain" if str(config["retrain"]).lower() == "true" else "--no-retrain"
 shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH={shlex.quote(workflow.basedir)} "
-    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={str(config['retrain']).lower()}; "
+    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN}; "
 )
 
 

@@ -78,5 +78,5 @@ rule finetune:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
-        " {params.encoder:q} --seed {params.seed} --state {params.state:q} --retrain $RETRAIN --threads {threads}"
-        " --checkpoint {output.checkpoint:q} --curves {output.curves:q} > {log:q} 2>&1"
+        " {params.encoder:q} --seed {params.seed} --state {params.state:q} $RETRAIN --threads {threads}"
+        " --out-checkpoint {output.checkpoint:q} --out-curves {output.curves:q} > {log:q} 2>&1"

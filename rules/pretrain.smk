@@ -85,8 +85,8 @@ rule pretrain:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
-        " --state {params.state:q} --retrain $RETRAIN --threads {threads} --encoder {output.encoder:q}"
-        " --card {output.card:q} --curves {output.curves:q} --rankme {output.rankme:q} > {log:q} 2>&1"
+        " --state {params.state:q} $RETRAIN --threads {threads} --out-encoder {output.encoder:q}"
+        " --out-card {output.card:q} --out-curves {output.curves:q} --out-rankme {output.rankme:q} > {log:q} 2>&1"
 
 
 rule pretrain_audit:

@@ -107,7 +107,7 @@ def run_pretraining(cohort: Path, folder: Path, config: Mapping[str, Any], metho
         [
             *("--settings", str(folder / "settings.yaml"), "--dataset", str(cohort / "dataset")),
             *("--state", str(folder / "state"), "--threads", str(PROCESSES), "--device", "cpu"),
-            *(word for name, file in outputs.items() for word in (f"--{name}", str(folder / file))),
+            *(word for name, file in outputs.items() for word in (f"--out-{name}", str(folder / file))),
         ]
     )
 

@@ -227,8 +227,8 @@ def command_line(dataset: Path, settings: Path, encoder: dict, folder: Path) -> 
     torch.save(encoder, folder / "encoder.pt")
     return [
         *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
-        *("--seed", "3", "--state", str(folder / "state"), "--checkpoint", str(folder / "model.pth")),
-        *("--curves", str(folder / "curves.tsv")),
+        *("--seed", "3", "--state", str(folder / "state"), "--out-checkpoint", str(folder / "model.pth")),
+        *("--out-curves", str(folder / "curves.tsv")),
     ]
 
 
@@ -272,7 +272,7 @@ def test_a_finished_model_comes_back_without_training(dataset, settings, encoder
     monkeypatch.setattr(finetune, "train", None)
     assert run_main(dataset, settings, encoder, tmp_path).read_bytes() == trained
     with pytest.raises(TypeError, match="not callable"):
-        run_main(dataset, settings, encoder, tmp_path, "--retrain", "true")
+        run_main(dataset, settings, encoder, tmp_path, "--retrain")
 
 
 def test_a_dataset_made_again_puts_the_model_back_unless_a_voxel_differs(
@@ -297,7 +297,7 @@ def test_other_settings_or_data_are_not_trained_unasked(dataset, settings, encod
     other = {**encoder, "state_dict": {name: value + 1 for name, value in encoder["state_dict"].items()}}
     with pytest.raises(InputError, match="encoder was "):
         run_main(dataset, settings, other, tmp_path)
-    run_main(dataset, changed, encoder, tmp_path, "--retrain", "true")
+    run_main(dataset, changed, encoder, tmp_path, "--retrain")
     assert len(list((tmp_path / "state").glob("*/finished/model.pth"))) == 2
 
 

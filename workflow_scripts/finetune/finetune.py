@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
 from workflow_scripts.common.nnunet.arrays import folder_digest
 from workflow_scripts.common.nnunet.folders import nnunet_folders
@@ -138,21 +139,25 @@ def _link_dataset(dataset: Path, plans: Mapping[str, Any], preprocessed: Path) -
             (arrays / file.name).symlink_to(file.absolute())
 
 
-@memory_shortage_told(MEMORY)
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read settings, dataset and encoder, train, write the model and its curves."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="settings.yaml of the arm")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the arm's dataset")
     parser.add_argument("--encoder", type=Path, help="encoder.pt of a pretraining")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True, help="folder to resume from, and to keep the model in")
-    parser.add_argument("--retrain", default="false", choices=["true", "false"], help="train anew what is trained")
+    parser.add_argument("--retrain", action=argparse.BooleanOptionalAction, default=False, help="though it is trained")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--curves", type=Path, required=True)
-    arguments = parser.parse_args(argv)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out-checkpoint", type=Path, required=True)
+    parser.add_argument("--out-curves", type=Path, required=True)
+    return parser.parse_args(argv)
+
+
+@memory_shortage_told(MEMORY)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read settings, dataset and encoder, train, write the model and its curves."""
+    arguments = _parse(argv)
+    device = choose_device()
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     settings = read_yaml(arguments.settings)
@@ -161,8 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.state,
         describe(arguments.dataset, settings, encoder, arguments.seed, arguments.threads),
         code_digest("finetune.finetune"),
-        [arguments.checkpoint, arguments.curves],
-        arguments.retrain == "true",
+        [arguments.out_checkpoint, arguments.out_curves],
+        arguments.retrain,
     )
     if training.finished:
         log.info("trained before with these settings and data: the model of then is put back")
@@ -180,9 +185,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     buffer = io.BytesIO()
     torch.save(model_of(best, settings, arguments.seed), buffer)
-    with replacing(arguments.checkpoint) as temporary:
+    with replacing(arguments.out_checkpoint) as temporary:
         temporary.write_bytes(buffer.getvalue())
-    write_tsv(arguments.curves, rows, CURVES)
+    write_tsv(arguments.out_curves, rows, CURVES)
     training.finish()
 
 

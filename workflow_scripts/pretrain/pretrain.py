@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.common.out_of_memory import memory_shortage_told
@@ -29,56 +29,6 @@ TIMES = ("images_per_second", "seconds")
 MEMORY = "lower pretrain.batch_size or pretrain.patch_size; or raise resources.pretrain.mem_mb, or take a larger GPU."
 
 
-@memory_shortage_told(MEMORY)
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
-    parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
-    parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
-    parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
-    parser.add_argument("--retrain", default="false", choices=["true", "false"], help="train anew what is trained")
-    parser.add_argument("--encoder", required=True, type=Path, help="encoder.pt to write")
-    parser.add_argument("--card", required=True, type=Path, help="model card to write, Markdown")
-    parser.add_argument("--curves", required=True, type=Path, help="curves.tsv to write")
-    parser.add_argument("--rankme", required=True, type=Path, help="rankme.tsv to write")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(max(1, args.threads // process_count()))
-    settings = parse_settings(read_yaml(args.settings))
-    plans = read_json(args.dataset / "plans.json")
-    cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
-    code, outputs = code_digest("pretrain.pretrain"), [args.encoder, args.card, args.curves, args.rankme]
-    with joined(choose_device(args.device)) as (processes, device):
-        training = processes.from_first(
-            lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain == "true")
-        )
-        trained = None
-        if not training.finished:
-            states = States(training.folder)
-            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes)
-    if not processes.first:
-        return
-    if trained is None:
-        log.info("trained before with these settings and images: the encoder of then is put back")
-        training.restore()
-        return
-    statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
-    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
-    save_encoder(args.encoder, trained.encoder, description)
-    write_text(args.card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
-    write_tsv(args.curves, trained.curves, list(trained.curves[0]))
-    write_tsv(args.rankme, trained.rankme, list(trained.rankme[0]))
-    training.finish()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device asked for; `auto` is the GPU where there is one. Raises `InputError` for an absent GPU."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("No GPU can be used here.", "give --device cpu, or run where there is one.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def final_metrics(trained: Trained) -> dict[str, Any]:
     """Return the last rows of the tables but for times, which differ between equal runs."""
     last = trained.curves[-1] | trained.rankme[-1]
@@ -96,6 +46,56 @@ def origin(settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any])
         "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
         "order": [scan.name for scan in cohort.scans],
     }
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
+    parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
+    parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
+    parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
+    parser.add_argument(
+        "--retrain", action=argparse.BooleanOptionalAction, default=False, help="train anew what is trained"
+    )
+    parser.add_argument("--out-encoder", required=True, type=Path, help="encoder.pt to write")
+    parser.add_argument("--out-card", required=True, type=Path, help="model card to write, Markdown")
+    parser.add_argument("--out-curves", required=True, type=Path, help="curves.tsv to write")
+    parser.add_argument("--out-rankme", required=True, type=Path, help="rankme.tsv to write")
+    return parser.parse_args(argv)
+
+
+@memory_shortage_told(MEMORY)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
+    args = _parse(argv)
+    torch.set_num_threads(max(1, args.threads // process_count()))
+    settings = parse_settings(read_yaml(args.settings))
+    plans = read_json(args.dataset / "plans.json")
+    cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
+    code = code_digest("pretrain.pretrain")
+    outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
+    with joined(choose_device(args.device)) as (processes, device):
+        training = processes.from_first(
+            lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain)
+        )
+        trained = None
+        if not training.finished:
+            states = States(training.folder)
+            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes)
+    if not processes.first:
+        return
+    if trained is None:
+        log.info("trained before with these settings and images: the encoder of then is put back")
+        training.restore()
+        return
+    statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
+    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
+    save_encoder(args.out_encoder, trained.encoder, description)
+    write_text(args.out_card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
+    write_tsv(args.out_curves, trained.curves, list(trained.curves[0]))
+    write_tsv(args.out_rankme, trained.rankme, list(trained.rankme[0]))
+    training.finish()
 
 
 if __name__ == "__main__":

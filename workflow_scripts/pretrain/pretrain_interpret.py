@@ -17,6 +17,7 @@ from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_tsv, replacing, write_tsv
 from workflow_scripts.common.nnunet.arrays import background_of, read_case
 from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
@@ -61,7 +62,9 @@ def representatives(points: np.ndarray, seed: int) -> list[list[int]]:
     return chosen
 
 
-def attribute(model: Representation, image: np.ndarray, background: np.ndarray, steps: int, device: str) -> np.ndarray:
+def attribute(
+    model: Representation, image: np.ndarray, background: np.ndarray, steps: int, device: torch.device
+) -> np.ndarray:
     """Return the integrated gradients (C, z, y, x) of the summed representation of one image."""
     images = torch.from_numpy(image)[None].to(device)
     baseline = torch.from_numpy(np.broadcast_to(background[:, None, None, None], image.shape).copy())[None].to(device)
@@ -70,7 +73,7 @@ def attribute(model: Representation, image: np.ndarray, background: np.ndarray, 
 
 
 def explain(
-    model: Representation, dataset: Path, key: str, stride: Sequence[int], steps: int, device: str
+    model: Representation, dataset: Path, key: str, stride: Sequence[int], steps: int, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the middle axial slice of a case's brain and of its attribution, both (C, y, x)."""
     image, brain = read_case(dataset / "arrays", key)
@@ -99,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device()
     encoder, content = load_encoder(arguments.encoder)
     model = Representation(encoder).to(device).eval().requires_grad_(False)
     stride = stride_of(content["architecture"])

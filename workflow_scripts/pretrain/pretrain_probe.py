@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
@@ -154,7 +155,7 @@ def represent(
 
     The random encoders have the same architecture, freshly initialised.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device()
     encoder, content = load_encoder(path)
     encoders = [encoder]
     for number in range(random):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.nnunet.network import read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Load the model once, then read, segment and write case by case."""
     arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     checkpoint = read_checkpoint(arguments.checkpoint)
     segmenter = Segmenter(checkpoint, arguments.step, arguments.mirroring, device)
     for case in arguments.cases:

@@ -44,7 +44,7 @@ def stride_of(architecture: Mapping[str, Any]) -> list[int]:
 
 
 def embed(
-    models: Sequence[nn.Module], dataset: Path, keys: Sequence[str], stride: Sequence[int], device: str
+    models: Sequence[nn.Module], dataset: Path, keys: Sequence[str], stride: Sequence[int], device: torch.device
 ) -> np.ndarray:
     """Return the representation of each case by each model, (models, n, features); each image is read once."""
     features = []
