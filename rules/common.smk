@@ -20,6 +20,10 @@ try:
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
+if workflow.is_main_process:
+    for name, reason in STUDY.left_out.items():
+        logger.warning(f"Left out: {name}; {reason}.")
+
 
 pathvars:
     **paths.pathvars(STUDY.results),
@@ -98,4 +102,4 @@ def threads(preset):
 
 def targets(stage):
     """Files of the target all_<stage>; asked for only by whoever builds the target, and not by each job's parsing."""
-    return lambda wildcards: stage_files(STUDY, stage)
+    return of_study(stage_files, stage=stage)

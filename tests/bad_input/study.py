@@ -144,5 +144,9 @@ VALUES = (
     value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
     value("cohort to evaluate that is not segmented", run={"evaluate": ["HEALTHY"]}),
     value("unknown cohort in an image set", run={"arms": ["ALL-STKi"]}, report={"best_arms": ["ALL-STKi"]}),
-    value("pretraining with other channels than its arm", arms={"FS-STKi": {"pretraining": "ALL-D"}}),
+    value(
+        "pretraining with other channels than its arm",
+        image_sets={"ALL": ["icoAIS"]},
+        arms={"FS-STKi": {"pretraining": "ALL-D"}},
+    ),
 )

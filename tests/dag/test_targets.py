@@ -168,3 +168,14 @@ def test_a_wrong_value_stops_before_anything_runs(tmp_path):
     assert result.returncode != 0
     assert "mine.yaml, key preprocess.spacing_mm: 0 is not allowed" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_an_own_cohort_is_preprocessed_with_the_shipped_configuration(tmp_path):
+    (tmp_path / "scan.nii.gz").touch()
+    row = "\t".join(["MINE", "P1", "C1", "scan.nii.gz", *[""] * 10])
+    (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text().strip() + f"\n{row}\n")
+    result = snakemake(tmp_path, "-n", "--quiet", "rules", "--", "all_preprocess")
+    assert job_counts(result.stdout)["finalise"] == 1
+    assert "Left out: arms.FS-STKi; 'icoAIS' is not a cohort of the case sheet." in result.stdout
+    report = snakemake(tmp_path, "-n", check=False)
+    assert report.returncode and "no arm of run.arms can be trained" in report.stdout

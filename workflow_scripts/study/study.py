@@ -3,16 +3,17 @@
 Every Slurm job parses the workflow again, so this module imports nothing heavy.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
+from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
+from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 
 TWO_CHANNELS = "-D"  # after the name of the image set, in the name of its folder of arrays
@@ -25,6 +26,7 @@ class Study:
     config: Mapping[str, Any]
     cases: tuple[Case, ...]
     excluded: tuple[Case, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # as arms.FS-STKi, and why: `leave_out_absent`
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Case]:
@@ -90,8 +92,15 @@ class Study:
         """Return the channels of a folder of arrays (`images`)."""
         return ["ncct"] if images in self.config["image_sets"] else ["ncct", "difference"]
 
+    def why_left_out(self, name: str) -> str | None:
+        """Say why an arm, pretraining or image set of this name is left out; None where it is not."""
+        found = (self.left_out.get(f"{section}.{name}") for section in ("arms", "pretrainings", "image_sets"))
+        return next(filter(None, found), None)
+
     def _entry(self, section: str, name: str) -> Any:
         entries = self.config[section]
+        if reason := self.left_out.get(f"{section}.{name}"):
+            raise StudyError(f"{name!r} of {section} is left out of this study: {reason}.")
         if name not in entries:
             raise StudyError(f"{name!r} is no entry of {section}; there are {', '.join(entries)}.")
         return entries[name]
@@ -106,13 +115,13 @@ class Study:
         return entry["image_set"] + (TWO_CHANNELS if "difference" in entry["channels"] else "")
 
 
-def load_study(config: Mapping[str, Any], config_files: Sequence[Path | str], check_paths: bool) -> Study:
+def load_study(config: dict[str, Any], config_files: Sequence[Path | str], check_paths: bool) -> Study:
     """Validate a merged configuration and read its case sheet.
 
     Parameters
     ----------
     config
-        the merged configuration
+        the merged configuration; what names cohorts that the sheet lacks is taken out of it (`leave_out_absent`)
     config_files
         the files it was merged from, later ones overriding earlier ones; named in messages
     check_paths
@@ -123,52 +132,37 @@ def load_study(config: Mapping[str, Any], config_files: Sequence[Path | str], ch
     StudyError
         which names file, row or key, the value given and what is allowed
     """
-    _validate_config(config, config_files)
+    files = ConfigFiles.read(config_files)
+    _validate_config(config, files)
     cases = load_cases(config["cases"], config["cases_root"], check_paths)
-    study = Study(config, tuple(c for c in cases if not c.exclude), tuple(c for c in cases if c.exclude))
-    if study.cases:
-        _check_references(study, config_files)
+    included, excluded = tuple(c for c in cases if not c.exclude), tuple(c for c in cases if c.exclude)
+    if not included:
+        return Study(config, included, excluded)
+    cohorts = list(dict.fromkeys(case.cohort for case in included))
+    left_out = leave_out_absent(config, cohorts, lambda path: files.are_shipped(config, path))
+    study = Study(config, included, excluded, left_out)
+    _check_references(study, files)
     return study
 
 
-def _validate_config(config: Mapping[str, Any], files: Sequence[Path | str]) -> None:
+def _validate_config(config: Mapping[str, Any], files: ConfigFiles) -> None:
     errors = list(jsonschema.Draft202012Validator(load_schema("config")).iter_errors(config))
     if errors:
         error = jsonschema.exceptions.best_match(errors)
-        raise StudyError(_config_message(files, list(error.absolute_path), allowed(error)))
+        raise files.refuse(list(error.absolute_path), allowed(error))
 
 
-def _config_message(files: Sequence[Path | str], path: Sequence[str | int], complaint: str) -> str:
-    key = ".".join(str(part) for part in path) or "(top level)"
-    return f"{_file_with_key(files, path)}, key {key}: {complaint}"
-
-
-def _file_with_key(files: Sequence[Path | str], path: Sequence[str | int]) -> str:
-    """Name the last file that sets the key, since its value is the one in use."""
-    for file in reversed(files):
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        for part in path:
-            try:
-                content = content[part]
-            except (KeyError, IndexError, TypeError):
-                break
-        else:
-            return str(file)
-    return "configuration (" + ", ".join(map(str, files)) + ", or --config)"
-
-
-def _check_references(study: Study, files: Sequence[Path | str]) -> None:
+def _check_references(study: Study, files: ConfigFiles) -> None:
     """Check what a schema cannot express: names of other entries, and sums."""
     config = study.config
 
     def require(path: Sequence[str | int], names: Iterable[str], known: Iterable[str], what: str) -> None:
         known = list(known)
         for name in names:
+            if reason := study.why_left_out(name):
+                raise files.refuse(path, f"{name!r} is left out of this study: {reason}.")
             if name not in known:
-                raise StudyError(_config_message(files, path, f"{name!r} is not {what}; known: {', '.join(known)}."))
-
-    def refuse(path: Sequence[str | int], complaint: str) -> StudyError:
-        return StudyError(_config_message(files, path, complaint))
+                raise files.refuse(path, f"{name!r} is not {what}; known: {', '.join(known)}.")
 
     cohorts = study.cohorts
     sheet = f"a cohort of {config['cases']}"
@@ -177,14 +171,18 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
         arm, path = study.arm(name), ["arms", name]
         require([*path, "train"], arm["train"], cohorts, sheet)
         if not study.labelled(arm["train"]):
-            raise refuse([*path, "train"], f"{arm['train']!r} hold no case with a lesion mask.")
+            raise files.refuse([*path, "train"], f"{arm['train']!r} hold no case with a lesion mask.")
         for key in ("pretraining", "statistics_from"):
             if arm[key]:
                 require([*path, key], [arm[key]], config["pretrainings"], "an entry of `pretrainings`")
                 if config["pretrainings"][arm[key]]["channels"] != arm["channels"]:
-                    raise refuse([*path, key], f"{arm[key]!r} has other channels than the arm's {arm['channels']!r}.")
+                    raise files.refuse(
+                        [*path, key], f"{arm[key]!r} has other channels than the arm's {arm['channels']!r}."
+                    )
         if arm["pretraining"] and arm["statistics_from"]:
-            raise refuse([*path, "statistics_from"], "must be null where a pretraining is given, which decides them.")
+            raise files.refuse(
+                [*path, "statistics_from"], "must be null where a pretraining is given, which decides them."
+            )
     if config["report"]["interpreted"]:
         interpreted = [config["report"]["interpreted"]]
         require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")
@@ -195,19 +193,19 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
-        raise refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} hold no case with a lesion mask.")
+        raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} hold no case with a lesion mask.")
     require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
     for index, pair in enumerate(config["evaluate"]["comparisons"]):
         require(["evaluate", "comparisons", index], pair, config["arms"], "an entry of `arms`")
     if len(study.seeds) % 2 == 0:
-        raise refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
+        raise files.refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
     ratios = config["split"]["ratios"]
     if abs(sum(ratios.values()) - 1) > 1e-6:
-        raise refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
-    _check_pretrain(config["pretrain"], refuse)
+        raise files.refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
+    _check_pretrain(config["pretrain"], files)
     low, high = config["preprocess"]["clip_hu"]
     if low >= high:
-        raise refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
+        raise files.refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
         (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
@@ -216,16 +214,16 @@ def _check_references(study: Study, files: Sequence[Path | str]) -> None:
         (["preprocess", "template", "mask"], template["mask"]),
     ):
         if file and not Path(file).is_file():
-            raise refuse(path, f"{file!r} is not a file.")
+            raise files.refuse(path, f"{file!r} is not a file.")
 
 
-def _check_pretrain(given: Mapping[str, Any], refuse: Callable[[Sequence[str], str], StudyError]) -> None:
+def _check_pretrain(given: Mapping[str, Any], files: ConfigFiles) -> None:
     samples, batch, slab = given["samples_per_epoch"], given["batch_size"], given["slab_slices"]
     if samples % batch:
-        raise refuse(["pretrain", "samples_per_epoch"], f"{samples} is no multiple of batch_size, {batch}.")
+        raise files.refuse(["pretrain", "samples_per_epoch"], f"{samples} is no multiple of batch_size, {batch}.")
     patches = {"patch_size": given["patch_size"]}
     if given["local_views"]["count"]:
         patches["local_views.patch_size"] = given["local_views"]["patch_size"]
     for key, patch in patches.items():
         if slab < patch[0]:
-            raise refuse(["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}.")
+            raise files.refuse(["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}.")

@@ -4,16 +4,29 @@ from collections.abc import Iterable
 
 from workflow_scripts.study import inputs, paths
 from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import Study
+
+NEED_ARMS = ("finetune", "segment", "evaluate", "report")
 
 
 def stage_files(study: Study, stage: str) -> list[str]:
-    """Return the files that the target ``all_<stage>`` asks for.
+    """Return the files that the target ``all_<stage>`` asks for, below the study's output folder.
 
     These are the files of the stage itself, for preprocess with the quality pages; the rules add what they need. A
-    study without cases has none.
+    study without cases has none. Raises `StudyError` where the stage needs an arm and none can be trained.
     """
+    _require_arms(study, stage)
     return _STAGES[stage](study) if study.cases else []
+
+
+def _require_arms(study: Study, stage: str) -> None:
+    if stage in NEED_ARMS and study.cases and not study.arms:
+        raise StudyError(
+            f"all_{stage} is empty: no arm of run.arms can be trained on the cohorts of the case sheet "
+            f"({', '.join(study.cohorts)}). Write an arm for them into a file of your own, name it in run.arms, and end "
+            "the call with --configfile and that file (docs/usage.md, Add an arm)."
+        )
 
 
 def cohort_files(study: Study, cohort: str) -> list[str]:
