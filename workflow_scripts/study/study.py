@@ -226,4 +226,6 @@ def _check_pretrain(given: Mapping[str, Any], files: ConfigFiles) -> None:
         patches["local_views.patch_size"] = given["local_views"]["patch_size"]
     for key, patch in patches.items():
         if slab < patch[0]:
-            raise files.refuse(["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}.")
+            raise files.refuse(
+                ["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}."
+            )
