@@ -24,7 +24,7 @@ def _require_arms(study: Study, stage: str) -> None:
     if stage in NEED_ARMS and study.cases and not study.arms:
         raise StudyError(
             f"all_{stage} is empty: no arm of run.arms can be trained on the cohorts of the case sheet "
-            f"({', '.join(study.cohorts)}). Write an arm for them into a file of your own, name it in run.arms, and end "
+            f"({', '.join(study.cohorts)}). Write an arm for them into a file, name it in run.arms, and end "
             "the call with --configfile and that file (docs/usage.md, Add an arm)."
         )
 
