@@ -284,7 +284,7 @@ def test_a_dataset_made_again_puts_the_model_back_unless_a_voxel_differs(
     recompress(made_again)
     run_main(made_again, settings, encoder, tmp_path)
     change_voxel(made_again / "arrays" / "icoAIS__I02_seg.b2nd")
-    with pytest.raises(InputError, match=r"from something else: arrays was [^;]*\. Remedy"):
+    with pytest.raises(InputError, match=r"other settings or data: arrays was [^;]*\. Remedy"):
         run_main(made_again, settings, encoder, tmp_path)
 
 

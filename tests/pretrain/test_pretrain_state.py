@@ -199,7 +199,7 @@ def test_other_settings_or_images_are_refused_by_name_and_the_old_ones_go_on(
     at_call("step", 6, warn)
     with pytest.raises(Interrupted):
         run_rule("run", state=state)
-    with pytest.raises(InputError, match=r"settings\.seed was 7, is now 8\. Remedy: put that back"):
+    with pytest.raises(InputError, match=r"settings\.seed was 7, is now 8\. Remedy: put them back"):
         run_rule("run", state=state, seed=8)
     with pytest.raises(InputError, match=r"images\.A/c0 was \"train, .* is now \"test, SHA-256"):
         run_rule("run", state=state, dataset=make_dataset(splits=("test",) + ("train",) * 3, folder="other"))
@@ -248,7 +248,7 @@ def test_a_dataset_made_again_puts_the_training_back_unless_a_voxel_differs(
     recompress(dataset)
     run_rule("run", state=tmp_path / "state", dataset=dataset, epochs=1)
     change_voxel(dataset / folder / "A__c3.b2nd")
-    with pytest.raises(InputError, match=r"from something else: images\.A/c3 was [^;]*\. Remedy"):
+    with pytest.raises(InputError, match=r"other settings or data: images\.A/c3 was [^;]*\. Remedy"):
         run_rule("run", state=tmp_path / "state", dataset=dataset, epochs=1)
 
 

@@ -58,9 +58,9 @@ def test_a_case_without_mri_or_lesion_is_described_without_them(study, whole):
         (inputs.drawn_lesion, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no lesion mask"),
         (inputs.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
         (inputs.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
-        (inputs.encoder, {"arm": "none"}, "'none' is no entry of arms"),
-        (inputs.pretrain, {"pretraining": "none"}, "'none' is no entry of pretrainings"),
-        (inputs.images_of_set, {"images": "none-D"}, "'none' is no entry of image_sets"),
+        (inputs.encoder, {"arm": "none"}, "'none' is not an entry of arms"),
+        (inputs.pretrain, {"pretraining": "none"}, "'none' is not an entry of pretrainings"),
+        (inputs.images_of_set, {"images": "none-D"}, "'none' is not an entry of image_sets"),
     ],
 )
 def test_what_the_study_does_not_have_is_named(study, function, wildcards, message):

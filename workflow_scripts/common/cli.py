@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Main = Callable[[Sequence[str] | None], None]
 
 ROOM = "make room in the output folder and in TMPDIR, or raise the quota; then run again."
-RIGHTS = "give the user who runs this the right to read the input and to write the output."
+RIGHTS = "give the user who runs this permission to read the input and to write the output."
 MEMORY = "raise mem_mb of this step's entry under `resources`, or take a machine or GPU with more memory."
 OS_REMEDIES = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: ROOM, errno.EACCES: RIGHTS, errno.EROFS: RIGHTS}
 INTERRUPTED_STATUS = 75  # EX_TEMPFAIL of sysexits.h: run again

@@ -153,9 +153,9 @@ def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
     if records:
         found = describe_differences(read_json(records[-1])["description"], description)
         raise InputError(
-            f"This was trained, or begun, before from something else: {found}.",
-            "put that back, and what was trained is used again; or give --config retrain=true to train anew. "
-            f"What there is stays in {records[-1].parent}.",
+            f"This training was begun or finished before with other settings or data: {found}.",
+            "put them back to use the earlier training, or give --config retrain=true to train anew. "
+            f"The earlier training stays in {records[-1].parent}.",
         )
 
 

@@ -74,7 +74,7 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
     if data.ndim != 3:
         raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
     if not np.isfinite(data).all():
-        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     affine = np.asarray(image.affine, float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise InputError(f"{path.name} has a singular affine.", "export the image with its geometry.")
@@ -85,7 +85,7 @@ def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
 def _require_possible_size(shape: tuple[int, ...], name: str) -> None:
     """Raise `InputError` when a header gives no voxels, or more than any scan has."""
     if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > MOST_VOXELS:
-        raise InputError(f"{name} has a damaged header: it announces {shape} voxels.", COPY_AGAIN)
+        raise InputError(f"{name} has a damaged header: it gives a size of {shape} voxels.", COPY_AGAIN)
 
 
 def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> None:
@@ -95,7 +95,7 @@ def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> No
     affines = [affine for affine, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code]
     if not affines:
         raise InputError(
-            f"{name} says nothing of its orientation (qform and sform codes are 0).",
+            f"{name} does not give its orientation (qform and sform codes are 0).",
             "export the image with its geometry; left and right cannot be guessed.",
         )
     axes = [affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) for affine in affines]

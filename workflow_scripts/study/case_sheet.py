@@ -67,7 +67,7 @@ def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str
         raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
     except csv.Error as error:
         raise StudyError(
-            f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark must have its partner."
+            f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark is not closed."
         ) from None
 
 
@@ -105,7 +105,7 @@ def _case_of_row(
     row = {column: cell.strip() for column, cell in row.items()}
     for column, cell in row.items():
         if "\n" in cell or "\t" in cell:
-            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
+            raise refuse(column, f"{cell[:30]!r}… spans several cells; remove the quotation marks.")
         if error := error_in(column, cell):
             raise refuse(column, allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))

@@ -102,7 +102,7 @@ class Study:
         if reason := self.left_out.get(f"{section}.{name}"):
             raise StudyError(f"{name!r} of {section} is left out of this study: {reason}.")
         if name not in entries:
-            raise StudyError(f"{name!r} is no entry of {section}; there are {', '.join(entries)}.")
+            raise StudyError(f"{name!r} is not an entry of {section}; known: {', '.join(entries)}.")
         return entries[name]
 
     def image_set_cases(self, image_set: str) -> list[Case]:
@@ -171,14 +171,14 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
         arm, path = study.arm(name), ["arms", name]
         require([*path, "train"], arm["train"], cohorts, sheet)
         if not study.labelled(arm["train"]):
-            raise files.refuse([*path, "train"], f"{arm['train']!r} hold no case with a lesion mask.")
+            raise files.refuse([*path, "train"], f"{arm['train']!r} have no case with a lesion mask.")
         for key in ("pretraining", "statistics_from"):
             if arm[key]:
                 require([*path, key], [arm[key]], config["pretrainings"], "an entry of `pretrainings`")
-                if config["pretrainings"][arm[key]]["channels"] != arm["channels"]:
-                    raise files.refuse(
-                        [*path, key], f"{arm[key]!r} has other channels than the arm's {arm['channels']!r}."
-                    )
+                channels = config["pretrainings"][arm[key]]["channels"]
+                if channels != arm["channels"]:
+                    complaint = f"{arm[key]!r} has channels {channels!r}, the arm has {arm['channels']!r}."
+                    raise files.refuse([*path, key], complaint)
         if arm["pretraining"] and arm["statistics_from"]:
             raise files.refuse(
                 [*path, "statistics_from"], "must be null where a pretraining is given, which decides them."
@@ -193,7 +193,7 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
-        raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} hold no case with a lesion mask.")
+        raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} have no case with a lesion mask.")
     require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
     for index, pair in enumerate(config["evaluate"]["comparisons"]):
         require(["evaluate", "comparisons", index], pair, config["arms"], "an entry of `arms`")
