@@ -32,7 +32,7 @@ rule finetune_dataset:
         channels=lambda wildcards: STUDY.arm(wildcards.arm)["channels"],
         options=arguments.dataset(STUDY),
         base=lambda wildcards, input: options(
-            {"base-fingerprint": input.get("fingerprint"), "base-plans": input.get("plans")}
+            {"base-fingerprint": input.get("base_fingerprint"), "base-plans": input.get("base_plans")}
         ),
         out=subpath(output.plans, parent=True),
         code=code("finetune.finetune_dataset"),
@@ -46,7 +46,7 @@ rule finetune_dataset:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.finetune.finetune_dataset --splits-table {input.splits:q}"
+        "python -m workflow_scripts.finetune.finetune_dataset --splits {input.splits:q}"
         " --preprocess {params.preprocess:q} --cases {params.cases} --channels {params.channels} {params.options}"
         " {params.base:q} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
 

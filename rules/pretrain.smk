@@ -24,7 +24,7 @@ rule pretrain_dataset:
         preprocess=stage_folder("preprocessed"),
         cohorts=lambda wildcards: config["image_sets"][STUDY.image_set(wildcards.images)],
         channels=lambda wildcards: STUDY.image_set_channels(wildcards.images),
-        seen=config["pretrain"]["splits"],
+        seen_splits=config["pretrain"]["splits"],
         options=arguments.dataset(STUDY),
         out=subpath(output.plans, parent=True),
         code=code("pretrain.pretrain_dataset"),
@@ -38,8 +38,8 @@ rule pretrain_dataset:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.pretrain.pretrain_dataset --splits-table {input.splits:q}"
-        " --preprocess {params.preprocess:q} --cohorts {params.cohorts} --splits {params.seen}"
+        "python -m workflow_scripts.pretrain.pretrain_dataset --splits {input.splits:q}"
+        " --preprocess {params.preprocess:q} --cohorts {params.cohorts} --seen-splits {params.seen_splits}"
         " --channels {params.channels} {params.options} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
 
 
@@ -106,7 +106,7 @@ rule pretrain_audit:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.pretrain.pretrain_audit --encoder {input.encoder:q}"
-        " --fingerprint {input.fingerprint:q} --splits-table {input.splits:q} --out {output:q} > {log:q} 2>&1"
+        " --fingerprint {input.fingerprint:q} --splits {input.splits:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule pretrain_probe:
@@ -118,10 +118,10 @@ rule pretrain_probe:
     params:
         dataset=of_study(inputs.pretraining_images),
         preprocess=stage_folder("preprocessed"),
-        splits=config["probe"]["splits"],
+        probed_splits=config["probe"]["splits"],
         attributes=config["probe"]["attributes"],
         table=options({"table": config["probe"]["table"]}),
-        random=config["probe"]["random_encoders"],
+        random_encoders=config["probe"]["random_encoders"],
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
         seed=config["seed"],
@@ -137,8 +137,8 @@ rule pretrain_probe:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.pretrain.pretrain_probe --encoder {input.encoder:q} --dataset {params.dataset:q}"
-        " --splits-table {input.splits:q} --splits {params.splits} --preprocess {params.preprocess:q}"
-        " --attributes {params.attributes} {params.table:q} --random-encoders {params.random}"
+        " --splits {input.splits:q} --probed-splits {params.probed_splits} --preprocess {params.preprocess:q}"
+        " --attributes {params.attributes} {params.table:q} --random-encoders {params.random_encoders}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed} --threads {threads}"
         " --out-skills {output.skills:q} --out-neighbours {output.neighbours:q} > {log:q} 2>&1"
 

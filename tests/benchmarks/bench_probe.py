@@ -84,10 +84,10 @@ def make_cohort(folder: Path, config: Mapping[str, Any]) -> None:
 def make_dataset(folder: Path, config: Mapping[str, Any]) -> None:
     """Run the rule pretrain_dataset."""
     nnunet = config["nnunet"]
-    tables = ["--splits-table", str(folder / "splits.tsv"), "--preprocess", str(folder / "preprocess")]
+    tables = ["--splits", str(folder / "splits.tsv"), "--preprocess", str(folder / "preprocess")]
     pretrain_dataset.main(
         [
-            *(*tables, "--cohorts", COHORT, "--splits", "train", "--channels", "ncct"),
+            *(*tables, "--cohorts", COHORT, "--seen-splits", "train", "--channels", "ncct"),
             *("--spacing", str(config["preprocess"]["spacing_mm"]), "--gpu-memory", str(nnunet["gpu_memory_gb"])),
             *("--patch-size", *map(str, nnunet["patch_size"]), "--batch-size", str(nnunet["batch_size"])),
             *("--features", *map(str, nnunet["features"]), "--threads", str(PROCESSES)),
@@ -117,8 +117,8 @@ def probe(cohort: Path, folder: Path, config: Mapping[str, Any]) -> list[dict[st
     pretrain_probe.main(
         [
             *("--encoder", str(folder / "encoder.pt"), "--dataset", str(cohort / "dataset")),
-            *("--splits-table", str(cohort / "splits.tsv"), "--preprocess", str(cohort / "preprocess")),
-            *("--splits", "validation", "--attributes", *ATTRIBUTES, "--table", str(cohort / "attributes.tsv")),
+            *("--splits", str(cohort / "splits.tsv"), "--preprocess", str(cohort / "preprocess")),
+            *("--probed-splits", "validation", "--attributes", *ATTRIBUTES, "--table", str(cohort / "attributes.tsv")),
             *("--random-encoders", str(config["probe"]["random_encoders"])),
             *("--bootstrap", str(config["evaluate"]["bootstrap"])),
             *("--confidence", str(config["evaluate"]["confidence"]), "--seed", str(config["seed"])),

@@ -46,7 +46,7 @@ def write_study(root: Path, splits: Sequence[str] = SPLITS, lesion: bool = True)
 def dataset_options(root: Path, out: Path, channels: Sequence[str] = ("ncct",)) -> list[str]:
     """Options that the preparation of both kinds of datasets takes."""
     return [
-        *("--splits-table", str(root / "splits.tsv"), "--preprocess", str(root / "preprocess")),
+        *("--splits", str(root / "splits.tsv"), "--preprocess", str(root / "preprocess")),
         *("--channels", *channels, "--spacing", str(SPACING), "--gpu-memory", "8", "--features", *FEATURES),
         *("--out", str(out)),
     ]

@@ -30,7 +30,8 @@ def study(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
     cases = write_study(root)
     both = ("ncct", "difference")
-    pretrain_dataset.main([*dataset_options(root, root / "pretrain", both), "--cohorts", "icoAIS", "--splits", "train"])
+    options = dataset_options(root, root / "pretrain", both)
+    pretrain_dataset.main([*options, "--cohorts", "icoAIS", "--seen-splits", "train"])
     base = base_options(root / "pretrain", root / "pretrain")
     names = ["--cases", *(f"icoAIS/{case}" for case in cases)]
     finetune_dataset.main([*dataset_options(root, root / "merged", both), *names, *base])
@@ -91,7 +92,7 @@ def test_statistics_come_from_the_training_split_alone(study, tmp_path):
     names = ["--cases", *(f"icoAIS/I{number:02d}" for number in range(1, 7))]
     finetune_dataset.main([*dataset_options(other, other / "own", both), *names])
     options = dataset_options(other, other / "pretrain", both)
-    pretrain_dataset.main([*options, "--cohorts", "icoAIS", "--splits", "train"])
+    pretrain_dataset.main([*options, "--cohorts", "icoAIS", "--seen-splits", "train"])
     for name in ("own", "pretrain"):
         assert read_json(other / name / "fingerprint.json") == read_json(study / name / "fingerprint.json")
 

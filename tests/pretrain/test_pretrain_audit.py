@@ -59,7 +59,7 @@ def run_audit(tmp_path):
         ]
         write_tsv(tmp_path / "splits.tsv", rows, ("cohort", "patient", "case", "split"))
         options = {"encoder": folder / "encoder.pt", "fingerprint": dataset / "fingerprint.json"}
-        options |= {"splits-table": tmp_path / "splits.tsv", "out": tmp_path / "audit.json"}
+        options |= {"splits": tmp_path / "splits.tsv", "out": tmp_path / "audit.json"}
         pretrain_audit.main([word for key, value in options.items() for word in (f"--{key}", str(value))])
         return read_json(tmp_path / "audit.json")
 

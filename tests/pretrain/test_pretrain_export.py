@@ -34,7 +34,7 @@ def exported(encoder, form):
 
 def imported(dataset, checkpoint, folder):
     torch.save(checkpoint, folder / "checkpoint.pth")
-    options = {"checkpoint": folder / "checkpoint.pth", "dataset": dataset, "encoder": folder / "imported.pt"}
+    options = {"checkpoint": folder / "checkpoint.pth", "dataset": dataset, "out": folder / "imported.pt"}
     import_nnssl.main([word for key, value in options.items() for word in (f"--{key}", str(value))])
     return read_encoder(folder / "imported.pt")
 

@@ -187,7 +187,7 @@ def run_probe(tmp_path):
         given = {
             "encoder": folder / "encoder.pt",
             "dataset": dataset,
-            "splits-table": tmp_path / "splits.tsv",
+            "splits": tmp_path / "splits.tsv",
             "preprocess": tmp_path,
             "table": tmp_path / "table.tsv",
             "random-encoders": 2,
@@ -198,7 +198,7 @@ def run_probe(tmp_path):
             "out-neighbours": out / "neighbours.tsv",
         }
         words = [word for key, value in given.items() for word in (f"--{key}", str(value))]
-        lists = {"splits": ["train", "validation"], "attributes": ["size", "side", "rare", "one"]} | options
+        lists = {"probed-splits": ["train", "validation"], "attributes": ["size", "side", "rare", "one"]} | options
         pretrain_probe.main(words + [word for key, values in lists.items() for word in (f"--{key}", *values)])
         return read_tsv(out / "probe.tsv"), read_tsv(out / "neighbours.tsv")
 
@@ -238,10 +238,10 @@ def test_an_encoder_is_probed_on_every_attribute_beside_untrained_ones(run_rule,
 def test_few_patients_are_told_and_none_is_refused(run_rule, make_dataset, run_probe, tmp_path):
     dataset = make_dataset(("train",) * 6 + ("validation",) * 2, folder="small")
     folder = run_rule(dataset=dataset, epochs=1)
-    skills, neighbours = run_probe(folder, dataset, tmp_path, splits=["validation"])
+    skills, neighbours = run_probe(folder, dataset, tmp_path, **{"probed-splits": ["validation"]})
     assert {row["note"] for row in skills if row["attribute"] == "size"} == {
         "2 patients, fewer than 10: nothing is said"
     }
     assert [row["rank"] for row in neighbours] == ["0", "1"] * 4
     with pytest.raises(InputError, match="no case of the splits test"):
-        run_probe(folder, dataset, tmp_path, splits=["test"])
+        run_probe(folder, dataset, tmp_path, **{"probed-splits": ["test"]})

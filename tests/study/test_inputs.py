@@ -83,7 +83,7 @@ def test_an_arm_reads_its_labelled_cases_and_the_plans_of_its_pretraining(study)
     pretrained, scratch = inputs.finetune_dataset(study, "ALL-STKi-SA"), inputs.finetune_dataset(study, "FS-STKi")
     assert pretrained["images"] == scratch["images"]
     assert not any("/bare/" in path for path in scratch["images"])
-    assert pretrained["plans"] == "out/pretrain/datasets/ALL/plans.json"
+    assert pretrained["base_plans"] == "out/pretrain/datasets/ALL/plans.json"
     assert scratch.keys() == {"splits", "images"}
     assert inputs.encoder(study, "FS-STKi") == {}
 

@@ -38,16 +38,20 @@ def prepare(arguments: argparse.Namespace, cases: Sequence[DatasetCase], folder:
     write_dataset(folder, cases, fingerprint, plans, dataset, arguments.threads)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the split table, pick the labelled cases of training and validation, write the dataset's folder."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset_options(parser)
     parser.add_argument("--cases", nargs="+", required=True, metavar="COHORT/CASE", help="the labelled cases")
     parser.add_argument("--base-fingerprint", type=Path, help="fingerprint of a pretraining: intensity statistics")
     parser.add_argument("--base-plans", type=Path, help="plans of a pretraining: architecture, patch and batch")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the split table, pick the labelled cases of training and validation, write the dataset's folder."""
+    arguments = _parse(argv)
     cases = select_cases(
-        read_tsv(arguments.splits_table),
+        read_tsv(arguments.splits),
         arguments.preprocess,
         "lesion",
         arguments.channels,

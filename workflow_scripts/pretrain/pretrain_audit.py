@@ -77,14 +77,18 @@ def _leak(
     return f"patient {row['patient']} is in {', '.join(foreign)}" if foreign else None
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read the encoder's own list, the fingerprint's and the split table, write the audit."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of the pretraining")
     parser.add_argument("--fingerprint", type=Path, required=True, help="fingerprint.json of its dataset")
-    parser.add_argument("--splits-table", type=Path, required=True, help="split/splits.tsv")
+    parser.add_argument("--splits", type=Path, required=True, help="split/splits.tsv")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the encoder's own list, the fingerprint's and the split table, write the audit."""
+    arguments = _parse(argv)
     encoder, fingerprint = read_encoder(arguments.encoder), read_json(arguments.fingerprint)
     if encoder["statistics_cases"] != fingerprint["cases"]:
         raise InputError(
@@ -92,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "make the encoder again.",
         )
     seen = {"gradients": encoder["cases"], "statistics": fingerprint["cases"]}
-    report = audit(read_tsv(arguments.splits_table), encoder["splits"], seen)
+    report = audit(read_tsv(arguments.splits), encoder["splits"], seen)
     write_json(arguments.out, {"pretraining": encoder["settings"]["pretraining"], **report})
     log.info("%d held-out patients, %d seen", report["held_out_patients"], report["held_out_patients_seen"])
 

@@ -84,11 +84,7 @@ def explain(
     return image[:, middle], attribution[:, middle, : image.shape[2], : image.shape[3]]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the projected cases, the groups of neighbours, and the slices of these.
-
-    Slices are named ``image-{group}-{neighbour}`` and ``attribution-{group}-{neighbour}``, each (C, y, x).
-    """
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of the pretraining")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the pretraining's arrays and cases.tsv")
@@ -99,7 +95,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out-embedding", type=Path, required=True)
     parser.add_argument("--out-neighbours", type=Path, required=True)
     parser.add_argument("--out-slices", type=Path, required=True, help="NPZ")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the projected cases, the groups of neighbours, and the slices of these.
+
+    Slices are named ``image-{group}-{neighbour}`` and ``attribution-{group}-{neighbour}``, each (C, y, x).
+    """
+    arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
 
     device = choose_device()

@@ -165,13 +165,12 @@ def represent(
     return embed(models, dataset, keys, stride_of(content["architecture"]), device), content
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the skills of one pretraining, and the neighbours of every case with their value of the first attribute."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of the pretraining")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the pretraining's arrays and cases.tsv")
-    parser.add_argument("--splits-table", type=Path, required=True, help="split/splits.tsv, for the patients")
-    parser.add_argument("--splits", nargs="+", required=True, help="splits whose cases are probed")
+    parser.add_argument("--splits", type=Path, required=True, help="split/splits.tsv, for the patients")
+    parser.add_argument("--probed-splits", nargs="+", required=True, help="splits whose cases are probed")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--attributes", nargs="+", required=True, help="columns of --table, or entries of case.json")
     parser.add_argument("--table", type=Path, help="TSV with cohort, case and columns of attributes")
@@ -182,10 +181,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out-skills", type=Path, required=True, help="TSV")
     parser.add_argument("--out-neighbours", type=Path, required=True, help="TSV")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the skills of one pretraining, and the neighbours of every case with their value of the first attribute."""
+    arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
 
-    cases = read_cases(arguments.dataset, arguments.splits_table, arguments.splits)
+    cases = read_cases(arguments.dataset, arguments.splits, arguments.probed_splits)
     attributes = read_attributes(arguments.attributes, cases, arguments.preprocess, arguments.table)
     keys = [case["key"] for case in cases]
     features, content = represent(arguments.encoder, arguments.dataset, keys, arguments.random_encoders, arguments.seed)

@@ -216,7 +216,7 @@ def finetune_dataset(study: Study, arm: str) -> Named:
     }
     if base := entry["pretraining"] or entry["statistics_from"]:
         folder = pretraining_images(study, base)
-        inputs |= {"fingerprint": f"{folder}/fingerprint.json", "plans": f"{folder}/plans.json"}
+        inputs |= {"base_fingerprint": f"{folder}/fingerprint.json", "base_plans": f"{folder}/plans.json"}
     return inputs
 
 

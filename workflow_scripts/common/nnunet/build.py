@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that the datasets of pretraining and finetuning share."""
-    parser.add_argument("--splits-table", type=Path, required=True, help="split/splits.tsv")
+    parser.add_argument("--splits", type=Path, required=True, help="split/splits.tsv")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of the final images, cohort/case/")
     parser.add_argument("--channels", nargs="+", choices=("ncct", "difference"), required=True)
     parser.add_argument("--spacing", type=float, required=True, help="isotropic spacing of the images, mm")

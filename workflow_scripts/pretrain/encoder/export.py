@@ -12,8 +12,7 @@ from workflow_scripts.pretrain.encoder.nnssl import to_nnssl
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read encoder.pt, write the export."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of a pretraining")
     parser.add_argument(
@@ -24,7 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "nnssl: with the adaptation plan that nnUNetv2_preprocess_like_nnssl and nnUNetv2_train_pretrained read",
     )
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read encoder.pt, write the export."""
+    arguments = _parse(argv)
     content = read_encoder(arguments.encoder)
     exported = content["state_dict"] if arguments.format == "state_dict" else to_nnssl(content)
     save_tensors(arguments.out, exported)

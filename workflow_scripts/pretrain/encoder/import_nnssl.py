@@ -17,13 +17,17 @@ from workflow_scripts.pretrain.encoder.nnssl import from_nnssl
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read checkpoint and plans, check that they fit, write the encoder."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint with an nnssl_adaptation_plan")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of rule pretrain_dataset, planned alike")
-    parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt to write")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--out", type=Path, required=True, help="encoder.pt to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read checkpoint and plans, check that they fit, write the encoder."""
+    arguments = _parse(argv)
     checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
     plans, channels = (
         read_json(arguments.dataset / "plans.json"),
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "intensities": plans[INTENSITIES],
         "imported": {"trainer": checkpoint.get("trainer_name"), "file": arguments.checkpoint.name},
     }
-    save_tensors(arguments.encoder, content)
+    save_tensors(arguments.out, content)
     log.info("%d weights of %s", len(weights), arguments.checkpoint.name)
 
 
