@@ -63,7 +63,7 @@ rule finetune:
         curves="<training>/curves.tsv",
     params:
         dataset=subpath(input.plans, parent=True),
-        seed=lambda wildcards: config["seed"] + int(wildcards.seed),
+        seed=config["seed"],
         encoder=lambda wildcards, input: options({"encoder": input.get("encoder")}),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=lambda wildcards: paths.file(STUDY.results, "state", f"finetune/{wildcards.arm}/seed-{wildcards.seed}"),
@@ -78,5 +78,5 @@ rule finetune:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
-        " {params.encoder:q} --seed {params.seed} --state {params.state:q} $RETRAIN --threads {threads}"
+        " {params.encoder:q} --seed {params.seed} --number {wildcards.seed} --state {params.state:q} $RETRAIN --threads {threads}"
         " --out-checkpoint {output.checkpoint:q} --out-curves {output.curves:q} > {log:q} 2>&1"

@@ -227,7 +227,16 @@ def command_line(dataset: Path, settings: Path, encoder: dict, folder: Path) -> 
     torch.save(encoder, folder / "encoder.pt")
     return [
         *("--settings", str(settings), "--dataset", str(dataset), "--encoder", str(folder / "encoder.pt")),
-        *("--seed", "3", "--state", str(folder / "state"), "--out-checkpoint", str(folder / "model.pth")),
+        *(
+            "--seed",
+            "3",
+            "--number",
+            "0",
+            "--state",
+            str(folder / "state"),
+            "--out-checkpoint",
+            str(folder / "model.pth"),
+        ),
         *("--out-curves", str(folder / "curves.tsv")),
     ]
 

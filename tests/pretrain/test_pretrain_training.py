@@ -5,6 +5,7 @@ import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.pretrain.distributed import ALONE, Processes
@@ -115,7 +116,7 @@ def test_kept_weights_are_the_teachers(cohort, architecture, make_settings, stat
         1,
         states,
     )
-    torch.manual_seed(make_settings().seed)
+    torch.manual_seed(seeds.integer(make_settings().seed, "pretrain network"))
     untouched = build_encoder(architecture, 1)
     for name, value in trained.encoder.state_dict().items():
         assert torch.equal(value, untouched.state_dict()[name])

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
@@ -144,7 +145,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, required=True, help="settings.yaml of the arm")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the arm's dataset")
     parser.add_argument("--encoder", type=Path, help="encoder.pt of a pretraining")
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True, help="of the study")
+    parser.add_argument("--number", type=int, required=True, help="which of the arm's trainings: run.seeds")
     parser.add_argument("--state", type=Path, required=True, help="folder to resume from, and to keep the model in")
     parser.add_argument("--retrain", action=argparse.BooleanOptionalAction, default=False, help="though it is trained")
     parser.add_argument("--threads", type=int, default=1)
@@ -161,10 +163,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     settings = read_yaml(arguments.settings)
+    seed = seeds.integer(arguments.seed, "finetune", arguments.number)
     encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
     training = open_training(
         arguments.state,
-        describe(arguments.dataset, settings, encoder, arguments.seed, arguments.threads),
+        describe(arguments.dataset, settings, encoder, seed, arguments.threads),
         code_digest("finetune.finetune"),
         [arguments.out_checkpoint, arguments.out_curves],
         arguments.retrain,
@@ -178,13 +181,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.dataset,
         FinetuneSettings(**{name: settings[name] for name in names}),
         encoder,
-        arguments.seed,
+        seed,
         training.folder,
         device,
         workers=0 if device.type == "cpu" else max(arguments.threads - 1, 0),
     )
     buffer = io.BytesIO()
-    torch.save(model_of(best, settings, arguments.seed), buffer)
+    torch.save(model_of(best, settings, seed), buffer)
     with replacing(arguments.out_checkpoint) as temporary:
         temporary.write_bytes(buffer.getvalue())
     write_tsv(arguments.out_curves, rows, CURVES)

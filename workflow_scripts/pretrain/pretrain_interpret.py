@@ -16,6 +16,7 @@ from captum.attr import IntegratedGradients
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_tsv, replacing, write_tsv
@@ -49,12 +50,18 @@ def project(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
         components = (left * values)[:, :2]
         return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
     perplexity = min(perplexity, (len(features) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed, method="exact").fit_transform(standard)
+    return TSNE(
+        perplexity=perplexity, init="pca", random_state=seeds.integer(seed, "t-SNE"), method="exact"
+    ).fit_transform(standard)
 
 
 def representatives(points: np.ndarray, seed: int) -> list[list[int]]:
     """Return, for each group of points (n, 2), the point nearest to its centre and after it its nearest neighbours."""
-    centres = KMeans(n_clusters=min(GROUPS, len(points)), n_init=10, random_state=seed).fit(points).cluster_centers_
+    centres = (
+        KMeans(n_clusters=min(GROUPS, len(points)), n_init=10, random_state=seeds.integer(seed, "groups of cases"))
+        .fit(points)
+        .cluster_centers_
+    )
     chosen = []
     for centre in sorted(centres.tolist()):
         first = int(np.linalg.norm(points - centre, axis=1).argmin())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.errors import InputError
@@ -159,7 +160,7 @@ def represent(
     encoder, content = load_encoder(path)
     encoders = [encoder]
     for number in range(random):
-        torch.manual_seed(seed + number)
+        torch.manual_seed(seeds.integer(seed, "untrained encoder", number))
         encoders.append(build_encoder(content["architecture"], len(content["channels"])))
     models = [Representation(each).to(device).eval() for each in encoders]
     return embed(models, dataset, keys, stride_of(content["architecture"]), device), content

@@ -17,6 +17,7 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.files import replacing
 from workflow_scripts.common.interruption import Interruption
 
@@ -87,7 +88,7 @@ class StudyTrainer(nnUNetTrainer):
         self.save_every = settings.save_every
         self.freeze_encoder_epochs = settings.freeze_encoder_epochs
         self.keys = (list(train_keys), list(validation_keys))
-        self.worker_seed = seed
+        self.seed = seed
         self.random_state: dict[str, Any] | None = None
         self.interruption = Interruption()
         self.logger = StudyLogger(self.output_folder, resume=False)
@@ -114,8 +115,8 @@ class StudyTrainer(nnUNetTrainer):
         for index, loader in enumerate(loaders):
             if isinstance(loader, NonDetMultiThreadedAugmenter):
                 loader._finish()
-                seeds = np.random.SeedSequence([self.worker_seed, index]).generate_state(loader.num_processes)
-                loader.seeds = [int(seed) for seed in seeds]
+                workers = range(loader.num_processes)
+                loader.seeds = [seeds.integer(self.seed, "finetune worker", index, worker) for worker in workers]
         return loaders
 
     @staticmethod

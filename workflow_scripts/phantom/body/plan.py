@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.phantom.scanner.layouts import LAYOUTS, layout
 
@@ -64,11 +65,11 @@ class CasePlan:
 
     def patient_rng(self, purpose: str) -> np.random.Generator:
         """Generator for what all scans of the patient share, one for each purpose: ``lesions``, ``head``, ``sites``."""
-        return np.random.default_rng([*f"{self.cohort} patient {purpose}".encode(), self.number, self.seed])
+        return seeds.generator(self.seed, f"{self.cohort} patient {purpose}", self.number)
 
     def case_rng(self, purpose: str) -> np.random.Generator:
         """Generator for what belongs to this scan, one for each purpose: ``pose``, or the name of an image."""
-        return np.random.default_rng([*f"{self.cohort} case {purpose}".encode(), self.number, self.repeat, self.seed])
+        return seeds.generator(self.seed, f"{self.cohort} case {purpose}", self.number, self.repeat)
 
 
 def case_names(cohort: str, patients: int) -> list[str]:

@@ -9,6 +9,7 @@ import itk
 import numpy as np
 from itk.support import helpers
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.transform import RAS_LPS
 from workflow_scripts.common.volume import Volume
@@ -61,7 +62,8 @@ def _modules() -> tuple[ModuleType, ModuleType]:
 
 def _parameter_object(settings: RegistrationSettings, module: ModuleType):
     text = PARAMETERS.read_text(encoding="utf-8")
-    for name, value in vars(settings).items():
+    values = vars(settings) | {"seed": seeds.integer(settings.seed, "registration")}
+    for name, value in values.items():
         text = text.replace(f"<{name}>", str(value))
     parameters = module.elastixParameterObject_New()
     values = module.mapstringvectorstring()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
 from workflow_scripts.pretrain.distributed import ALONE, Processes
@@ -95,7 +96,7 @@ def pretrain(
             f"batch_size {settings.batch_size} cannot be shared by {processes.size} processes.",
             "change pretrain.batch_size or resources.pretrain.gpu.",
         )
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(seeds.integer(settings.seed, "pretrain network"))
     method = METHODS[settings.method](architecture, settings, device, processes)
     training = Source(scans, settings, device, threads, processes)
     seen = cohort.of_splits(["validation"])
@@ -137,7 +138,7 @@ def train_epoch(
     batches = source.batches(Purpose.TRAINING, epoch, settings.samples_per_epoch, done)
     for step, batch in enumerate(batches, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
-        torch.manual_seed(settings.seed + step)
+        torch.manual_seed(seeds.integer(settings.seed, "pretrain step", step))
         progress.losses.append(step_within_memory(method, batch, step, settings, processes))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
             _require_finite(progress.losses, first, settings)

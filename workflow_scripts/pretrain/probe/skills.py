@@ -14,6 +14,8 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from workflow_scripts.common import seeds
+
 FOLDS, REPEATS = 5, 4
 PENALTIES = np.logspace(-2, 5, 15)
 NEIGHBOURS = 3
@@ -45,7 +47,9 @@ Measure = Callable[[np.ndarray, Cases], np.ndarray]
 def weights_of(patients: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Return the weights of the cases, (1 + draws, n): all 1, then those of bootstrap draws of the patients."""
     names, index = np.unique(patients, return_inverse=True)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    drawn = seeds.generator(seed, "bootstrap of patients").multinomial(
+        len(names), np.full(len(names), 1 / len(names)), draws
+    )
     return np.vstack([np.ones(len(patients)), drawn[:, index]])
 
 
@@ -74,7 +78,7 @@ def probe_skill(features: np.ndarray, cases: Cases) -> np.ndarray:
 def _folds(cases: Cases) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     kind = GroupKFold if cases.numeric else StratifiedGroupKFold
     for repeat in range(REPEATS):
-        folds = kind(FOLDS, shuffle=True, random_state=cases.seed + repeat)
+        folds = kind(FOLDS, shuffle=True, random_state=seeds.integer(cases.seed, "probe folds", repeat))
         yield from folds.split(cases.values, cases.values, cases.patients)
 
 

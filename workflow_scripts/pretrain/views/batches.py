@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workflow_scripts.common import seeds
 from workflow_scripts.pretrain.distributed import Processes
 from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, flip
@@ -24,7 +25,6 @@ Drawn = list[tuple[Crops, Parameters]]
 class Purpose(IntEnum):
     """Streams of random numbers that never meet."""
 
-    ORDER = 0
     TRAINING = 1
     VALIDATION = 2
     RANKME = 3
@@ -90,7 +90,7 @@ class Source:
         return map(self._read, drawn) if self._on_device else self._read_ahead(drawn)
 
     def _draw(self, chosen: np.ndarray, purpose: Purpose, epoch: int, number: int) -> Drawn:
-        rng = np.random.default_rng([self._settings.seed, purpose, epoch, number])
+        rng = seeds.generator(self._settings.seed, f"pretrain {purpose.name.lower()} views", epoch, number)
         groups = draw_views(self._boxes, chosen, self._settings, rng)
         if purpose is Purpose.RANKME:
             groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
@@ -138,6 +138,6 @@ class Source:
 
 def draw_order(count: int, samples: int, seed: int, purpose: Purpose, epoch: int) -> np.ndarray:
     """Return ``samples`` indices below ``count``: whole shuffles one after the other, so all come up equally often."""
-    rng = np.random.default_rng([seed, Purpose.ORDER, purpose, epoch])
+    rng = seeds.generator(seed, f"pretrain {purpose.name.lower()} order", epoch)
     shuffles = [rng.permutation(count) for _ in range(-(-samples // count))]
     return np.concatenate(shuffles)[:samples]

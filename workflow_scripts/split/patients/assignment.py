@@ -1,12 +1,12 @@
 """Patients assigned to the splits so that cohort and strata both come close to the wanted ratios."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linprog
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.vocabulary import SPLITS
 from workflow_scripts.split.patients.strata import Patient
 
@@ -37,7 +37,7 @@ def assign(patients: Sequence[Patient], strata: Sequence[str], ratios: Mapping[s
     names = sorted(free)
     fixed = np.array([result.count(split) for split in SPLITS])
     totals = split_totals(fixed, sum(map(len, free.values())), np.array([ratios[split] for split in SPLITS]))
-    generator = _generator(seed, patients[0].cohort)
+    generator = seeds.generator(seed, f"split {patients[0].cohort}")
     counts = controlled_rounding(np.array([len(free[name]) for name in names]), totals, generator)
     for name, row in zip(names, counts, strict=True):
         order = generator.permutation(free[name])
@@ -95,7 +95,3 @@ def controlled_rounding(rows: np.ndarray, columns: np.ndarray, generator: np.ran
     if not solution.success:
         raise RuntimeError(f"the table {rows} by {columns} has no controlled rounding: {solution.message}")
     return (low + np.rint(solution.x.reshape(exact.shape))).astype(int)
-
-
-def _generator(seed: int, cohort: str) -> np.random.Generator:
-    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(cohort.encode()).digest()[:8], "big")])
