@@ -9,6 +9,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.pretrain import pretrain_probe
@@ -40,7 +41,7 @@ def test_the_skill_on_numbers_is_the_cross_validated_r2_against_the_mean_of_the_
     values = features[:, 0] + rng.normal(size=30)
     model, errors, chance = make_pipeline(StandardScaler(), RidgeCV(PENALTIES)), 0, 0
     for repeat in range(REPEATS):
-        folds = GroupKFold(FOLDS, shuffle=True, random_state=1 + repeat)
+        folds = GroupKFold(FOLDS, shuffle=True, random_state=seeds.integer(1, "probe folds", repeat))
         errors += (cross_val_predict(model, features, values, groups=patients, cv=folds) - values) ** 2
         chance += (cross_val_predict(DummyRegressor(), features, values, groups=patients, cv=folds) - values) ** 2
     assert probe_skill(features, cases_of(values, patients))[0] == pytest.approx(1 - errors.sum() / chance.sum())
@@ -58,7 +59,7 @@ def test_the_skill_on_words_is_the_balanced_accuracy_between_chance_and_perfecti
                 features,
                 values,
                 groups=patients,
-                cv=StratifiedGroupKFold(FOLDS, shuffle=True, random_state=1 + repeat),
+                cv=StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seeds.integer(1, "probe folds", repeat)),
             ),
             adjusted=True,
         )

@@ -1,4 +1,4 @@
-"""A sheet of other cohorts than the paper's: what needs the absent ones is left out with the reason; mistakes are not."""
+"""A sheet of other cohorts: what needs absent ones is left out with the reason; mistakes are not."""
 
 import copy
 
