@@ -1,0 +1,1 @@
+"""What the readers share: their contract, folders, DICOM slices, NIfTI grids and masks."""
