@@ -115,7 +115,7 @@ def _read_case(case: str, places: Places, labels: Set[int]) -> Iterator[FoundCas
         patient=case,
         case=case,
         ncct=ct,
-        ncct_stacks=series,
+        ncct_series=series,
         mri={"dwi": dwi} if dwi else {},
         lesion=lesion,
         split="test" if case in TEST else "",
@@ -144,7 +144,7 @@ def _lesion(
     mask, pictures = _load_pictures(mask_folder), _load_pictures(image_folder)
     if mask.shape != pictures.shape:
         raise InputError(
-            f"The mask has {mask.shape} pixels, the pictures have {pictures.shape}.", "download both again."
+            f"The mask has {mask.shape} pixels, the pictures have {pictures.shape}.", "download both archives again."
         )
     series, number = _series_of_size(ct_stacks(ct), mask.shape)
     order = in_order_of_pictures(hounsfield(series), pictures)
@@ -157,7 +157,7 @@ def _series_of_size(series: Sequence[Series], shape: tuple[int, ...]) -> tuple[S
     if len(fitting) != 1:
         there = ", ".join(str(one.stack.shape) for one in series)
         raise InputError(
-            f"{len(fitting)} series of the CT have {shape} pixels (columns, rows, slices) like the mask; there: {there}.",
+            f"{len(fitting)} series of the CT have the mask's {shape} pixels (columns, rows, slices); there: {there}.",
             "download the case again.",
         )
     return fitting[0], fitting[0].number if len(series) > 1 else None

@@ -1,8 +1,8 @@
 """Read a tree that is laid out like BIDS: CT, MRI and lesion masks as NIfTI.
 
 BIDS does not know CT yet, so this takes what people write: ``sub-*/[ses-*/]{anat,ct}/*_{ct,CT,ncct}.nii.gz``. Masks lie
-under ``derivatives`` or beside the images and say ``lesion`` in their names. Which image a mask belongs to is decided by
-its grid. Where two files could be meant, none is taken, and both are named in left_out.tsv.
+under ``derivatives`` or beside the images and say ``lesion`` in their names. Its grid decides which image a mask
+belongs to. Where two files could be meant, none is taken, and both are named in left_out.tsv.
 """
 
 import re

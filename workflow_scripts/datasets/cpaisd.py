@@ -32,6 +32,7 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SLICE = re.compile(r"\d{5}")
 DICOM, MASK = "raw.dcm", "mask.npz"
 AGAIN = "download the study again."
+NEIGHBOURS = ndimage.generate_binary_structure(3, 1) & np.array([False, True, False])  # within the slice
 
 
 def read(folder: Path, labels: Set[int]) -> Iterator[FoundCase | LeftOut]:
@@ -49,7 +50,7 @@ def check_nesting(mask: np.ndarray) -> None:
 
     ``mask`` has the shape (columns, rows, slices). A mask with one of the labels says nothing about it.
     """
-    rims = {label: ndimage.binary_dilation(mask == label, CROSS) & (mask != label) for label in LABELS}
+    rims = {label: ndimage.binary_dilation(mask == label, NEIGHBOURS) & (mask != label) for label in LABELS}
     around_core = np.count_nonzero(mask[rims[CORE]] == PENUMBRA) / max(1, np.count_nonzero(rims[CORE]))
     around_penumbra = np.count_nonzero(mask[rims[PENUMBRA]] == CORE) / max(1, np.count_nonzero(rims[PENUMBRA]))
     if around_penumbra > around_core:
@@ -57,9 +58,6 @@ def check_nesting(mask: np.ndarray) -> None:
             f"Label {CORE}, the core, lies around label {PENUMBRA}: the labels may be swapped in this copy.",
             "look at the mask; --labels 1 2 takes both.",
         )
-
-
-CROSS = ndimage.generate_binary_structure(3, 1) & np.array([False, True, False])  # within the slice
 
 
 def _read_study(study: Path, slices: Sequence[Path], labels: Set[int]) -> Iterator[FoundCase | LeftOut]:

@@ -50,7 +50,7 @@ def binary(mask: Volume) -> Volume:
     several = labels[labels < (1 - SAME_LABEL) * highest]
     if several.size and np.abs(labels - np.rint(labels)).max() < WHOLE:
         raise InputError(
-            f"The mask holds several labels ({_listed({int(round(float(label))) for label in labels[:9]})}).",
+            f"The mask holds several labels ({_listed({round(float(label)) for label in labels[:9]})}).",
             "say with --labels which of them are the lesion, or merge them.",
         )
     return mask.with_data((mask.data > highest / 2).astype(np.uint8))

@@ -28,7 +28,7 @@ def ct_stacks(folder: Path) -> list[Series]:
 
 
 def hounsfield(series: Series) -> np.ndarray:
-    """Return the pixels of a series in HU, shape (columns, rows, slices); raises `InputError` where they are damaged."""
+    """Return the pixels of a series in HU, shape (columns, rows, slices); raises `InputError` for damaged ones."""
     return np.stack([_pixels(image).T for image in series.images], axis=-1)
 
 
