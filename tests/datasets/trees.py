@@ -91,7 +91,7 @@ def add_aisd(
     first_is_top: bool = False,
     last: int | None = None,
 ) -> Path:
-    """Write a case of AISD: CT and DWI, pictures and mask as PNG; ``last`` cuts the mask short; return its CT folder."""
+    """Write a case of AISD: CT, DWI, pictures and mask; ``last`` cuts the mask short; return the CT folder."""
     scan = scan or ct()
     folder = write_series(scan, root / part / case / "CT")
     (folder / ".DS_Store").write_bytes(b"\0")
@@ -153,5 +153,3 @@ def save_mask(
 ) -> Path:
     """Write the lesion as NIfTI; its voxels have ``value``."""
     return save_nifti(path, (value * on_grid(AFFINE[axes], shape, lesion)).astype(dtype), AFFINE[axes])
-
-

@@ -24,14 +24,13 @@ MAJORITY = 2
 LEAST_FILES = 10  # of a scan of a head
 EXCLUDED = {172: "one of its series is a chest"}
 
-# What the folders of series are called in the data set, in capitals and without repeat numbers, from best to none.
+# What the folders of series are called in the data set, in capitals and without repeat numbers; the first kind that
+# fits counts. PRE CONTRAST is plain.
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "plain, thin": (
-        r"CT PLAIN THIN",
-        r"CT THIN PLAIN",
-        r"CT PRE CONTRAST THIN",
-        r"CT (THIN|THIN STD|SOFT THIN|C THIN)",
-    ),
+    "bone": (r".*\bBONE\b.*",),
+    "enhanced": (r"CT (?!.*\bPRE CONTRAST\b)(.*\b)?(CONTRAST|CECT|ORAL|IV)\b.*", r"CT \d+CC .*", r"CT DE"),
+    "thin, perhaps plain": (r"CT 0\.625 ?MM", r"CT THIN STND"),
+    "plain, thin": (r"CT PLAIN THIN", r"CT THIN PLAIN", r"CT PRE CONTRAST THIN", r"CT (SOFT |C )?THIN( STD)?"),
     "plain, thick": (
         r"CT( BRAIN)? PLAIN",
         r"CT [\d.]+ ?MM PLAIN",
@@ -41,12 +40,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         r"CT 1\.25.*",
         r"CT C",
     ),
-    "thin, perhaps plain": (r"CT 0\.625 ?MM.*", r"CT THIN STND"),
-    "bone": (r".*\bBONE\b.*",),
-    "enhanced": (r"CT (.*\b)?(POST CONTRAST|CONTRAST|CECT|ORAL|IV)\b.*", r"CT \d+CC .*", r"CT DE"),
     "no plain axial head": (r"CT (HELICAL|HRCT|I TO S)", r"CT 3D .*"),
 }
-USABLE = ("plain, thin", "plain, thick", "thin, perhaps plain")
+USABLE = ("plain, thin", "plain, thick", "thin, perhaps plain")  # from best to last resort
 
 
 def read(folder: Path) -> Iterator[FoundCase | LeftOut]:
@@ -80,11 +76,7 @@ def kind_of(name: str) -> str | None:
     ('plain, thick', 'enhanced')
     """
     plain = re.sub(r"-\d$", "", " ".join(name.replace("_", " ").split())).upper()
-    for kind in ("bone", "enhanced", *KINDS):
-        is_plain = kind == "enhanced" and re.search(r"\bPRE CONTRAST\b", plain)
-        if not is_plain and any(re.fullmatch(pattern, plain) for pattern in KINDS[kind]):
-            return kind
-    return None
+    return next((kind for kind, names in KINDS.items() if any(re.fullmatch(name, plain) for name in names)), None)
 
 
 def read_votes(path: Path) -> dict[int, str]:
