@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo test test-slurm test-conda lint bench slurm
+.PHONY: setup demo cases test test-slurm test-conda lint bench slurm
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -16,6 +16,13 @@ setup:
 demo: setup
 	python -m snakemake --profile profiles/demo
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
+
+# make cases READER=aisd FOLDER=/data/AISD [OPTIONS="--labels 1 2 3 5"] [OUT=folder]: docs/public_data.md
+OUT = results/datasets/$(READER)
+cases: setup
+	@test -n "$(READER)" -a -n "$(FOLDER)" || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
+	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
+	@echo "The case sheet: $(abspath $(OUT))/cases.tsv; what was left out: left_out.tsv beside it"
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup

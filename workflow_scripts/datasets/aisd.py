@@ -4,6 +4,7 @@ The case sheet gets every case whose CT is there. A mask is written where the pi
 data set, show which end of the scan the first PNG is; it lies on the slices as acquired.
 """
 
+import argparse
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
@@ -192,11 +193,15 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = reader_parser(__doc__)
     add_labels(parser, LABELS, LABELS, "default all, as the paper; 1 2 3 5, without the invisible, as most others")
-    arguments = parse(parser, argv)
+    return parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _parse(argv)
     write(read(arguments.folder, frozenset(arguments.labels)), arguments.out)
 
 

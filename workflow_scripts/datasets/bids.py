@@ -5,6 +5,7 @@ under ``derivatives`` or beside the images and say ``lesion`` in their names. It
 belongs to. Where two files could be meant, none is taken, and both are named in left_out.tsv.
 """
 
+import argparse
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -162,12 +163,16 @@ def _names(some: Sequence[File]) -> str:
     return ", ".join(sorted(one.path.name for one in some))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = reader_parser(__doc__)
     add_cohort(parser)
     add_labels(parser, None, frozenset(), "default: the only label that a mask has")
-    arguments = parse(parser, argv)
+    return parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _parse(argv)
     write(read(arguments.folder, cohort_name(arguments), frozenset(arguments.labels)), arguments.out)
 
 

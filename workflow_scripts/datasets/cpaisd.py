@@ -1,5 +1,6 @@
 """Read CPAISD (Zenodo 10892316): NCCT as one DICOM file a slice, core and penumbra as numpy archives beside them."""
 
+import argparse
 import re
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -106,11 +107,15 @@ def _load_mask(path: Path) -> np.ndarray:
     return mask
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = reader_parser(__doc__)
     add_labels(parser, LABELS, {CORE}, "1 core (default), 2 penumbra")
-    arguments = parse(parser, argv)
+    return parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _parse(argv)
     write(read(arguments.folder, frozenset(arguments.labels)), arguments.out)
 
 

@@ -29,7 +29,7 @@ EXCLUDED = {172: "one of its series is a chest"}
 KINDS: Mapping[str, tuple[str, ...]] = {
     "bone": (r".*\bBONE\b.*",),
     "enhanced": (r"CT (?!.*\bPRE CONTRAST\b)(.*\b)?(CONTRAST|CECT|ORAL|IV)\b.*", r"CT \d+CC .*", r"CT DE"),
-    "thin, perhaps plain": (r"CT 0\.625 ?MM", r"CT THIN STND"),
+    "thin, perhaps plain": (r"CT 0\.625 ?MM.*", r"CT THIN STND"),
     "plain, thin": (r"CT PLAIN THIN", r"CT THIN PLAIN", r"CT PRE CONTRAST THIN", r"CT (SOFT |C )?THIN( STD)?"),
     "plain, thick": (
         r"CT( BRAIN)? PLAIN",

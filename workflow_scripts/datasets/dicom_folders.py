@@ -4,6 +4,7 @@ The name of a folder becomes the name of patient and case, and stands on every p
 like patients before you run this.
 """
 
+import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,11 +41,15 @@ def read(folder: Path, cohort: str) -> Iterator[FoundCase | LeftOut]:
         yield FoundCase(cohort, case, case, place)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = reader_parser(__doc__)
     add_cohort(parser)
-    arguments = parse(parser, argv)
+    return parse(parser, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _parse(argv)
     write(read(arguments.folder, cohort_name(arguments)), arguments.out)
 
 
