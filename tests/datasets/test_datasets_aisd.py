@@ -9,6 +9,7 @@ from tests.datasets.trees import (
     add_aisd,
     ct,
     dice_after_ingest,
+    egg_hu,
     left_out,
     run_reader,
     volume_ml,
@@ -17,7 +18,7 @@ from tests.datasets.trees import (
 )
 from tests.ingest.dicom_series import write_series
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.datasets.aisd import EXCLUDED, TEST, main
+from workflow_scripts.datasets.aisd import EXCLUDED, TEST, in_order_of_pictures, main
 
 CASE = "0091234"
 
@@ -105,6 +106,18 @@ def test_pictures_of_another_scan_are_noticed(tmp_path):
     cases, rows = run_reader(main, tmp_path / "AISD")
     assert cases[CASE].lesion is None
     assert "do not show its order" in why(rows, CASE, "lesion")
+
+
+@pytest.mark.parametrize("likeness", [0.0, 0.4, 1.0])
+def test_pictures_must_show_their_scan_and_show_it_one_way_only(likeness):
+    scan = np.clip(ct().drawn(egg_hu), 0, 80)
+    noise = np.random.default_rng(0).normal(0, scan.std(), scan.shape)
+    pictures = likeness * scan + (1 - likeness) * noise
+    if likeness == 1:
+        assert in_order_of_pictures(scan, pictures) == slice(None)
+        scan = pictures = scan + scan[..., ::-1]
+    with pytest.raises(InputError, match="do not show its order"):
+        in_order_of_pictures(scan, pictures)
 
 
 def test_a_second_series_is_told_apart_by_its_size_and_named_in_the_sheet(tmp_path):

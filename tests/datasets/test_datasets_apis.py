@@ -1,8 +1,11 @@
 """APIS: stripped images, masks on the ADC, and patients without a lesion."""
 
+import nibabel as nib
+import numpy as np
 import pytest
 
-from tests.datasets.trees import SHAPE, run_reader, save_image, save_mask, volume_ml, why
+from tests.datasets.trees import AFFINE, SHAPE, on_grid, run_reader, save_image, save_mask, save_nifti, volume_ml, why
+from tests.ingest.tilt import lesion
 from workflow_scripts.datasets.apis import EXCLUDED, main
 
 COARSE = (16, 20, 24)  # another in-plane size than the NCCT's
@@ -36,6 +39,19 @@ def test_a_mask_belongs_to_the_image_that_has_its_grid(mri_shape, mask_shape, sp
     add(tmp_path / "APIS", "003", mri_shape=mri_shape, shape=mask_shape)
     cases, _ = run_reader(main, tmp_path / "APIS")
     assert cases["train003"].lesion_space == space
+
+
+def test_a_mask_whose_header_rounds_otherwise_is_put_exactly_on_its_image(tmp_path):
+    folder = add(tmp_path / "APIS", "003")
+    rounded = AFFINE["LPS"].copy()
+    rounded[0, 3] += 0.2
+    mask = on_grid(AFFINE["LPS"], SHAPE, lesion).astype(np.uint8)
+    save_nifti(folder / "masks/train_003_r1_mask.nii.gz", mask, rounded)
+    cases, _ = run_reader(main, tmp_path / "APIS")
+    adc = nib.as_closest_canonical(nib.load(cases["train003"].mri[0]))
+    written = nib.load(cases["train003"].lesion)
+    np.testing.assert_allclose(written.affine, adc.affine, atol=1e-4)
+    assert (written.get_fdata() == nib.as_closest_canonical(nib.Nifti1Image(mask, rounded)).get_fdata()).all()
 
 
 def test_a_mask_on_neither_grid_leaves_the_lesion_unknown(tmp_path):

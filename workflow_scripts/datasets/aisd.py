@@ -18,9 +18,8 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.datasets.parts.contract import FoundCase, LeftOut, add_labels, parse, reader_parser, write
 from workflow_scripts.datasets.parts.masks import merge_labels
-from workflow_scripts.datasets.parts.slices import ct_stacks, hounsfield
+from workflow_scripts.datasets.parts.slices import Series, ct_stacks, hounsfield
 from workflow_scripts.datasets.parts.tree import folders, is_archive
-from workflow_scripts.ingest.dicom.series import Series
 
 COHORT = "AISD"
 CASE = re.compile(r"\d{7}")

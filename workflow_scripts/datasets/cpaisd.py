@@ -22,9 +22,8 @@ from workflow_scripts.datasets.parts.contract import (
     write,
 )
 from workflow_scripts.datasets.parts.masks import merge_labels
-from workflow_scripts.datasets.parts.slices import ct_stacks
+from workflow_scripts.datasets.parts.slices import Series, ct_stacks
 from workflow_scripts.datasets.parts.tree import folders
-from workflow_scripts.ingest.dicom.series import Series
 
 COHORT = "CPAISD"
 CORE, PENUMBRA = 1, 2
