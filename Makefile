@@ -22,7 +22,7 @@ OUT = results/datasets/$(READER)
 cases: setup
 	@test -n "$(READER)" -a -n "$(FOLDER)" || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
 	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
-	@echo "The case sheet: $(abspath $(OUT))/cases.tsv; what was left out: left_out.tsv beside it"
+	@echo "The case sheet: $(OUT)/cases.tsv; what was left out: $(OUT)/left_out.tsv"
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup

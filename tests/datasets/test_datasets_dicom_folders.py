@@ -49,6 +49,16 @@ def test_two_folders_that_would_have_one_name_are_not_mixed(tmp_path):
     assert "taken" in why(rows, "scan-1", "case")
 
 
+@pytest.mark.parametrize("name", ["two;parts", "ends in a blank ", "tab\tin it"])
+def test_a_path_that_the_sheet_cannot_hold_is_left_out(name, tmp_path):
+    for folder in (name, "good", 'quo"ted {brace}'):
+        write_series(ct(gaps=(10.0,) * 11), tmp_path / "A" / folder)
+    cases, rows = run_reader(main, tmp_path / "A")
+    assert cases["quo-ted-brace"].ncct == str(tmp_path / 'A/quo"ted {brace}')
+    assert set(cases) == {"good", "quo-ted-brace"}
+    assert [row["what"] for row in rows] == ["case"]
+
+
 def test_no_text_of_a_header_is_written_or_said(tmp_path, caplog, capsys):
     root = tmp_path / "A"
     write_series(ct(fields=PLANTED), root / "good")

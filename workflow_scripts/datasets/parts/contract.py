@@ -24,6 +24,7 @@ from workflow_scripts.study.schemas import load_schema
 
 log = logging.getLogger(__name__)
 
+UNWRITABLE = "its path ends in a blank, or holds a semicolon, a tab or a line end, which the case sheet cannot"
 LEFT_OUT_COLUMNS = ("case", "what", "why", "remedy")
 
 
@@ -95,6 +96,8 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     if not arguments.folder.is_dir():
         raise InputError(f"{str(arguments.folder)!r} is not a folder.", "name the folder that holds the data set.")
     arguments.folder, arguments.out = arguments.folder.absolute(), arguments.out.absolute()
+    if not _fits_a_cell(arguments.out / "cases.tsv"):
+        raise InputError("The path of --out holds a semicolon, a tab or a line end.", "name another folder.")
     return arguments
 
 
@@ -128,6 +131,8 @@ def write(results: Iterable[FoundCase | LeftOut], out: Path) -> None:
             left_out.append(result)
         elif (result.cohort, result.case) in rows:
             left_out.append(LeftOut(result.case, "case", "its name is taken by another folder", "rename one of them."))
+        elif not all(map(_fits_a_cell, (result.ncct, *result.mri.values()))):
+            left_out.append(LeftOut(result.case, "case", UNWRITABLE, "rename the folder."))
         else:
             rows[result.cohort, result.case] = _row(result, _write_lesion(result, out))
     write_tsv(out / "left_out.tsv", [vars(one) for one in left_out], LEFT_OUT_COLUMNS)
@@ -162,6 +167,11 @@ def _row(found: FoundCase, lesion: Path | None) -> dict[str, Any]:
         "exclude": found.exclude,
     }
     return {column: cells.get(column) for column in sheet_columns()}
+
+
+def _fits_a_cell(path: Path) -> bool:
+    text = str(path)
+    return text == text.strip() and not re.search(r"[;\t\r\n]", text)
 
 
 def _write_lesion(found: FoundCase, out: Path) -> Path | None:
