@@ -50,6 +50,14 @@ def test_every_command_has_options_that_its_script_knows(page):
         assert unknown == [], module
 
 
+def test_the_tree_of_rooms_has_every_folder_of_the_code():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    tree = text.split("## The rooms")[1].split("```")[1]
+    code = ROOT / "workflow_scripts"
+    rooms = {file.parent.name for depth in ("*", "*/*") for file in code.glob(f"{depth}/__init__.py")}
+    assert rooms - set(re.findall(r"^ +(\w+)/", tree, re.MULTILINE)) == set()
+
+
 def presets() -> dict[str, str]:
     """The preset of resources that each rule asks for."""
     rules = [rule for file in (ROOT / "rules").glob("*.smk") for rule in RULE.findall(file.read_text("utf-8"))]
