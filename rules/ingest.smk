@@ -1,11 +1,13 @@
 rule ingest_ncct:
     input:
-        of_study(inputs.ncct),
+        ancient(of_study(inputs.ncct)),
     output:
         image="<ingested>/ncct.nii.gz",
         record="<ingested>/ncct.json",
     params:
         settings=options({key.replace("_", "-"): value for key, value in config["ingest"].items()}),
+        given=of_study(arguments.ncct_path),
+        source=of_study(arguments.ncct_source),
         series=of_study(arguments.series),
         stripped=of_study(arguments.stripped),
         code=code("ingest.ingest_ncct"),
@@ -18,18 +20,24 @@ rule ingest_ncct:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.ingest.ingest_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --input {input:q} {params.series} {params.stripped} {params.settings}"
+        "python -m workflow_scripts.ingest.ingest_ncct --cohort={wildcards.cohort} --case={wildcards.case}"
+        " --input {params.given:q} {params.series} {params.stripped} {params.settings}"
         " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule ingest_mri:
     input:
-        of_study(inputs.mri),
+        ancient(of_study(inputs.mri)),
     output:
-        "<ingested>/{modality}.nii.gz",
+        image="<ingested>/{modality}.nii.gz",
+        record="<ingested>/{modality}.json",
     params:
-        min_slices=config["ingest"]["min_slices"],
+        given=of_study(inputs.mri_path),
+        source=of_study(arguments.mri_source),
+        volume=of_study(arguments.mri_volume),
+        limits=options(
+            {f"{key}-slices": config["ingest"][f"{key.replace('-', '_')}_slices"] for key in ("min", "max-missing")}
+        ),
         code=code("ingest.ingest_mri"),
     log:
         "<logs>/ingest/ingest_mri/{cohort}/{case}-{modality}.log",
@@ -40,9 +48,9 @@ rule ingest_mri:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.ingest.ingest_mri --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --modality {wildcards.modality} --input {input:q} --min-slices {params.min_slices} --image {output:q}"
-        " > {log:q} 2>&1"
+        "python -m workflow_scripts.ingest.ingest_mri --cohort={wildcards.cohort} --case={wildcards.case}"
+        " --modality {wildcards.modality} --input {params.given:q} {params.volume} {params.limits}"
+        " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule ingest_lesion:
@@ -52,6 +60,8 @@ rule ingest_lesion:
         "<ingested>/lesion.nii.gz",
     params:
         record=lambda wildcards, input: ["--record", input.record] if "record" in input.keys() else [],
+        given=of_study(arguments.lesion_path),
+        labels=of_study(arguments.lesion_labels),
         code=code("ingest.ingest_lesion"),
     log:
         "<logs>/ingest/ingest_lesion/{cohort}/{case}.log",
@@ -62,5 +72,5 @@ rule ingest_lesion:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.ingest.ingest_lesion --cohort {wildcards.cohort} --case {wildcards.case}"
-        " --lesion {input.lesion:q} --reference {input.reference:q} {params.record:q} --output {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.ingest.ingest_lesion --cohort={wildcards.cohort} --case={wildcards.case}"
+        " --lesion {params.given:q} --reference {input.reference:q} {params.record:q} {params.labels} --output {output:q} > {log:q} 2>&1"

@@ -36,7 +36,7 @@ if "phantom" in config:
             conda:
                 "../envs/imaging.yaml"
             shell:
-                "python -m workflow_scripts.phantom.head --cohort {params.cohort} --case {wildcards.case}"
+                "python -m workflow_scripts.phantom.head --cohort={params.cohort} --case={wildcards.case}"
                 " --seed {params.seed} --voxel-mm {params.voxel_mm} --slice-mm {params.slice_mm}"
                 " --out {params.out:q} --out-truth {output.truth:q} > {log:q} 2>&1"
 

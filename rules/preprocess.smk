@@ -69,7 +69,7 @@ rule resample_ncct:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.resample_ncct --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.resample_ncct --cohort={wildcards.cohort} --case={wildcards.case}"
         " --ncct {input:q} {params.resampling:q} {params.stripped}"
         " --background {params.background} --out {output:q}"
         " > {log:q} 2>&1"
@@ -103,7 +103,7 @@ rule brain_mask:
     conda:
         "../envs/skullstrip.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.brain_mask --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.brain_mask --cohort={wildcards.cohort} --case={wildcards.case}"
         " {params.inputs:q} --method {params.method} --cross-check {params.cross_check}"
         " --deepbet-grid {params.deepbet_grid} --border-mm {params.border_mm} {params.stripped}"
         " --background {params.background} --threads {threads}"
@@ -135,7 +135,7 @@ rule prepare_mri:
     conda:
         "../envs/skullstrip.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.prepare_mri --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.prepare_mri --cohort={wildcards.cohort} --case={wildcards.case}"
         " {params.inputs:q} {params.resampling:q} --method {params.method}"
         " --deepbet-grid {params.deepbet_grid} --border-mm {params.border_mm} --threads {threads}"
         " --out-resampled {output.resampled:q} --out-stripped {output.stripped:q}"
@@ -164,7 +164,7 @@ rule register_mri:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.register_mri --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.register_mri --cohort={wildcards.cohort} --case={wildcards.case}"
         " --ncct {input.ncct:q} --brain {input.brain:q} --mri {input.mri:q} {params.aligned}"
         " {params.registration:q} --threads {threads} --out-affine {output.affine:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
@@ -188,7 +188,7 @@ rule apply_registration:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.apply_registration --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.apply_registration --cohort={wildcards.cohort} --case={wildcards.case}"
         " --mri {input.mri:q} --affine {input.affine:q} --ncct {input.ncct:q} --out {output:q}"
         " > {log:q} 2>&1"
 
@@ -215,7 +215,7 @@ rule contralateral:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.contralateral --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.contralateral --cohort={wildcards.cohort} --case={wildcards.case}"
         " {params.inputs:q} --background {params.background} {params.registration:q} --threads {threads}"
         " --out-affine {output.affine:q} --out-image {output.image:q} --out-json {output.json:q}"
         " > {log:q} 2>&1"
@@ -245,7 +245,7 @@ rule finalise:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.finalise --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.finalise --cohort={wildcards.cohort} --case={wildcards.case}"
         " --ncct {input.ncct:q} --mirrored {input.mirrored:q} --brain {input.brain:q}"
         " --clip {params.clip} --margin {params.margin} --out-ncct {output.ncct:q} --out-mirrored {output.mirrored:q}"
         " --out-difference {output.difference:q} --out-brain {output.brain:q} --out-crop {output.crop:q}"
@@ -269,7 +269,7 @@ rule lesion:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.lesion --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.lesion --cohort={wildcards.cohort} --case={wildcards.case}"
         " {params.inputs:q} --out {output:q}"
         " > {log:q} 2>&1"
 
@@ -292,6 +292,6 @@ rule describe_case:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.preprocess.describe_case --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.preprocess.describe_case --cohort={wildcards.cohort} --case={wildcards.case}"
         " {params.inputs:q} {params.limits:q} --out {output:q}"
         " > {log:q} 2>&1"

@@ -108,7 +108,7 @@ rule case_page:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.case_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.report.case_page --cohort={wildcards.cohort} --case={wildcards.case}"
         " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
         " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
         " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
@@ -127,7 +127,7 @@ rule cohort_page:
             labels={"case": "all, the most alarming first"},
         ),
     params:
-        heading=options({"title": config["title"], "notice": config["notice"]}),
+        heading=lambda wildcards: options({"title": config["title"], "notice": config["notice"]}),
         cases=of_study(arguments.cohort_cases),
         preprocess=stage_folder("preprocessed"),
         thumbnails=lambda wildcards: paths.file(STUDY.results, "report", f"cases/{wildcards.cohort}"),
@@ -141,7 +141,7 @@ rule cohort_page:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.cohort_page {params.heading:q} --cohort {wildcards.cohort} --cases {params.cases}"
+        "python -m workflow_scripts.report.cohort_page {params.heading:q} --cohort={wildcards.cohort} --cases {params.cases}"
         " --preprocess {params.preprocess:q} --thumbnails {params.thumbnails:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -162,7 +162,7 @@ rule segmentation_page:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.segmentation_page --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.report.segmentation_page --cohort={wildcards.cohort} --case={wildcards.case}"
         " --ncct {input.ncct:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 
 

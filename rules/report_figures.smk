@@ -41,7 +41,7 @@ rule figure_dice:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.figure_dice --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --arms {params.arms} --cohort {wildcards.cohort} --split {wildcards.split}"
+        " --arms {params.arms} --cohort={wildcards.cohort} --split {wildcards.split}"
         " --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
 
 
@@ -66,7 +66,7 @@ rule figure_examples:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.figure_examples --scores {input.scores:q} --preprocess {params.preprocess:q}"
-        " --segment {params.segment:q} --cohort {wildcards.cohort} --arms {params.arms} --examples {params.examples}"
+        " --segment {params.segment:q} --cohort={wildcards.cohort} --arms {params.arms} --examples {params.examples}"
         " --out {output:q} > {log:q} 2>&1"
 
 

@@ -27,7 +27,7 @@ rule segment:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.segment --checkpoint {input.checkpoint:q}"
-        " --preprocess {params.preprocess:q} --cohort {wildcards.cohort} --cases {params.cases}"
+        " --preprocess {params.preprocess:q} --cohort={wildcards.cohort} --cases {params.cases}"
         " --step {params.step} {params.options} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
@@ -50,6 +50,6 @@ rule ensemble:
     conda:
         "../envs/imaging.yaml"
     shell:
-        "python -m workflow_scripts.segment.ensemble --cohort {wildcards.cohort} --case {wildcards.case}"
+        "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
         " --members {input.members:q} --record {input.record:q} --vote {params.vote}"
         " --out-mask {output.mask:q} --out-original {output.original:q} > {log:q} 2>&1"

@@ -61,6 +61,14 @@ def at(start: int, values: np.ndarray) -> Callable[[bytes], bytes]:
     return lambda content: content[:start] + values.tobytes() + content[start + values.nbytes :]
 
 
+def _with_a_flipped_bit(content: bytes) -> bytes:
+    return content[:-6] + bytes([content[-6] ^ 4]) + content[-5:]
+
+
+def _with_surplus(content: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(content) + bytes(32 * 40 * 4))
+
+
 def text(_content: bytes) -> bytes:
     return b"no image"
 
@@ -91,7 +99,7 @@ def repeated_mr(folder: Path) -> Path:
     def time_point(image: Dataset) -> None:
         image.PixelData = (image.pixel_array + 50 * (image.InstanceNumber % 2)).tobytes()
 
-    return edit(write_series(small(modality="MR", gaps=(8.0, 0.0) * 13 + (8.0,)), folder), time_point)
+    return edit(write_series(small(modality="MR", gaps=(0.0, 8.0) * 13 + (0.0,)), folder), time_point)
 
 
 def mr_without_orientation(folder: Path) -> Path:
@@ -121,6 +129,9 @@ NCCT = (
     nifti("file of zero bytes", with_bytes(emptied)),
     nifti("file cut off", with_bytes(lambda content: content[: len(content) // 2])),
     nifti("uncompressed file cut off", with_bytes(lambda content: content[: len(content) // 2]), suffix=".nii"),
+    nifti("file with one bit flipped", with_bytes(_with_a_flipped_bit)),
+    nifti("more voxels than the header announces", with_bytes(_with_surplus)),
+    nifti("header of another data type", with_bytes(at(70, np.array([4, 16], "<i2"))), suffix=".nii"),
     nifti("file damaged in the middle", with_bytes(at(2000, np.zeros(90, np.uint8)))),
     nifti("text under the name of an image", with_bytes(text)),
     nifti("uncompressed file under the name of a compressed one", with_bytes(gzip.decompress)),

@@ -96,6 +96,7 @@ SHEET = (
     sheet("missing column", sheet_text(ROW).replace("patient\t", "", 1)),
     sheet("unknown column", sheet_text(ROW).replace("patient\t", "age\t", 1)),
     sheet("commas between the columns", sheet_text(ROW).replace("\t", ",")),
+    sheet("column that is there twice", sheet_text(ROW).replace("split", "side", 1)),
     sheet("sheet in another encoding", sheet_text(ROW | {"exclude": "Bewegung: ungenügend"}).encode("latin-1")),
     sheet("sheet in UTF-16", sheet_text(ROW).encode("utf-16")),
     sheet("quotation mark without partner", sheet_text(ROW | {"exclude": '"motion'}, ROW | {"case": "C2"})),
@@ -120,6 +121,13 @@ SHEET = (
     cell("unknown label standard", label_standard="bronze"),
     cell("unknown side", side="L"),
     cell("unknown split", split="dev"),
+    sheet(
+        "patient on two sides of the split",
+        sheet_text(ROW | {"split": "train"}, ROW | {"case": "C2", "split": "test"}),
+    ),
+    cell("identifier with signs", case="sub_01.a"),
+    cell("volumes for other MRI", mri_volume="1"),
+    cell("labels that are no numbers", lesion_labels="core"),
 )
 
 VALUES = (

@@ -18,16 +18,17 @@ import pytest
 from tests.bad_input import images, scans, study
 from tests.bad_input.kinds import Kind
 from tests.bad_input.surroundings import SURROUNDINGS
-from tests.ingest.command import CASE, ncct_arguments
+from tests.ingest.command import CASE, mri_command, ncct_arguments
 from tests.ingest.dicom_series import edit, write_series
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import run
 from workflow_scripts.ingest import ingest_lesion, ingest_mri, ingest_ncct
+from workflow_scripts.study.case_sheet import load_cases
 from workflow_scripts.study.schemas import StudyError
 
 
 def mri_arguments(source: Path, out: Path) -> list[str]:
-    return [*CASE, "--modality=dwi", "--min-slices=10", "--input", str(source), "--image", str(out / "dwi.nii.gz")]
+    return mri_command(source, out / "dwi.nii.gz")
 
 
 def lesion_arguments(source: Path, out: Path) -> list[str]:
@@ -207,3 +208,28 @@ def test_a_sheet_saved_by_a_spreadsheet_is_read(start, end, place):
     text = start + study.sheet_text(study.ROW, study.HEALTHY).replace("\n", end)
     (place / "cases.tsv").write_bytes(text.encode())
     assert [case.cohort for case in study.load(place).cases] == ["icoAIS", "HEALTHY"]
+
+
+def test_what_a_spreadsheet_adds_to_a_sheet_changes_nothing(place, caplog):
+    plain = study.ROW | {"mri_aligned": "true", "side": "left"}
+    study.write_sheet(place / "cases.tsv", plain, study.HEALTHY)
+    wanted = study.load(place).cases
+    shouted = plain | {"mri_aligned": "TRUE", "side": "Left", "x_age": "71"}
+    lines = study.sheet_text(shouted, study.HEALTHY).splitlines()
+    empty = "\t" * lines[0].count("\t")
+    (place / "cases.tsv").write_text("\n".join(line + "\t\t" for line in [*lines, empty, empty]))
+    assert study.load(place).cases == wanted
+    assert caplog.text.count("x_age") == 1
+
+
+def test_a_row_that_is_excluded_needs_no_files(place):
+    study.write_sheet(place / "cases.tsv", study.HEALTHY | {"ncct": "", "exclude": "motion"})
+    (case,) = load_cases(place / "cases.tsv", None, check_paths=True)
+    assert case.exclude == "motion"
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "007", "1e5", "nan", "TRUE", "-A5"])
+def test_identifiers_are_text(name, place):
+    study.write_sheet(place / "cases.tsv", study.HEALTHY | {"cohort": "2023", "patient": name, "case": name})
+    (case,) = load_cases(place / "cases.tsv", None)
+    assert (case.cohort, case.patient, case.case) == ("2023", name, name)

@@ -17,6 +17,13 @@ def ncct_arguments(source: Path, target: Path, *extra: str) -> list[str]:
     return [*CASE, *SETTINGS, "--input", str(source), *outputs, *extra]
 
 
+def mri_command(source: Path, image: Path, modality: str = "dwi", *extra: str) -> list[str]:
+    """Arguments of ingest_mri that write an image, and its record beside it."""
+    record = image.with_name(f"{modality}.json")
+    settings = ["--modality", modality, "--min-slices=10", "--max-missing-slices=1"]
+    return [*CASE, *settings, "--input", str(source), "--image", str(image), "--record", str(record), *extra]
+
+
 def ingest_ncct(source: Path, target: Path, *extra: str) -> tuple[nib.Nifti1Image, dict]:
     """Run ingest_ncct and read what it wrote."""
     main(ncct_arguments(source, target, *extra))

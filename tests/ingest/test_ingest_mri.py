@@ -6,18 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.ingest.command import mri_command
 from tests.ingest.dicom_series import Scan, inside_head, write_series
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.volume import Volume
-from workflow_scripts.ingest.image.conversion import Output
 from workflow_scripts.ingest.ingest_mri import main, single_volume
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def ingest(source: Path, target: Path) -> nib.Nifti1Image:
-    fixed = ["--cohort", "A", "--case", "a-1", "--modality", "dwi", "--min-slices", "10"]
-    main([*fixed, "--input", str(source), "--image", str(target)])
+    main(mri_command(source, target))
     return nib.load(target)
 
 
@@ -47,22 +45,22 @@ def test_a_real_nifti_keeps_world_and_values(tmp_path):
 def test_a_folder_with_one_nifti_stands_for_the_file(tmp_path):
     folder = tmp_path / "dwi"
     folder.mkdir()
+    affine = np.diag([20.0, 20, 5, 1])
     data = np.random.default_rng(0).random((8, 8, 12), np.float32)
-    nib.save(nib.Nifti1Image(data, np.eye(4)), folder / "dwi.nii.gz")
+    nib.save(nib.Nifti1Image(data, affine), folder / "dwi.nii.gz")
     (folder / "dwi.json").write_text("{}")
     assert np.array_equal(ingest(folder, tmp_path / "dwi.nii.gz").get_fdata(), data)
-    nib.save(nib.Nifti1Image(data, np.eye(4)), folder / "b0.nii.gz")
+    nib.save(nib.Nifti1Image(data, affine), folder / "b0.nii.gz")
     with pytest.raises(InputError, match="2 NIfTI files"):
         ingest(folder, tmp_path / "again.nii.gz")
 
 
 def test_of_several_b_values_the_highest_is_taken():
     data = np.stack([np.full((4, 4, 12), value, np.float32) for value in (900, 100, 120, 110)], axis=-1)
-    output = Output(False, False, Volume(data, np.eye(4)), b_values=(0, 1000, 1000, 1000))
-    assert np.allclose(single_volume(output).data, 110)
+    assert np.allclose(single_volume(data, (0, 1000, 1000, 1000), None), 110)
+    assert np.allclose(single_volume(data, (), 3), 120)
 
 
-def test_repeated_volumes_without_b_values_are_refused():
-    output = Output(False, False, Volume(np.zeros((4, 4, 12, 3)), np.eye(4)), b_values=())
-    with pytest.raises(InputError, match="not one volume"):
-        single_volume(output)
+def test_repeated_volumes_without_b_values_ask_for_the_right_one():
+    with pytest.raises(InputError, match=r"3 volumes.*column mri_volume"):
+        single_volume(np.zeros((4, 4, 12, 3)), (), None)

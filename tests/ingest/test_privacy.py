@@ -14,7 +14,7 @@ import pytest
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 
-from tests.ingest.command import CASE, ncct_arguments
+from tests.ingest.command import CASE, mri_command, ncct_arguments
 from tests.ingest.dicom_series import Scan, edit, head_hu, inside_head, write_enhanced, write_series
 from workflow_scripts.common.cli import run
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
@@ -118,8 +118,7 @@ def test_an_enhanced_object_tells_nothing(tmp_path, tell):
 def test_an_mr_series_tells_nothing(tmp_path, tell):
     scan = Scan(gaps=FEW, modality="MR", values=lambda points: 500.0 * inside_head(points))
     folder = plant(write_series(scan, tmp_path / "dicom"), ALL)
-    output = ["--image", str(tmp_path / "out" / "dwi.nii.gz")]
-    tell(ingest_mri, [*CASE, "--modality=dwi", "--min-slices=10", "--input", str(folder), *output])
+    tell(ingest_mri, mri_command(folder, tmp_path / "out" / "dwi.nii.gz"))
 
 
 def test_equal_series_are_named_without_their_descriptions(tmp_path, tell):

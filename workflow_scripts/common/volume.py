@@ -4,21 +4,23 @@ Arrays are in the order (x, y, z) of nibabel; an affine maps voxel indices to wo
 are always compared, resampled and overlaid through their affines, never by their array indices.
 """
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 from scipy import ndimage
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
+from workflow_scripts.common.nifti import read_header, read_nifti
 
 GRID_TOLERANCE_MM = 1e-3
 COPY_AGAIN = "convert or copy the file again."
-MOST_VOXELS = 2**31  # a CT of the whole body has a tenth of this; a header that gives more is damaged
-SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform; a rotation to a template stays below it
+MAKE_AGAIN = "delete it; the same command makes it again."
+QUATERNION_ROUNDING = 0.01
+SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
 
 
 @dataclass(frozen=True)
@@ -52,58 +54,70 @@ class Volume:
         return Volume(data, self.affine)
 
 
-def load_volume(path: Path | str, dtype: type = np.float32) -> Volume:
-    """Read a three-dimensional NIfTI file.
+def load_volume(path: Path | str, dtype: type = np.float32, given: bool = False) -> Volume:
+    """Read a three-dimensional NIfTI file to its end; axes of one voxel beyond the third are dropped.
 
-    Raises `InputError` when the file cannot be read, is not 3-D and grey, holds NaN or infinity, or has an affine that
-    is singular, missing, or contradicted by the other affine of the header.
+    ``given`` says that a user handed it over; else it was made here, and what is wrong with it is mended by making it
+    again. Raises `InputError` when the file is damaged, is not 3-D and grey, holds NaN or infinity, or has an affine
+    that is singular, missing, or contradicted by the other affine of the header.
     """
     path = Path(path)
-    try:
-        image = nib.load(path)
-        _require_possible_size(image.shape, path.name)
-        data = np.asarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        empty = path.is_file() and not path.stat().st_size
-        reason = "it is empty" if empty else " ".join(str(error).split())
-        raise InputError(f"{path.name} cannot be read as NIfTI ({reason}).", COPY_AGAIN) from error
-    if data.dtype.fields or np.iscomplexobj(data):
-        raise InputError(f"{path.name} holds colours or complex numbers.", "give an image with one number a voxel.")
-    if data.ndim == 4 and data.shape[3] == 1:
+    header, data = read_nifti(path, COPY_AGAIN if given else MAKE_AGAIN)
+    while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim != 3:
         raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
     if not np.isfinite(data).all():
-        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
-    affine = np.asarray(image.affine, float)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path.name} has a singular affine.", "export the image with its geometry.")
-    _require_orientation(image, path.name)
-    return Volume(data.astype(dtype), affine)
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+    return Volume(data.astype(dtype), orientation(header, path.name)[0])
 
 
-def _require_possible_size(shape: tuple[int, ...], name: str) -> None:
-    """Raise `InputError` when a header gives no voxels, or more than any scan has."""
-    if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > MOST_VOXELS:
-        raise InputError(f"{name} has a damaged header: it gives a size of {shape} voxels.", COPY_AGAIN)
+def other_affine(path: Path) -> np.ndarray | None:
+    """Return the affine of a NIfTI file that `load_volume` does not use, where it says something else."""
+    first, other = orientation(read_header(path), path.name)
+    return None if other is None or np.allclose(first, other, rtol=0, atol=GRID_TOLERANCE_MM) else other
 
 
-def _require_orientation(image: nib.spatialimages.SpatialImage, name: str) -> None:
-    """Raise `InputError` when a NIfTI header has neither qform nor sform, or when the two contradict each other."""
-    if not isinstance(image, nib.Nifti1Pair):
-        return
-    affines = [affine for affine, code in (image.get_qform(coded=True), image.get_sform(coded=True)) if code]
-    if not affines:
+def orientation(header: nib.Nifti1Header, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the affine of a NIfTI header, its sform before its qform, and the other one, if it has both.
+
+    A quaternion whose length rounding left a little above 1 is brought back to it; one that is none is left out beside
+    an sform. Raises `InputError` when there is no affine, it is singular, or the axes of the two point elsewhere.
+    """
+    coded = {form: bool(header[f"{form}_code"]) for form in ("sform", "qform")}
+    if not any(coded.values()):
         raise InputError(
             f"{name} does not give its orientation (qform and sform codes are 0).",
             "export the image with its geometry; left and right cannot be guessed.",
         )
-    axes = [affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) for affine in affines]
+    qform = _qform(header) if coded["qform"] else None
+    forms = [form for form in (header.get_sform() if coded["sform"] else None, qform) if form is not None]
+    if not forms or not all(_is_regular(form) for form in forms[:1]):
+        raise InputError(f"{name} has a singular affine.", "export the image with its geometry.")
+    first, *others = [np.asarray(form, float) for form in forms if _is_regular(form)]
+    axes = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (first, *others)]
     if ((axes[0] * axes[-1]).sum(axis=0) < SAME_AXIS_COSINE).any():
         raise InputError(
             f"{name} has a qform and an sform that contradict each other.",
             "find out which is right (left and right may be swapped), and remove the other.",
         )
+    return first, others[0] if others else None
+
+
+def _is_regular(affine: np.ndarray) -> bool:
+    return bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 1e-9
+
+
+def _qform(header: nib.Nifti1Header) -> np.ndarray | None:
+    header = header.copy()
+    length = np.sqrt(sum(float(header[f"quatern_{part}"]) ** 2 for part in "bcd"))
+    if 1 < length < 1 + QUATERNION_ROUNDING:
+        for part in "bcd":
+            header[f"quatern_{part}"] /= length
+    try:
+        return header.get_qform()
+    except (ValueError, HeaderDataError):
+        return None
 
 
 def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> None:

@@ -109,8 +109,16 @@ def _groups(scores: pd.DataFrame, columns: list[str]) -> Iterator[tuple[dict[str
         yield dict(zip(columns, key, strict=True)), group
 
 
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table of scores; identifiers are text, whatever they look like (NA, 007, 1e5)."""
+    text = dict.fromkeys(("arm", "member", "cohort", "case", "split", "criterion"), str)
+    numbers = [column for column in pd.read_csv(path, sep="\t", nrows=0).columns if column not in text]
+    missing = {column: ["", "nan", "NaN"] for column in numbers}
+    return pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=missing)
+
+
 def _read_scores(paths: Sequence[Path]) -> pd.DataFrame:
-    scores = pd.concat([pd.read_csv(path, sep="\t", dtype={"case": str}) for path in paths], ignore_index=True)
+    scores = pd.concat([_read_table(path) for path in paths], ignore_index=True)
     known = {"split": SPLITS, "criterion": CRITERIA}
     for column in GROUP:
         order = known.get(column, list(scores[column].unique()))

@@ -21,12 +21,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--lesion", type=Path, required=True, help="mask as given, NIfTI")
     parser.add_argument("--reference", type=Path, required=True, help="ingested NCCT, or the MRI the mask is drawn on")
     parser.add_argument("--record", type=Path, help="ncct.json, for a mask drawn on the NCCT")
+    parser.add_argument(
+        "--labels", type=int, nargs="+", default=[], help="labels that are lesion; default: the only one"
+    )
     parser.add_argument("--output", type=Path, required=True, help="mask to write, 0 and 1")
     arguments = parser.parse_args(argv)
-    mask = binary(load_volume(locate(arguments.lesion, "lesion mask", "lesion")))
+    mask = binary(load_volume(locate(arguments.lesion, "lesion mask", "lesion"), given=True), arguments.labels)
     reference = load_volume(arguments.reference)
     if arguments.record:
-        result = follow(mask, stack_of(read_json(arguments.record)), reference)
+        record = read_json(arguments.record)
+        result = follow(mask, stack_of(record), reference, record)
         require_in_head(result, reference)
     else:
         result = to_ras(mask)

@@ -1,86 +1,128 @@
-"""Convert one DWI or ADC map, DICOM folder or NIfTI file, to NIfTI."""
+"""Convert one DWI or ADC map, DICOM folder or NIfTI file, to NIfTI, with a record of what was chosen."""
 
 import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
-from workflow_scripts.ingest.dicom.headers import Image, read_images
-from workflow_scripts.ingest.dicom.series import find_series
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.nifti import read_nifti
+from workflow_scripts.common.volume import COPY_AGAIN, Volume, orientation, save_volume, to_ras
+from workflow_scripts.ingest.dicom.files import readable_copies
+from workflow_scripts.ingest.dicom.grouping import find_series
+from workflow_scripts.ingest.dicom.headers import read_images
+from workflow_scripts.ingest.dicom.mr_choice import choose_mr
 from workflow_scripts.ingest.dicom.source import locate
-from workflow_scripts.ingest.image.conversion import Output, convert
+from workflow_scripts.ingest.image.conversion import convert
+from workflow_scripts.ingest.image.head_ct_check import require_head_size
 
 log = logging.getLogger(__name__)
 
+WIDEST_GAP_MM = 25.0
+SMALL_UNITS = 0.1  # water has an ADC of 0.003 mm²/s, or 3000 in the usual 1e-6 mm²/s
+PERPENDICULAR = 1e-3  # cosine
 
-def from_dicom(folder: Path, modality: str, min_slices: int) -> Volume:
-    """Convert the MR series of ``modality`` (dwi or adc) below ``folder``; array (x, y, z), RAS+.
 
-    A series whose ImageType calls it an ADC map is taken for ADC and never for DWI; of those left, the one with most
-    images. Of a diffusion series with several b-values the mean of the volumes with the highest one is returned.
-    Raises `InputError` when there is no MR series, several are equally good, or it repeats without b-values.
+def from_dicom(
+    folder: Path, modality: str, min_slices: int, max_missing: int, volume: int | None
+) -> tuple[Volume, dict[str, Any]]:
+    """Convert the MR series of ``modality`` (dwi or adc) below ``folder``; array (x, y, z).
+
+    Of several b-values the mean of the volumes with the highest one is returned, unless ``volume``, from 1, names
+    one. Raises `InputError` when there is no such series, several are equally good, or it repeats without b-values.
     """
-    images, _ = read_images(folder)
-    found = [group for group in find_series(images, "MR") if group[0].modality == "MR" and not group[0].scout]
-    maps = [group for group in found if group[0].adc_map]
-    right = (maps or found) if modality == "adc" else [group for group in found if not group[0].adc_map]
-    if not right:
-        raise InputError(
-            f"The DICOM folder holds no {modality.upper()} series, only localizers or ADC maps.",
-            "name the folder of the right series in column mri.",
-        )
-    most = max(len(group) for group in right)
-    if most < min_slices:
-        raise InputError(f"The MRI has {most} images, fewer than {min_slices}.", "give the full series.")
-    largest = [group for group in right if len(group) == most]
-    if len(largest) > 1:
-        numbers = " and ".join(str(group[0].number) for group in largest)
-        raise InputError(
-            f"MR series {numbers} are equally good ({most} images each).",
-            "put the images of the right one into a folder of their own.",
-        )
-    chosen = largest[0]
-    _require_whole(chosen)
-    outputs = [output for output in convert(list(dict.fromkeys(image.path for image in chosen))) if not output.untilted]
+    found = read_images(folder)
+    groups = find_series(found.images, "MR", min_slices)
+    chosen, records = choose_mr(groups, found.damaged, modality, min_slices, max_missing)
+    images = chosen.images if volume else chosen.highest_b
+    first = images[0]
+    if not first.mosaic:
+        extent = chosen.extent_mm
+        require_head_size((*first.size, 1), (*first.spacing[::-1], extent), modality.upper(), np.inf)
+    with readable_copies([image.path for image in images]) as files:
+        outputs = [output for output in convert(files) if not output.untilted]
     best = max(outputs, key=lambda output: (output.equalised, output.volume.data.size))
-    if best.volume.data.ndim == 3 and len({tuple(image.position.round(2)) for image in chosen}) < most:
+    if not first.mosaic and best.volume.data.ndim == 3 and chosen.slices < len(images):
         raise InputError(
             "Several images of the MRI lie at one position.", "put the images of one volume into a folder of their own."
         )
-    return single_volume(best)
+    b_values = best.b_values or ((chosen.b_values[-1],) * _volumes(best.volume.data) if chosen.b_values else ())
+    if images is chosen.highest_b and len(images) < len(chosen.images):
+        b_values = (chosen.b_values[-1],) * _volumes(best.volume.data)
+    return Volume(single_volume(best.volume.data, b_values, volume), best.volume.affine), {
+        "source": "dicom",
+        "modality": "MR",
+        "series": records,
+        "chosen": {"series": chosen.number, "b_value": chosen.b_values[-1] if chosen.b_values else None},
+        "slices": {"acquired": chosen.slices, "missing": chosen.missing, "lost_at_the_ends": chosen.lost},
+    }
 
 
-def _require_whole(images: Sequence[Image]) -> None:
-    """Raise `InputError` when files are cut off, or say not where their pixels lie."""
-    cut_off = sum(not image.complete for image in images)
-    if cut_off:
-        raise InputError(f"{cut_off} of {len(images)} images of the MRI are cut off.", "copy the files again.")
-    if any(value is None for image in images for value in (image.position, image.orientation, image.spacing)):
+def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
+    """Read an MRI that is NIfTI already; the b-values of a 4-D file stand in the .bval file beside it."""
+    header, data = read_nifti(path, COPY_AGAIN)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim not in (3, 4):
+        raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
+    if not np.isfinite(data).all():
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+    affine, _ = orientation(header, path.name)
+    data = single_volume(data, _sidecar(path), volume)
+    return Volume(data.astype(np.float32), affine), {"source": "nifti", "modality": "MR"}
+
+
+def _sidecar(path: Path) -> tuple[float, ...]:
+    beside = path.with_name(path.name[: path.name.lower().index(".nii")] + ".bval")
+    try:
+        return tuple(np.loadtxt(beside, ndmin=1).ravel().tolist()) if beside.is_file() else ()
+    except ValueError:
+        return ()
+
+
+def _volumes(data: np.ndarray) -> int:
+    return data.shape[3] if data.ndim == 4 else 1
+
+
+def single_volume(data: np.ndarray, b_values: Sequence[float], volume: int | None) -> np.ndarray:
+    """Return the one volume of a series, the one named (from 1), or the mean over those with the highest b-value."""
+    count = _volumes(data)
+    if data.ndim == 3 and volume in (None, 1):
+        return data
+    if volume is not None:
+        if not 1 <= volume <= count:
+            raise InputError(f"The MRI has {count} volumes, no number {volume}.", "correct column mri_volume.")
+        return data[..., volume - 1]
+    if data.ndim != 4 or len(b_values) != count:
         raise InputError(
-            "Position, orientation or pixel spacing is missing in some images of the MRI.",
-            "export the original images with their geometry.",
+            f"The MRI holds {count} volumes and does not say their b-values.",
+            "write the number of the right volume, from 1, into column mri_volume of the case sheet.",
         )
+    highest = np.array(b_values) == max(b_values)
+    log.info("Mean of %d volumes with b = %g s/mm2 of %d.", highest.sum(), max(b_values), count)
+    return data[..., highest].mean(axis=-1)
 
 
-def single_volume(output: Output) -> Volume:
-    """Return the one volume of a series, or the mean over those with the highest b-value."""
-    volume = output.volume
-    if volume.data.ndim == 3:
-        return volume
-    if volume.data.ndim != 4 or len(output.b_values) != volume.data.shape[3]:
+def require_mri(image: Volume, name: str, min_slices: int) -> None:
+    """Raise `InputError` unless an image, RAS+, has the size of a head, perpendicular axes, slices and contrast."""
+    if image.data.shape[2] < min_slices:
         raise InputError(
-            f"The MRI series makes an image of shape {volume.data.shape}, which is not one volume.",
-            "give a folder with the one series that is wanted, or a 3-D NIfTI file.",
+            f"The {name} has {image.data.shape[2]} slices, fewer than {min_slices}.", "give the full series."
         )
-    b_values = np.array(output.b_values)
-    highest = b_values == b_values.max()
-    log.info("Mean of %d volumes with b = %g s/mm2 of %d.", highest.sum(), b_values.max(), len(b_values))
-    return Volume(volume.data[..., highest].mean(axis=-1), volume.affine)
+    require_head_size(image.data.shape, image.spacing, name, WIDEST_GAP_MM)
+    axes = image.affine[:3, :3] / image.spacing
+    if np.abs(axes.T @ axes - np.eye(3)).max() > PERPENDICULAR:
+        raise InputError(
+            f"The header of the {name} shears the image, as an affine registration does.",
+            "give the image as acquired, or resample it on a grid with perpendicular axes.",
+        )
+    if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
+        raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -90,20 +132,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--modality", choices=["dwi", "adc"], required=True)
     parser.add_argument("--input", type=Path, required=True, help="DICOM folder or NIfTI file")
     parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
+    parser.add_argument("--max-missing-slices", type=int, required=True, help="series that lack more are refused")
+    parser.add_argument("--volume", type=int, help="which volume of a 4-D image, from 1; default: highest b-value")
     parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
+    parser.add_argument("--record", type=Path, required=True, help="JSON to write")
     arguments = parser.parse_args(argv)
     name = arguments.modality.upper()
     source = locate(arguments.input, name, "mri")
-    folder = source.is_dir()
-    read = from_dicom(source, arguments.modality, arguments.min_slices) if folder else load_volume(source)
+    if source.is_dir():
+        limits = (arguments.min_slices, arguments.max_missing_slices)
+        read, record = from_dicom(source, arguments.modality, *limits, arguments.volume)
+    else:
+        read, record = from_nifti(source, arguments.volume)
     image = to_ras(read)
-    if image.data.shape[2] < arguments.min_slices:
-        raise InputError(
-            f"The {name} has {image.data.shape[2]} slices, fewer than {arguments.min_slices}.", "give the full series."
-        )
-    if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
-        raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
+    require_mri(image, name, arguments.min_slices)
+    if arguments.modality == "adc" and 0 < np.abs(image.data).max() < SMALL_UNITS:
+        log.info("The ADC is in mm2/s; it is written in 1e-6 mm2/s.")
+        image = image.with_data(image.data * 1e6)
     save_volume(arguments.image, image, np.float32)
+    write_json(arguments.record, record)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,18 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.stack import Stack
-from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
+from workflow_scripts.common.volume import Volume, load_volume, other_affine, save_volume, to_ras
 from workflow_scripts.ingest.dicom.choice import choose_series
+from workflow_scripts.ingest.dicom.grouping import find_series
 from workflow_scripts.ingest.dicom.headers import read_images
-from workflow_scripts.ingest.dicom.multiframe import single_frames
-from workflow_scripts.ingest.dicom.series import Limits, find_series, judge
+from workflow_scripts.ingest.dicom.losses import with_losses
+from workflow_scripts.ingest.dicom.plain import plain_images
+from workflow_scripts.ingest.dicom.series import Limits, judge
 from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
-from workflow_scripts.ingest.image.head_ct_check import require_head_ct
+from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
+from workflow_scripts.ingest.image.padding import without_padding
+from workflow_scripts.ingest.image.plausible_slices import require_smooth_values
 from workflow_scripts.ingest.image.upright import place, straighten
 
 log = logging.getLogger(__name__)
@@ -39,29 +43,51 @@ def from_dicom(
     came to its place. No text of a header is in the record. Raises `InputError` for anything that is no CT series
     within ``limits``, and where several are equally good.
     """
-    images, others = read_images(folder)
-    series = [judge(group, "CT", limits) for group in find_series(images, "CT")]
-    chosen, series_records = choose_series(series, number)
-    with single_frames(chosen.images) as files:
+    found = read_images(folder)
+    series = [judge(group, "CT", limits) for group in find_series(found.images, "CT", limits.min_slices)]
+    chosen, series_records = choose_series(with_losses(series, found.damaged, limits), number)
+    stack = chosen.stack
+    require_head_size(stack.shape, [*_pixel_mm(stack), chosen.gap_mm], "NCCT", WIDEST_GAP_MM)
+    with plain_images(chosen.images, stack) as files:
         outputs = convert(files)
-        plain = plain_output(outputs, chosen.stack.shape).volume
-        pixels = in_stack_order(chosen.stack, plain, files)
+        plain = plain_output(outputs, stack.shape).volume
+        pixels = in_stack_order(stack, plain, files)
     output, output_records = choose_output(outputs, limits.min_slices)
-    placed = place(chosen.stack, pixels, output.volume, hu_floor)
+    upright = output.volume
+    if (padding := chosen.padding_hu) is not None and padding > hu_floor:
+        # Where slices were shifted to and fro, padding and tissue are mixed already.
+        pixels = without_padding(pixels, padding, hu_floor)
+        upright = Volume(without_padding(upright.data, padding, hu_floor), upright.affine) if stack.orthogonal else None
+    require_smooth_values(pixels)
+    placed = place(stack, pixels, upright, hu_floor)
     log.info("Series %s, output %s, placed by %s.", chosen.number, output.label, placed.method)
     if chosen.kernel == "sharp":
         log.warning("Only a sharp kernel (bone) was found: noise and edges differ from those of a soft one.")
     if chosen.missing:
         log.warning("%d slices are missing; their neighbours stand for them.", chosen.missing)
+    if chosen.lost:
+        log.warning("%d files are damaged or unlike the others; slices may be missing at an end.", chosen.lost)
     return placed.volume, {
         "source": "dicom",
         "modality": "CT",
-        "files_without_image": others,
+        "files_without_image": found.others,
+        "damaged_files": len(found.damaged),
         "series": series_records,
         "outputs": output_records,
         "chosen": {"series": chosen.number, "output": output.label},
-        "placement": {"method": placed.method, "difference_hu": round(placed.difference_hu, 3)},
-        **describe(chosen.stack),
+        "placement": {
+            "method": placed.method,
+            "difference_hu": round(placed.difference_hu, 3),
+            "dcm2niix_affine": None if placed.given_affine is None else placed.given_affine.tolist(),
+        },
+        "slices": {
+            "acquired": len(chosen.images),
+            "missing": chosen.missing,
+            "lost_at_the_ends": chosen.lost,
+            "interpolated": not stack.equal_gaps,
+            "straightened": not stack.orthogonal,
+        },
+        **describe(stack),
     }
 
 
@@ -70,13 +96,16 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
 
     Returns image (RAS+) and record like `from_dicom`; the acquired geometry is that of the file.
     """
-    given = load_volume(path)
+    given = load_volume(path, given=True)
+    other = other_affine(path)
     if given.data.shape[2] < 2:
         raise InputError(f"The NCCT has {given.data.shape[2]} slice.", "give a whole head.")
     stack = Stack.of_grid(given.data.shape, given.affine)
     first, second = (step / np.linalg.norm(step) for step in (stack.column_step, stack.row_step))
     if abs(first @ second) > 1e-3:
         raise InputError("The rows and columns of the NCCT are not perpendicular.", "give the DICOM images instead.")
+    require_head_size(stack.shape, given.spacing, "NCCT", WIDEST_GAP_MM)
+    require_smooth_values(given.data)
     upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
     slices = upright.data.shape[2]
     if slices < limits.min_slices:
@@ -90,9 +119,21 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
     return upright, {
         "source": "nifti",
         "modality": "CT",
+        "slices": {
+            "acquired": slices,
+            "missing": 0,
+            "lost_at_the_ends": 0,
+            "interpolated": False,
+            "straightened": not stack.orthogonal,
+        },
+        "other_affine": None if other is None else other.tolist(),
         "placement": {"method": "as given" if stack.orthogonal else "shifted here"},
         **describe(stack),
     }
+
+
+def _pixel_mm(stack: Stack) -> list[float]:
+    return [float(np.linalg.norm(step)) for step in (stack.column_step, stack.row_step)]
 
 
 def pixel_digest(data: np.ndarray) -> str:
@@ -122,8 +163,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         image, record = from_nifti(source, arguments.hu_floor, limits)
     else:
         raise InputError("A NIfTI file has no series to choose from.", "leave column ncct_series empty.")
-    image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     require_head_ct(image, arguments.stripped)
+    image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     whole = bool((image.data == np.rint(image.data)).all())
     save_volume(arguments.image, image, np.int16 if whole else np.float32)
     write_json(arguments.record, {**record, "pixel_digest": pixel_digest(image.data)})

@@ -47,15 +47,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     brain = load_volume(arguments.brain, np.uint8)
     require_same_grid(ncct, brain, "the final NCCT", "the brain mask")
     inside, brain_record = brain.data > 0, read_json(arguments.brain_json)
+    ingested = read_json(arguments.ingest_json)
     facts = {
         "cohort": arguments.cohort,
         "case": arguments.case,
         "brain_ml": brain_record["brain_ml"],
-        "pixel_digest": read_json(arguments.ingest_json)["pixel_digest"],
+        "pixel_digest": ingested["pixel_digest"],
         "final_digest": image_digest(ncct.data),
         **dict.fromkeys(LESION_FACTS),
     }
     quality = {
+        "missing_slices": sum(ingested["slices"][where] for where in ("missing", "lost_at_the_ends")),
         **{name: brain_record[name] for name in ("hull_excess", "cross_check_dice")},
         "tissue_beyond_mm": tissue_beyond(load_volume(arguments.head), load_volume(arguments.brain_mask).data > 0),
         "end_share": end_share(to_ras(brain).data > 0),

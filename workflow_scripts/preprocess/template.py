@@ -27,7 +27,7 @@ def tissue_map(tissue: str) -> Volume:
     """Load nilearn's MNI152 2009a map of ``gm`` or ``wm``, as shares 0..1 on a grid symmetric about x = 0."""
     for file in importlib.metadata.files("nilearn") or []:
         if Path(file).name.startswith(f"mni_icbm152_{tissue}_tal_nlin_sym_09a"):
-            volume = to_ras(load_volume(file.locate()))
+            volume = to_ras(load_volume(file.locate(), given=True))
             return volume.with_data(volume.data / 255)
     raise InputError(f"nilearn holds no MNI152 {tissue} map.", "install the environment again (requirements.txt).")
 
@@ -104,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     if arguments.image:
         template, brain = given_template(
-            load_volume(arguments.image), load_volume(arguments.mask) if arguments.mask else None
+            load_volume(arguments.image, given=True),
+            load_volume(arguments.mask, given=True) if arguments.mask else None,
         )
     else:
         template, brain = built_template(tissue_map("gm"), tissue_map("wm"), arguments.spacing)

@@ -5,6 +5,7 @@ from typing import Any
 
 from workflow_scripts.study import inputs
 from workflow_scripts.study.options import options
+from workflow_scripts.study.source_digest import source_digest
 from workflow_scripts.study.study import Study
 
 
@@ -16,6 +17,37 @@ def stripped(study: Study, cohort: str, case: str) -> str:
 def series(study: Study, cohort: str, case: str) -> list[str]:
     """The DICOM series that the case sheet asks for."""
     return options({"series": study.case(cohort, case).ncct_series})
+
+
+def ncct_path(study: Study, cohort: str, case: str) -> str:
+    """The path of the scan, as the case sheet has it; a param is not searched for wildcards."""
+    return study.case(cohort, case).ncct
+
+
+def lesion_path(study: Study, cohort: str, case: str) -> str | None:
+    """The path of the lesion mask."""
+    return study.case(cohort, case).lesion
+
+
+def ncct_source(study: Study, cohort: str, case: str) -> str:
+    """Digest of the scan's files, so that its job runs again when one is overwritten inside its folder."""
+    return source_digest(study.case(cohort, case).ncct)
+
+
+def mri_source(study: Study, cohort: str, case: str, modality: str) -> str:
+    """Digest of an MRI's files."""
+    return source_digest(inputs.mri_path(study, cohort, case, modality))
+
+
+def mri_volume(study: Study, cohort: str, case: str, modality: str) -> list[str]:
+    """The volume of a 4-D MRI that the case sheet asks for."""
+    found = study.case(cohort, case)
+    return options({"volume": found.mri_volume[found.mri_modality.index(modality)]})
+
+
+def lesion_labels(study: Study, cohort: str, case: str) -> list[str]:
+    """The labels of the mask that the case sheet calls lesion."""
+    return options({"labels": study.case(cohort, case).lesion_labels or None})
 
 
 def aligned(study: Study, cohort: str, case: str) -> str:

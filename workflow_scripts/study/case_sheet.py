@@ -1,7 +1,9 @@
 """The case sheet: one row a case, checked cell by cell."""
 
 import csv
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +12,11 @@ from typing import Any
 import jsonschema
 
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
+
+log = logging.getLogger(__name__)
+
+OWN = "x_"  # what columns begin with that the study keeps for itself
+WORDS = {"mri_modality", "lesion_space", "mri_aligned", "stripped", "label_standard", "side", "split"}
 
 CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
 
@@ -25,8 +32,10 @@ class Case:
     ncct_series: int | None
     mri: tuple[str, ...]
     mri_modality: tuple[str, ...]
+    mri_volume: tuple[int | None, ...]
     lesion: str | None
     lesion_space: str
+    lesion_labels: tuple[int, ...]
     mri_aligned: bool
     stripped: tuple[str, ...]
     label_standard: str
@@ -53,7 +62,21 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
                 f"{sheet}, row {number}, column case: {case.case!r} is already in row {first}; "
                 f"a case must be unique inside its cohort ({case.cohort})."
             )
+    _require_one_side(sheet, rows, cases)
     return cases
+
+
+def _require_one_side(sheet: Path, rows: Sequence[tuple[int, dict[str, Any]]], cases: Sequence[Case]) -> None:
+    """Raise `StudyError` where two scans of one patient are fixed to different sides of the split."""
+    fixed: dict[tuple[str, str], tuple[int, str]] = {}
+    for (number, _), case in zip(rows, cases, strict=True):
+        if case.split and not case.exclude:
+            first, split = fixed.setdefault((case.cohort, case.patient), (number, case.split))
+            if split != case.split:
+                raise StudyError(
+                    f"{sheet}, row {number}, column split: {case.split!r} contradicts {split!r} in row {first}: "
+                    f"both are scans of patient {case.patient!r}, who must be on one side."
+                )
 
 
 def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -61,25 +84,53 @@ def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle, delimiter="\t", restkey="surplus", restval="", strict=True)
-            _check_columns(sheet, list(reader.fieldnames or []), schema)
-            return [(reader.line_num, row) for row in reader]
+            reader.fieldnames = _columns(sheet, list(reader.fieldnames or []), schema)
+            rows = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError:
         raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
     except csv.Error as error:
         raise StudyError(
             f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark is not closed."
         ) from None
+    return [(number, _known(row)) for number, row in rows if any(map(str.strip, _cells(row)))]
 
 
-def _check_columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> None:
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a row, with those that no column names."""
+    return [cell for value in row.values() for cell in (value if isinstance(value, list) else [value])]
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a spreadsheet adds: cells without a name that are empty; and the user's own columns."""
+    surplus = [cell for name, value in row.items() if name in ("", "surplus") for cell in _cells({name: value})]
+    known = {name: cell for name, cell in row.items() if name not in ("", "surplus") and not name.startswith(OWN)}
+    return known | ({"surplus": surplus} if any(cell.strip() for cell in surplus) else {})
+
+
+def _columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns; raises `StudyError` where one is unknown, missing, or there twice."""
+    columns = [column.strip() for column in columns]
+    while columns and not columns[-1]:
+        columns.pop()
     known = list(schema["properties"])
-    unknown = [column for column in columns if column not in known]
+    if len(columns) == 1 and any(separator in columns[0] for separator in ",;"):
+        raise StudyError(
+            f"{sheet}, row 1: the columns are not separated by tabs; save the case sheet as tab-separated text."
+        )
+    own = [column for column in columns if column.startswith(OWN)]
+    if own:
+        log.warning("%s: columns %s are not read.", sheet, ", ".join(own))
+    unknown = [column for column in columns if column not in known and column not in own]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise StudyError(f"{sheet}, row 1: columns {twice} are there twice.")
     missing = [column for column in schema["required"] if column not in columns]
     if unknown or missing:
         raise StudyError(
             f"{sheet}, row 1: unknown columns {unknown}, missing columns {missing}; "
-            f"a case sheet has the tab-separated columns {', '.join(known)}."
+            f"a case sheet has the tab-separated columns {', '.join(known)}, and your own, which begin with {OWN}."
         )
+    return columns
 
 
 def _cell_check(schema: Mapping[str, Any]) -> CellCheck:
@@ -102,17 +153,23 @@ def _case_of_row(
 
     if "surplus" in row:
         raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
-    row = {column: cell.strip() for column, cell in row.items()}
+    row = {column: _plain(column, cell.strip()) for column, cell in row.items()}
     for column, cell in row.items():
         if "\n" in cell or "\t" in cell:
-            raise refuse(column, f"{cell[:30]!r}… spans several cells; remove the quotation marks.")
-        if error := error_in(column, cell):
+            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
+        excluded = column == "ncct" and row.get("exclude")
+        if not excluded and (error := error_in(column, cell)):
             raise refuse(column, allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
     if len(mri) != len(modalities) or len(set(modalities)) != len(modalities):
         raise refuse(
             "mri_modality", f"{row['mri_modality']!r} must name a different modality for each of {len(mri)} mri."
         )
+    volumes = (
+        [part.strip() for part in row.get("mri_volume", "").split(";")] if row.get("mri_volume") else [""] * len(mri)
+    )
+    if len(volumes) != len(mri):
+        raise refuse("mri_volume", f"{row['mri_volume']!r} must have one number, or none, for each of {len(mri)} mri.")
     if row["lesion"] and row["lesion_space"] == "":
         raise refuse("lesion_space", "'' is not allowed with a lesion; allowed: 'ncct', 'mri'.")
     if row["lesion_space"] == "mri" and not mri:
@@ -138,8 +195,10 @@ def _case_of_row(
         ncct_series=int(row["ncct_series"]) if row.get("ncct_series") else None,
         mri=joined["mri"],
         mri_modality=modalities,
+        mri_volume=tuple(int(volume) if volume.strip() else None for volume in volumes),
         lesion=joined["lesion"][0] if joined["lesion"] else None,
         lesion_space=row["lesion_space"],
+        lesion_labels=tuple(int(label) for label in _split(row.get("lesion_labels", ""))),
         mri_aligned=row["mri_aligned"] == "true",
         stripped=stripped,
         label_standard=row["label_standard"],
@@ -147,6 +206,11 @@ def _case_of_row(
         split=row["split"],
         exclude=row["exclude"],
     )
+
+
+def _plain(column: str, cell: str) -> str:
+    """Undo what spreadsheets do to a cell: TRUE for true, a capital at the start of a word of the schema."""
+    return cell.lower() if column in WORDS else cell
 
 
 def _split(cell: str) -> tuple[str, ...]:

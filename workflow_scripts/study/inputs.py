@@ -20,6 +20,14 @@ def _file(study: Study, folder: str, name: str = "", **wildcards: object) -> str
     return paths.file(study.results, folder, name, **wildcards)
 
 
+def _tracked(path: str) -> list[str]:
+    """Return a user's path for Snakemake to watch; not where it has braces, which would be taken for wildcards.
+
+    The command line gets it as a param (`given` in rules/ingest.smk), and a digest of the files beside it.
+    """
+    return [] if "{" in path or "}" in path else [path]
+
+
 def _of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[Case]) -> list[str]:
     """Return the files ``names`` of each case, name by name."""
     cases = list(cases)
@@ -29,13 +37,18 @@ def _of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[C
 # Ingest
 
 
-def ncct(study: Study, cohort: str, case: str) -> str:
+def ncct(study: Study, cohort: str, case: str) -> list[str]:
     """The scan."""
-    return study.case(cohort, case).ncct
+    return _tracked(study.case(cohort, case).ncct)
 
 
-def mri(study: Study, cohort: str, case: str, modality: str) -> str:
-    """The MRI of a modality."""
+def mri(study: Study, cohort: str, case: str, modality: str) -> list[str]:
+    """The MRI of one modality."""
+    return _tracked(mri_path(study, cohort, case, modality))
+
+
+def mri_path(study: Study, cohort: str, case: str, modality: str) -> str:
+    """The path of an MRI as the case sheet has it."""
     found = study.case(cohort, case)
     images = dict(zip(found.mri_modality, found.mri, strict=True))
     if modality not in images:
@@ -51,9 +64,9 @@ def drawn_lesion(study: Study, cohort: str, case: str) -> Named:
     image = f"{found.mri_modality[0]}.nii.gz" if found.lesion_space == "mri" else "ncct.nii.gz"
     reference = _file(study, "ingested", image, cohort=cohort, case=case)
     if found.lesion_space == "mri":
-        return {"lesion": found.lesion, "reference": reference}
+        return {"lesion": _tracked(found.lesion), "reference": reference}
     record = _file(study, "ingested", "ncct.json", cohort=cohort, case=case)
-    return {"lesion": found.lesion, "reference": reference, "record": record}
+    return {"lesion": _tracked(found.lesion), "reference": reference, "record": record}
 
 
 # Preprocess

@@ -23,6 +23,7 @@ CRITERIA = (
     Criterion("not axial, unlike", lambda series: float(series.plane == "axial")),
     Criterion("sharper kernel than", lambda series: {"soft": 2.0, "unknown": 1.0, "sharp": 0.0}[series.kernel]),
     Criterion("covers less of the head than", lambda series: min(series.coverage_mm, HEAD_MM), share=0.9),
+    Criterion("lacks more slices than", lambda series: 1 / (1 + series.missing + series.lost)),
     Criterion("slices farther apart than", lambda series: 1 / series.gap_mm, share=0.95),
     Criterion("derived or lossy, unlike", lambda series: float(all(image.original for image in series.images))),
 )
@@ -111,5 +112,6 @@ def _record(series: Series, decision: str) -> dict[str, Any]:
             "gap_mm": round(series.gap_mm, 3),
             "coverage_mm": round(series.coverage_mm, 1),
             "missing_slices": series.missing,
+            "lost_at_the_ends": series.lost,
         }
     return record

@@ -4,14 +4,8 @@ Text of a header is compared here and with lists of known words; it reaches no m
 and dates hide in every field.
 """
 
-import os
 import re
-import stat
-import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,9 +13,21 @@ import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 
-from workflow_scripts.common.errors import InputError
+from workflow_scripts.ingest.dicom import diffusion
+from workflow_scripts.ingest.dicom.contrast import is_agent, says_contrast
+from workflow_scripts.ingest.dicom.files import (
+    DAMAGE,
+    files_below,
+    numbers,
+    opened,
+    pixel_fault,
+    quiet_pydicom,
+    read_dataset,
+    unreadable,
+    whole_number,
+)
 
 # Where an enhanced object keeps what a classic one states once an image: functional groups, per frame or shared.
 GROUPS = {
@@ -34,156 +40,195 @@ GROUPS = {
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
     "RescaleType": "PixelValueTransformationSequence",
+    "DiffusionBValue": "MRDiffusionSequence",
 }
 TAGS = [
     *GROUPS,
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    *("SOPInstanceUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    *("SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    *("AcquisitionNumber", "InstanceNumber"),
     *("PatientID", "PatientName", "ContrastBolusAgent", "ContrastBolusAgentSequence", "LossyImageCompression"),
-    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
+    *diffusion.TAGS,
 ]
 MODALITIES = {"CT": "CT", "MR": "MR", "PT": "PET", "CR": "X-ray", "DX": "X-ray", "OT": "other", "SC": "other"}
+CLASSES = {"CT": "CT", "Enhanced CT": "CT", "Legacy": "CT", "MR": "MR", "Enhanced MR": "MR"}  # by the class's name
 SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
-NO_CONTRAST = {"", "NO", "NONE", "N", "NON", "NATIVE", "WITHOUT", "NO CONTRAST", "NONCONTRAST"}
-CONTRAST_PHASES = {"CTA", "CTV", "CTP", "ANGIO", "ANGIOGRAPHY", "PERFUSION", "ARTERIAL", "VENOUS", "POSTCONTRAST"}
+MOST_FRAMES = 4096
+MOST_PIXELS = 4096 * 4096  # of one slice; CT has 1024 × 1024 at most
+LEAST_SUSPECT = 0.5  # of the smallest image's file: a file of that size beside them was one
 
 
 @dataclass(frozen=True)
 class Image:
     """One slice: a classic image, or one ``frame`` (from 0) of a multi-frame object.
 
-    Numeric fields are None where they are missing or malformed. ``identity``, ``series`` and ``patient`` are
-    identifiers of the header: for comparison only. ``rescale`` is slope and intercept. Lengths in mm, coordinates LPS.
+    Numeric fields are None where they are missing or malformed. ``series``, ``patient`` and ``name`` are identifiers
+    of the header: for comparison only. ``rescale`` is slope and intercept; ``padding`` the stored value outside the
+    acquired field, ``fault`` what is wrong with the pixels. Lengths in mm, coordinates LPS, b-values in s/mm².
     """
 
     path: Path
     frame: int | None
-    identity: str
     series: str
     patient: str
+    name: str
     modality: str
     number: int | None
+    acquisition: int | None
     size: tuple[int, int]
     position: np.ndarray | None
     orientation: np.ndarray | None
     spacing: np.ndarray | None
     thickness_mm: float | None
-    rescale: tuple[float, float]
+    rescale: tuple[float | None, float | None]
+    padding: int | None
     kernel: str
     description: frozenset[str]
     scout: bool
-    adc_map: bool
+    mosaic: bool
+    diffusion: str
+    b_value: float | None
     contrast: bool
     original: bool
     grey: bool
+    depth: tuple[int, int, int]
     hounsfield: bool
-    complete: bool
+    fault: str
 
 
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Let pydicom take every value as it is and say nothing: its warnings quote the fields that they complain of."""
-    logger = pydicom.config.logger
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
+@dataclass
+class Folder:
+    """The images of a folder, the DICOM files without one and other files (``others``), and those that were images."""
+
+    images: list[Image] = field(default_factory=list)
+    others: int = 0
+    damaged: list[Path] = field(default_factory=list)
 
 
-def read_images(folder: Path) -> tuple[list[Image], int]:
-    """Return the images of all DICOM files below ``folder``, and how many files hold none.
-
-    Links to folders are followed, each folder once. Raises `InputError` where a file cannot be opened.
-    """
+def read_images(folder: Path) -> Folder:
+    """Return the images of all DICOM files below ``folder``; raises `InputError` where a file cannot be opened."""
+    found, foreign = Folder(), []
     with quiet_pydicom():
-        found = [_read(path) for path in _files(folder)]
-    return [image for images in found for image in images], sum(not images for images in found)
+        for path in files_below(folder):
+            images, kind = _read(path)
+            found.images += images
+            found.others += not images
+            if kind == "damaged":
+                found.damaged.append(path)
+            elif kind == "foreign":
+                foreign.append(path)
+    sizes = [path.stat().st_size for path in {image.path for image in found.images}]
+    if sizes:
+        low, high = LEAST_SUSPECT * min(sizes), max(sizes) / LEAST_SUSPECT
+        found.damaged += [path for path in foreign if low < path.stat().st_size < high]
+    return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        real = Path(parent).resolve()
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield from (Path(parent) / name for name in sorted(names))
-
-
-def _raise(error: OSError) -> None:
-    raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError) -> InputError:
-    return InputError(
-        f"A file or folder of the DICOM study cannot be read ({error.strerror}).",
-        "check links, permissions and the disk.",
-    )
-
-
-def _read(path: Path) -> list[Image]:
+def _read(path: Path) -> tuple[list[Image], str]:
+    """Return the images of a file, and what it is: ``image``, ``other`` DICOM, ``damaged`` DICOM or ``foreign``."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return []
-        with path.open("rb") as handle:
-            header = pydicom.dcmread(handle, stop_before_pixels=True, specific_tags=TAGS)
-            complete = _is_complete(header, handle, path.stat().st_size)
-    except (InvalidDicomError, EOFError, struct.error):
-        return []
+        if not path.is_file():
+            path.stat()  # a link that leads nowhere raises here
+            return [], "other"
+        if not path.stat().st_size:
+            return [], "damaged"
+        try:
+            with opened(path) as file:
+                return _images(path, read_dataset(file, TAGS), file)
+        except InvalidDicomError:
+            return [], "foreign"
+        except DAMAGE:
+            return [], "damaged"
     except OSError as error:
-        raise _unreadable(error) from error
-    size = (_number(header, "Columns"), _number(header, "Rows"))
-    if None in size or "SOPInstanceUID" not in header:
-        return []
-    frames = _number(header, "NumberOfFrames") or 1
+        raise unreadable(error) from error
+
+
+def _images(path: Path, header: pydicom.Dataset, file: BinaryIO) -> tuple[list[Image], str]:
+    columns, rows = whole_number(header, "Columns"), whole_number(header, "Rows")
+    if columns is None or rows is None:
+        stored = UID(str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID", "")))
+        return [], "damaged" if stored.name == stored or "Image" in stored.name else "other"
+    frames = whole_number(header, "NumberOfFrames") or 1
+    if not 0 < frames <= MOST_FRAMES or not 0 < columns * rows <= MOST_PIXELS:
+        return [], "damaged"
+    bits, samples = whole_number(header, "BitsAllocated"), whole_number(header, "SamplesPerPixel") or 1
+    wanted = None if bits is None else columns * rows * frames * samples * bits // 8
+    fault = pixel_fault(header, file, wanted)
     multiple = "PerFrameFunctionalGroupsSequence" in header or frames > 1
-    return [_image(path, header, frame if multiple else None, size, complete) for frame in range(frames)]
+    indices = range(frames) if multiple else [None]
+    return [_image(path, header, frame, (columns, rows), fault) for frame in indices], "image"
 
 
-def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[int, int], complete: bool) -> Image:
+def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[int, int], fault: str) -> Image:
     groups = _functional_groups(header, frame)
 
     def group(keyword: str) -> pydicom.Dataset:
         return next((item for item in groups.get(GROUPS[keyword], []) if keyword in item), header)
 
     def number(keyword: str) -> float | None:
-        found = _numbers(group(keyword), keyword, 1)
+        found = numbers(group(keyword), keyword, 1)
         return None if found is None else float(found[0])
 
     kind = _words(group("FrameType"), "FrameType") or _words(header, "ImageType")
-    slope, intercept = number("RescaleSlope"), number("RescaleIntercept")
-    description = frozenset(re.split(r"[^A-Z0-9]+", _text(header, "SeriesDescription")))
-    code = _text(header, "Modality")
+    description, b_value = _text(header, "SeriesDescription"), diffusion.b_value(group("DiffusionBValue"))
     return Image(
         path=path,
         frame=frame,
-        identity=f"{header.get('SOPInstanceUID')} {frame}",
         series=_text(header, "SeriesInstanceUID"),
-        patient=_text(header, "PatientID") or _text(header, "PatientName"),
-        modality=code if code in MODALITIES else "unknown",
-        number=_number(header, "SeriesNumber"),
+        patient=_text(header, "PatientID"),
+        name=_text(header, "PatientName"),
+        modality=_modality(header),
+        number=whole_number(header, "SeriesNumber"),
+        acquisition=whole_number(header, "AcquisitionNumber"),
         size=size,
-        position=_numbers(group("ImagePositionPatient"), "ImagePositionPatient", 3),
-        orientation=_numbers(group("ImageOrientationPatient"), "ImageOrientationPatient", 6),
-        spacing=_numbers(group("PixelSpacing"), "PixelSpacing", 2),
+        position=numbers(group("ImagePositionPatient"), "ImagePositionPatient", 3),
+        orientation=numbers(group("ImageOrientationPatient"), "ImageOrientationPatient", 6),
+        spacing=numbers(group("PixelSpacing"), "PixelSpacing", 2),
         thickness_mm=number("SliceThickness"),
-        rescale=(1.0 if slope is None else slope, 0.0 if intercept is None else intercept),
+        rescale=(number("RescaleSlope"), number("RescaleIntercept")),
+        padding=_padding(header),
         kernel=_text(group("ConvolutionKernel"), "ConvolutionKernel"),
-        description=description,
+        description=frozenset(re.split(r"[^A-Z0-9]+", description)),
         scout=not SCOUTS.isdisjoint(kind),
-        adc_map="ADC" in kind,
-        contrast=_has_contrast(header) or not CONTRAST_PHASES.isdisjoint(description),
+        mosaic="MOSAIC" in kind,
+        diffusion=diffusion.kind_of(kind, description, b_value),
+        b_value=b_value,
+        contrast=_has_contrast(header) or says_contrast(description),
         original="DERIVED" not in kind and _text(header, "LossyImageCompression") != "01",
-        grey=_number(header, "SamplesPerPixel") in (None, 1)
+        grey=whole_number(header, "SamplesPerPixel") in (None, 1)
         and _text(header, "PhotometricInterpretation") in ("", "MONOCHROME2"),
+        depth=_depth(header),
         hounsfield=_text(group("RescaleType"), "RescaleType") in ("", "HU", "US"),
-        complete=complete,
+        fault=fault,
     )
+
+
+def _modality(header: pydicom.Dataset) -> str:
+    code = _text(header, "Modality")
+    if code:
+        return code if code in MODALITIES else "unknown"
+    name = UID(str(header.get("SOPClassUID", ""))).name
+    return next((code for start, code in CLASSES.items() if name.startswith(f"{start} ")), "unknown")
+
+
+def _depth(header: pydicom.Dataset) -> tuple[int, int, int]:
+    """Return bits allocated, bits stored and the highest bit; the last two follow from the first where missing."""
+    allocated, stored, high = (whole_number(header, key) for key in ("BitsAllocated", "BitsStored", "HighBit"))
+    allocated = 16 if allocated is None else allocated
+    stored = allocated if stored is None else stored
+    return allocated, stored, stored - 1 if high is None else high
+
+
+def _padding(header: pydicom.Dataset) -> int | None:
+    """Return the stored value outside the acquired field, signed as the pixels are."""
+    value, bits = whole_number(header, "PixelPaddingValue"), whole_number(header, "BitsAllocated")
+    if value is None or bits is None:
+        return None
+    value %= 1 << bits
+    signed = whole_number(header, "PixelRepresentation") == 1 and value >= 1 << (bits - 1)
+    return value - (1 << bits) if signed else value
 
 
 def _functional_groups(header: pydicom.Dataset, frame: int | None) -> dict[str, list[pydicom.Dataset]]:
@@ -197,48 +242,7 @@ def _functional_groups(header: pydicom.Dataset, frame: int | None) -> dict[str, 
 
 
 def _has_contrast(header: pydicom.Dataset) -> bool:
-    return bool(header.get("ContrastBolusAgentSequence")) or _text(header, "ContrastBolusAgent") not in NO_CONTRAST
-
-
-def _is_complete(header: pydicom.Dataset, handle: BinaryIO, size: int) -> bool:
-    """Say whether the pixels that the header announces, from the handle's place on, are in the file.
-
-    Of deflated ones, and of those in a syntax that DICOM does not know, nothing can be said here.
-    """
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and (syntax == DeflatedExplicitVRLittleEndian or not syntax.is_transfer_syntax):
-        return True
-    if syntax is not None and syntax.is_compressed:
-        return _ends_encapsulated(handle, size)
-    sizes = [_number(header, keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
-    frames, samples = (_number(header, keyword) or 1 for keyword in ("NumberOfFrames", "SamplesPerPixel"))
-    return None in sizes or size - handle.tell() >= int(np.prod([*sizes, frames, samples])) // 8
-
-
-def _ends_encapsulated(handle: BinaryIO, size: int) -> bool:
-    """Walk over the fragments of compressed pixels: items (FFFE,E000) up to the delimiter (FFFE,E0DD)."""
-    handle.seek(12, os.SEEK_CUR)  # tag, VR and undefined length of the pixel data
-    while len(start := handle.read(8)) == 8:
-        group, element, length = struct.unpack("<HHL", start)
-        if (group, element) != (0xFFFE, 0xE000):
-            return (group, element) == (0xFFFE, 0xE0DD)
-        if handle.seek(length, os.SEEK_CUR) > size:
-            return False
-    return False
-
-
-def _numbers(header: pydicom.Dataset, keyword: str, count: int) -> np.ndarray | None:
-    """Return a numeric field, or None where it is missing or malformed."""
-    try:
-        numbers = np.atleast_1d(np.array(header.get(keyword), float))
-    except (TypeError, ValueError):
-        return None
-    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
-
-
-def _number(header: pydicom.Dataset, keyword: str) -> int | None:
-    numbers = _numbers(header, keyword, 1)
-    return None if numbers is None else int(numbers[0])
+    return bool(header.get("ContrastBolusAgentSequence")) or is_agent(_text(header, "ContrastBolusAgent"))
 
 
 def _text(header: pydicom.Dataset, keyword: str) -> str:

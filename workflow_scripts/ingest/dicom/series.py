@@ -1,22 +1,23 @@
-"""The series of a DICOM folder: images that belong together, and whether they make a stack of slices."""
+"""Whether the images of a series make a stack of slices that can be a head CT."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pydicom
 
-from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.transform import RAS_LPS
-from workflow_scripts.ingest.dicom.headers import MODALITIES, Image, quiet_pydicom
+from workflow_scripts.ingest.dicom.headers import Image
 from workflow_scripts.ingest.dicom.kernels import sharpness
 
-SAME_PLANE = 0.01  # difference of direction cosines between the images of one series, 0.6 degrees
 REPEATED_MM = 0.01
 ISOLATED_GAP = 1.5  # times its neighbourhood's: slices are missing there
 FULL_SERIES = "give the full axial series."
+ORIGINALS = "export the original images again."
+GEOMETRY = "export the original images with their geometry."
+STEEPEST = 100.0  # HU a stored step
+WIDEST_GAP_MM = 15.0
+ASIDE_MM = 5.0  # of a slice from the line of its stack; positions are rounded by less
 MOST_TILT = 45.0  # degrees; a gantry turns by 30
 NEIGHBOURS = 3  # gaps on either side that a gap is compared with; sequential scans change the gap at the skull base
 
@@ -42,12 +43,14 @@ class Refusal:
 class Series:
     """Images of one series that share plane, size and reconstruction, sorted along the normal where they are a stack.
 
-    ``stack`` is None, and ``refusal`` says why, where they make none.
+    ``stack`` is None, and ``refusal`` says why, where they make none. ``lost`` counts files that are damaged or unlike
+    the others and may have been slices at an end of it.
     """
 
     images: tuple[Image, ...]
     stack: Stack | None = None
     refusal: Refusal | None = None
+    lost: int = 0
 
     @property
     def number(self) -> int | None:
@@ -80,46 +83,24 @@ class Series:
         return float(np.median(np.diff(self.stack.heights)))
 
     @property
+    def padding_hu(self) -> float | None:
+        """HU of the pixels outside the acquired field, None where the headers name no value or several."""
+        stored = {image.padding for image in self.images}
+        slope, intercept = self.images[0].rescale
+        if len(stored) > 1 or None in stored:
+            return None
+        return stored.pop() * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+    @property
     def missing(self) -> int:
         """Slices that are missing inside the stack."""
         return missing_slices(self.stack.heights)
 
 
-def find_series(images: Sequence[Image], modality: str) -> list[list[Image]]:
-    """Group images into series, sorted by number; copies of an image are dropped.
-
-    ``modality`` is the wanted DICOM code. Raises `InputError` when there is no image, none of that modality, or the
-    images are of several patients.
-    """
-    if not images:
-        raise InputError(
-            "The DICOM folder holds no DICOM image.", "give the folder that the images of the scan are in."
-        )
-    wanted = [image for image in images if image.modality == modality]
-    if not wanted:
-        found = sorted({MODALITIES.get(image.modality, "unknown") for image in images})
-        raise InputError(
-            f"The DICOM folder holds {', '.join(found)} images, no {modality}.",
-            f"name a folder with the {modality} series in the case sheet.",
-        )
-    patients = {image.patient for image in images if image.patient}
-    if len(patients) > 1:
-        raise InputError(
-            f"The DICOM folder holds images of {len(patients)} patients.",
-            "give a folder with the images of one patient.",
-        )
-    unique = {image.identity: image for image in reversed(images)}
-    groups: dict[tuple, list[Image]] = defaultdict(list)
-    for image in sorted(unique.values(), key=lambda one: (one.path, one.frame or 0)):
-        groups[_kind(image)].append(image)
-    series = [plane for group in groups.values() for plane in _by_plane(group)]
-    return sorted(series, key=lambda one: (one[0].number is None, one[0].number or 0, -len(one), one[0].path.name))
-
-
 def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
     """Make a `Series` of images of one group, with its `Stack` or the reason why it is none."""
     first, count = images[0], len(images)
-    cut_off = sum(not image.complete for image in images)
+    faults = [image.fault for image in images if image.fault]
     if first.modality != modality:
         refusal = Refusal(f"not {modality}", f"name a folder with the {modality} series in the case sheet.")
     elif first.scout:
@@ -128,10 +109,16 @@ def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
         refusal = Refusal("colour or inverted pixels", "give the original images, not screenshots or maps.")
     elif count < limits.min_slices:
         refusal = Refusal(f"{count} parallel slices, fewer than {limits.min_slices}", FULL_SERIES)
-    elif cut_off:
-        refusal = Refusal(f"{cut_off} of {count} images are cut off", "copy the files again.")
+    elif faults:
+        refusal = Refusal(f"{len(faults)} of {count} images are {faults[0]}", "copy the files again.")
     elif not first.hounsfield:
         refusal = Refusal("the values are not HU by the headers", "give the CT itself, not a map computed from it.")
+    elif not all(_is_possible_depth(image.depth) for image in images):
+        refusal = Refusal("the number of bits of a pixel contradicts itself", ORIGINALS)
+    elif len({image.rescale for image in images}) > 1 or sum(value is None for value in first.rescale) == 1:
+        refusal = Refusal("the rescale slope or intercept differs between images, or is missing in some", ORIGINALS)
+    elif not 0 < (1 if first.rescale[0] is None else first.rescale[0]) <= STEEPEST:
+        refusal = Refusal("the rescale slope is not above 0, or huge", ORIGINALS)
     else:
         return _with_stack(images, limits)
     return Series(tuple(images), refusal=refusal)
@@ -146,27 +133,9 @@ def missing_slices(heights: np.ndarray) -> int:
     return int((np.rint(gaps[isolated] / usual[isolated]) - 1).sum())
 
 
-def _kind(image: Image) -> tuple:
-    return (image.series, image.modality, image.size, image.scout, image.kernel, image.contrast)
-
-
-def _by_plane(images: Sequence[Image]) -> list[list[Image]]:
-    """Part images by the directions of their rows and columns; those without stay together."""
-    planes: list[list[Image]] = []
-    for image in images:
-        for members in planes:
-            if _same_directions(image.orientation, members[0].orientation):
-                members.append(image)
-                break
-        else:
-            planes.append([image])
-    return planes
-
-
-def _same_directions(first: np.ndarray | None, second: np.ndarray | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return bool(np.abs(first - second).max() < SAME_PLANE)
+def _is_possible_depth(depth: tuple[int, int, int]) -> bool:
+    allocated, stored, high = depth
+    return allocated in (8, 16, 32) and 0 < stored <= allocated and high == stored - 1
 
 
 def _with_stack(images: Sequence[Image], limits: Limits) -> Series:
@@ -193,7 +162,7 @@ def _with_stack(images: Sequence[Image], limits: Limits) -> Series:
             "the pixel spacing differs between images or is not positive",
             "export the original images with their geometry.",
         )
-    ordered = _without_copies(sorted(images, key=lambda image: float(image.position @ normal)), normal)
+    ordered = sorted(images, key=lambda image: float(image.position @ normal))
     origins = np.array([image.position for image in ordered])
     to_ras = RAS_LPS[:3, :3]
     stack = Stack(
@@ -222,6 +191,10 @@ def _within_limits(series: Series, limits: Limits) -> Series:
             f"the slice positions contradict the orientation: a tilt of {abs(series.stack.tilt_degrees):.0f} degrees",
             "export the original images with their geometry.",
         )
+    if series.gap_mm > WIDEST_GAP_MM:
+        return _refused(series, f"its slices lie {series.gap_mm:.3g} mm apart", GEOMETRY)
+    if (aside := _aside_mm(series.stack)) > ASIDE_MM:
+        return _refused(series, f"a slice lies {aside:.3g} mm beside the others", GEOMETRY)
     if series.missing > limits.max_missing_slices:
         return _refused(
             series,
@@ -237,23 +210,14 @@ def _within_limits(series: Series, limits: Limits) -> Series:
     return series
 
 
+def _aside_mm(stack: Stack) -> float:
+    """Return how far the slice that lies farthest from the line of the others is from it, mm."""
+    steps = np.linalg.norm([stack.column_step, stack.row_step], axis=1)
+    drift, heights = stack.drift * steps, stack.heights
+    slopes = np.diff(drift, axis=0) / np.diff(heights)[:, None]
+    line = np.median(drift - heights[:, None] * np.median(slopes, axis=0), axis=0)
+    return float(np.abs(drift - heights[:, None] * np.median(slopes, axis=0) - line).max())
+
+
 def _refused(series: Series, reason: str, remedy: str) -> Series:
     return replace(series, refusal=Refusal(reason, remedy))
-
-
-def _without_copies(ordered: Sequence[Image], normal: np.ndarray) -> list[Image]:
-    """Drop an image that lies where another lies and has the same pixels, such as one that was sent twice."""
-    kept: list[Image] = []
-    for image in ordered:
-        if kept and np.abs((image.position - kept[-1].position) @ normal) < REPEATED_MM and _same(image, kept[-1]):
-            continue
-        kept.append(image)
-    return kept
-
-
-def _same(first: Image, second: Image) -> bool:
-    if first.frame is not None or second.frame is not None:
-        return False
-    with quiet_pydicom():
-        pixels = [pydicom.dcmread(image.path, specific_tags=["PixelData"]).PixelData for image in (first, second)]
-    return pixels[0] == pixels[1]

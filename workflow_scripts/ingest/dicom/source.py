@@ -30,7 +30,7 @@ def _locate(path: Path, image: str, column: str) -> Path:
             raise InputError(f"The {image} {str(path)!r} is a link that leads nowhere.", f"mend the link, or {correct}")
         raise InputError(f"The {image} {str(path)!r} does not exist.", correct)
     if not path.is_dir():
-        if not path.name.endswith(NIFTI):
+        if not path.name.lower().endswith(NIFTI):
             raise InputError(
                 f"The {image} {str(path)!r} is neither a folder nor a NIfTI file ({', '.join(NIFTI)}).",
                 "name the folder that the DICOM images are in, or a NIfTI file.",
@@ -38,8 +38,8 @@ def _locate(path: Path, image: str, column: str) -> Path:
         path.open("rb").close()
         return path
     files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
-    images = [file for file in files if file.name.endswith(NIFTI)]
-    if not images or any(not file.name.endswith((*NIFTI, *SIDECARS)) for file in files):
+    images = [file for file in files if file.name.lower().endswith(NIFTI)]
+    if not images or any(not file.name.lower().endswith((*NIFTI, *SIDECARS)) for file in files):
         return path
     if len(images) > 1:
         raise InputError(

@@ -1,5 +1,8 @@
 """Lesion masks that were drawn on a scan as acquired."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from workflow_scripts.common.errors import InputError
@@ -7,11 +10,14 @@ from workflow_scripts.common.stack import Stack, in_order_of, sample
 from workflow_scripts.common.volume import Volume, same_grid, to_ras
 from workflow_scripts.ingest.image.head_ct_check import AIR_HU
 
+ROUNDING = 1e-3
 
-def follow(mask: Volume, stack: Stack, ncct: Volume) -> Volume:
+
+def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any]) -> Volume:
     """Bring a lesion mask to the grid of the upright NCCT by its nearest voxel.
 
-    The mask lies either on the grid of ``ncct`` already, or on the acquired slices. Programs that know no shear
+    The mask lies either on the grid of ``ncct`` already; or on the tilt-corrected file of dcm2niix, whose place
+    ``record`` (ncct.json) knows where it was wrong; or on the acquired slices. Programs that know no shear
     store those with a plain grid that starts at the first or the last slice, so the affine of such a mask has to
     agree within the planes and at that slice only; pixels then stay with their slice.
 
@@ -20,8 +26,17 @@ def follow(mask: Volume, stack: Stack, ncct: Volume) -> Volume:
     upright = to_ras(mask)
     if same_grid(upright, ncct):
         return upright.with_data(upright.data.astype(np.uint8))
+    corrected = record["placement"].get("dcm2niix_affine")
+    if corrected is not None and same_grid(upright, Volume(ncct.data, np.array(corrected))):
+        return ncct.with_data(upright.data.astype(np.uint8))
     acquired = in_order_of(stack, mask)
     if acquired.data.shape != stack.shape or not _starts_alike(stack, acquired):
+        other = record.get("other_affine")
+        if other is not None and same_grid(upright, to_ras(Volume(np.zeros(stack.shape, np.uint8), np.array(other)))):
+            raise InputError(
+                "The lesion mask fits the qform of the NCCT's header, which places the scan by its sform.",
+                "find out which is right, and give scan and mask that one only.",
+            )
         raise InputError(
             f"The lesion mask {mask.data.shape} is not on the grid of the NCCT as acquired {stack.shape} "
             "(shape, or position within the planes, differs).",
@@ -32,21 +47,31 @@ def follow(mask: Volume, stack: Stack, ncct: Volume) -> Volume:
     return to_ras(Volume(data, target.affine))
 
 
-def binary(mask: Volume) -> Volume:
-    """Return the mask as 0 and 1; raises `InputError` when it holds anything but 0 and one other value."""
-    values = np.unique(mask.data)
-    labels = values[values != 0]
-    if labels.size > 1:
-        shown = ", ".join(f"{value:g}" for value in labels[:5])
+def binary(mask: Volume, labels: Sequence[int] = ()) -> Volume:
+    """Return the mask as 0 and 1: where it has one of ``labels``, or its only one where none are given.
+
+    Values within `ROUNDING` of a whole number are that number, since masks are resampled in floating point. Raises
+    `InputError` when the mask holds other values, several labels of which none is named, or no background.
+    """
+    whole = np.rint(mask.data)
+    values = np.unique(whole if np.abs(mask.data - whole).max() < ROUNDING else mask.data)
+    found = values[values != 0]
+    fractions = found[found != np.rint(found)]
+    if fractions.size or (found.size > 1 and not labels):
+        shown = ", ".join(f"{value:g}" for value in found[:5])
         raise InputError(
-            f"The lesion mask holds {labels.size} values beside 0 ({shown}{', …' if labels.size > 5 else ''}).",
-            "give a mask of 0 and one label.",
+            f"The lesion mask holds {found.size} values beside 0 ({shown}{', …' if found.size > 5 else ''}).",
+            "give a mask of 0 and one label."
+            if fractions.size
+            else "give a mask of 0 and one label, or name those that are lesion in column lesion_labels.",
         )
-    if labels.size == 1 and (labels < 0).any():
-        raise InputError(f"The lesion mask holds the negative label {labels[0]:g}.", "give a mask of 0 and one label.")
-    if labels.size == 1 and values.size == 1:
+    if (found < 0).any():
+        raise InputError(
+            f"The lesion mask holds the negative label {found.min():g}.", "give a mask of 0 and one label."
+        )
+    if found.size and values.size == found.size:
         raise InputError("The lesion mask covers the whole image.", "give a mask that is 0 outside the lesion.")
-    return mask.with_data((mask.data != 0).astype(np.uint8))
+    return mask.with_data((np.isin(whole, labels) if labels else whole != 0).astype(np.uint8))
 
 
 def require_in_head(mask: Volume, ncct: Volume) -> None:

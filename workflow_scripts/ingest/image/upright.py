@@ -16,14 +16,18 @@ TOLERANCE_HU = 1.0  # mean; rounding to whole HU makes 0.1 to 0.2, a shift by a 
 
 @dataclass(frozen=True)
 class Placed:
-    """An upright image (RAS+), how it came to its place, and its mean difference in HU from the acquired pixels."""
+    """An upright image (RAS+), how it came to its place, and its mean difference in HU from the acquired pixels.
+
+    ``given_affine`` is where dcm2niix had put it (RAS+), None where nothing of its is left.
+    """
 
     volume: Volume
     method: str
     difference_hu: float
+    given_affine: np.ndarray | None = None
 
 
-def place(stack: Stack, pixels: np.ndarray, upright: Volume, background: float) -> Placed:
+def place(stack: Stack, pixels: np.ndarray, upright: Volume | None, background: float) -> Placed:
     """Return the upright image in its true place.
 
     dcm2niix shifts each slice of a tilted series along its rows. For one direction of tilt it then writes a wrong
@@ -36,21 +40,27 @@ def place(stack: Stack, pixels: np.ndarray, upright: Volume, background: float) 
     pixels
         the acquired pixels, HU, in the order (column, row, slice) of the stack
     upright
-        dcm2niix's corrected image
+        dcm2niix's corrected image, unless it must not be used
     background
         HU outside the acquired slices
     """
-    given = in_order_of(stack, upright)
     best = np.inf
-    for method, candidate in (("dcm2niix", given), ("dcm2niix, origin corrected", _with_true_origin(stack, given))):
+    for method, candidate in _candidates(stack, upright):
         difference = _difference(stack, pixels, candidate)
         if difference <= TOLERANCE_HU:
-            return Placed(to_ras(candidate), method, difference)
+            return Placed(to_ras(candidate), method, difference, to_ras(upright).affine)
         best = min(best, difference)
     log.warning("dcm2niix's image lies elsewhere than the headers say (%.1f HU mean difference); shifted here.", best)
     shape, affine = upright_grid(stack)
     image = Volume(sample(stack, pixels, shape, affine, order=1, background=background), affine)
     return Placed(to_ras(image.with_data(np.rint(image.data))), "shifted here", _difference(stack, pixels, image))
+
+
+def _candidates(stack: Stack, upright: Volume | None) -> list[tuple[str, Volume]]:
+    if upright is None:
+        return []
+    given = in_order_of(stack, upright)
+    return [("dcm2niix", given), ("dcm2niix, origin corrected", _with_true_origin(stack, given))]
 
 
 def straighten(volume: Volume, background: float) -> Volume:

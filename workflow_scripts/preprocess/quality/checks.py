@@ -66,7 +66,8 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         if registration is not None:
             doubts = len(registration["doubts"])
             found.append(_check(flag, doubts, 0, doubts + 1 if doubts else 0))
-    return found
+    missing = numbers["missing_slices"]
+    return [*found, _check("slices missing", missing, 0, missing + 1 if missing else 0)]
 
 
 def flags(judged: list[dict[str, Any]]) -> list[str]:

@@ -44,6 +44,12 @@ FLAGS = {
         "{:.2f}",
         "The brain ends in a plane instead of a dome: the scan does not reach its top or its bottom.",
     ),
+    "slices missing": Meaning(
+        "slices of the NCCT that are missing or damaged",
+        "{:.0f}",
+        "Slices are missing inside the scan, where their neighbours stand for them, or files beside it are damaged or "
+        "unlike the others and may have been slices at its ends.",
+    ),
     "mirroring implausible": Meaning(
         "doubts about the mirroring",
         DOUBTS,
