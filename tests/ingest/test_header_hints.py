@@ -1,4 +1,4 @@
-"""Identifiers of DICOM headers may be missing, shared or invented; the scan is read all the same. What is lost is told."""
+"""Identifiers of DICOM headers may be missing, shared or invented; the scan is read, and what is lost is told."""
 
 import zlib
 from collections.abc import Callable
@@ -83,16 +83,16 @@ def screen_save(folder: Path) -> Path:
 HINTS = {
     "no preamble, implicit": lambda folder: bare(folder, True),
     "no preamble, explicit": lambda folder: bare(folder, False),
-    "one SOPInstanceUID": lambda folder: each(folder, lambda d, i: setattr(d, "SOPInstanceUID", "1.2.3")),
-    "empty SOPInstanceUID": lambda folder: each(folder, lambda d, i: setattr(d, "SOPInstanceUID", "")),
-    "no SOPInstanceUID": lambda folder: each(folder, lambda d, i: delattr(d, "SOPInstanceUID")),
+    "one SOPInstanceUID": lambda folder: each(folder, lambda d, _: setattr(d, "SOPInstanceUID", "1.2.3")),
+    "empty SOPInstanceUID": lambda folder: each(folder, lambda d, _: setattr(d, "SOPInstanceUID", "")),
+    "no SOPInstanceUID": lambda folder: each(folder, lambda d, _: delattr(d, "SOPInstanceUID")),
     "one series a slice": lambda folder: each(folder, lambda d, i: setattr(d, "SeriesInstanceUID", f"1.2.{i + 1}")),
     "one series and number a slice": lambda folder: each(
         folder, lambda d, i: [setattr(d, "SeriesInstanceUID", f"1.2.{i + 1}"), setattr(d, "SeriesNumber", i)]
     ),
-    "no series": lambda folder: each(folder, lambda d, i: delattr(d, "SeriesInstanceUID")),
+    "no series": lambda folder: each(folder, lambda d, _: delattr(d, "SeriesInstanceUID")),
     "one acquisition a slice": lambda folder: each(folder, lambda d, i: setattr(d, "AcquisitionNumber", i)),
-    "no modality": lambda folder: each(folder, lambda d, i: delattr(d, "Modality")),
+    "no modality": lambda folder: each(folder, lambda d, _: delattr(d, "Modality")),
     "deflated": deflated,
     "big endian": big_endian,
     "fragments": fragments,

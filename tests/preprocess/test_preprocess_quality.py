@@ -174,7 +174,7 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
         save_volume(tmp_path / f"{name}.nii.gz", volume, kind)
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
-    write_json(tmp_path / "ingest.json", {"pixel_digest": "abc", "slices": {"missing": 0, "lost_at_the_ends": 1}})
+    write_json(tmp_path / "ingest.json", {"pixel_digest": "abc", "slices": {"missing": 0, "lost_at_the_ends": 0}})
     write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98})
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
