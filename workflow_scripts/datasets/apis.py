@@ -76,7 +76,7 @@ def _lesion(paths: dict[str, Path]) -> tuple[Volume, str]:
     image = drawn_on(paths["r1_mask"], {what: paths[what] for what in ("adc", "ncct") if what in paths})
     if image is None:
         raise InputError("The mask has neither the grid of the ADC nor that of the NCCT.", AGAIN)
-    mask = onto(binary(load_volume(paths["r1_mask"])), paths[image])
+    mask = onto(binary(load_volume(paths["r1_mask"], given=True)), paths[image])
     return mask, "mri" if image == "adc" else "ncct"
 
 

@@ -141,7 +141,7 @@ def _lesion(masks: Sequence[File], images: Mapping[str, Path], labels: Set[int])
     if len(placed) > 1:
         raise InputError(f"Several masks: {_names([one for one, _ in placed])}.", AMBIGUOUS)
     one, space = placed[0]
-    mask = load_volume(one.path)
+    mask = load_volume(one.path, given=True)
     merged = mask.with_data(merge_labels(mask.data, labels)) if labels else binary(mask)
     return onto(merged, images[space]), space
 

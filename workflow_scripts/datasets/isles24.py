@@ -92,7 +92,7 @@ def _lesion(ncct: Path, candidates: Sequence[Path]) -> Volume:
     images: Mapping[str, Path] = {"ncct": ncct}
     for path in candidates:
         if drawn_on(path, images):
-            return onto(binary(load_volume(path)), ncct)
+            return onto(binary(load_volume(path, given=True)), ncct)
     raise InputError("No lesion mask has the grid of the NCCT.", AGAIN)
 
 

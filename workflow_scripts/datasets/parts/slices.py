@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.pixels import apply_rescale
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.headers import Image, quiet_pydicom, read_images
-from workflow_scripts.ingest.dicom.series import Limits, Series, find_series, judge
+from workflow_scripts.ingest.dicom.files import opened, quiet_pydicom, read_dataset
+from workflow_scripts.ingest.dicom.grouping import find_series
+from workflow_scripts.ingest.dicom.headers import Image, read_images
+from workflow_scripts.ingest.dicom.series import Limits, Series, judge
 
 # What a whole head must have is for ingest to say, which knows the study's settings; here a stack is enough.
 ANY_STACK = Limits(min_slices=2, max_missing_slices=10_000, min_coverage_mm=0)
@@ -20,7 +21,8 @@ def ct_stacks(folder: Path) -> list[Series]:
 
     Raises `InputError` where there is none, or the images are of two patients.
     """
-    series = [judge(group, "CT", ANY_STACK) for group in find_series(read_images(folder)[0], "CT")]
+    groups = find_series(read_images(folder).images, "CT", ANY_STACK.min_slices)
+    series = [judge(group, "CT", ANY_STACK) for group in groups]
     if all(one.refusal for one in series):
         reasons = "; ".join(f"series {one.number}: {one.refusal.reason}" for one in series)
         raise InputError(f"No CT series is a stack of slices ({reasons}).", series[0].refusal.remedy)
@@ -34,8 +36,8 @@ def hounsfield(series: Series) -> np.ndarray:
 
 def _pixels(image: Image) -> np.ndarray:
     try:
-        with quiet_pydicom():
-            header = pydicom.dcmread(image.path)
+        with quiet_pydicom(), opened(image.path) as file:
+            header = read_dataset(file)
             pixels = np.asarray(apply_rescale(header.pixel_array, header), np.float32)
     except PIXEL_ERRORS:
         # Without its cause: the text of a decoder may quote the header.

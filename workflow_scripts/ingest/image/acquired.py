@@ -1,6 +1,7 @@
 """Lesion masks that were drawn on a scan as acquired."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from workflow_scripts.ingest.image.head_ct_check import AIR_HU
 ROUNDING = 1e-3
 
 
-def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any]) -> Volume:
+def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any] = MappingProxyType({})) -> Volume:
     """Bring a lesion mask to the grid of the upright NCCT by its nearest voxel.
 
     The mask lies either on the grid of ``ncct`` already; or on the tilt-corrected file of dcm2niix, whose place
@@ -26,7 +27,7 @@ def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any]) 
     upright = to_ras(mask)
     if same_grid(upright, ncct):
         return upright.with_data(upright.data.astype(np.uint8))
-    corrected = record["placement"].get("dcm2niix_affine")
+    corrected = record.get("placement", {}).get("dcm2niix_affine")
     if corrected is not None and same_grid(upright, Volume(ncct.data, np.array(corrected))):
         return ncct.with_data(upright.data.astype(np.uint8))
     acquired = in_order_of(stack, mask)
