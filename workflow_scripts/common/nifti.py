@@ -96,7 +96,7 @@ def _require_possible(path: Path, shape: tuple[int, ...], dtype: np.dtype, start
     """Raise `InputError` when a header announces no voxels, more than any scan has, or more than the file can hold."""
     voxels = np.prod(shape, dtype=float) if shape and min(shape) > 0 else 0
     if not 0 < voxels <= MOST_VOXELS or not 0 <= start <= MOST_HEADER_BYTES:
-        raise InputError(f"{path.name} has a damaged header: it announces {shape} voxels.", again)
+        raise InputError(f"{path.name} has a damaged header: it gives a size of {shape} voxels.", again)
     if dtype.fields or dtype.kind not in "iuf":
         raise InputError(f"{path.name} holds colours or complex numbers.", ONE_NUMBER)
     most = path.stat().st_size * (DEFLATE_RATIO if path.name.lower().endswith(".gz") else 1)

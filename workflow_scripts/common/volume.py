@@ -68,7 +68,7 @@ def load_volume(path: Path | str, dtype: type = np.float32, given: bool = False)
     if data.ndim != 3:
         raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
     if not np.isfinite(data).all():
-        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     return Volume(data.astype(dtype), orientation(header, path.name)[0])
 
 

@@ -71,7 +71,7 @@ def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
     if data.ndim not in (3, 4):
         raise InputError(f"{path.name} has {data.ndim} dimensions {data.shape}.", "give one 3-D volume.")
     if not np.isfinite(data).all():
-        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or mend those voxels.")
+        raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     affine, _ = orientation(header, path.name)
     data = single_volume(data, _sidecar(path), volume)
     return Volume(data.astype(np.float32), affine), {"source": "nifti", "modality": "MR"}

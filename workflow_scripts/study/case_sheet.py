@@ -156,7 +156,7 @@ def _case_of_row(
     row = {column: _plain(column, cell.strip()) for column, cell in row.items()}
     for column, cell in row.items():
         if "\n" in cell or "\t" in cell:
-            raise refuse(column, f"{cell[:30]!r}… goes over several cells; remove the quotation marks.")
+            raise refuse(column, f"{cell[:30]!r}… spans several cells; remove the quotation marks.")
         excluded = column == "ncct" and row.get("exclude")
         if not excluded and (error := error_in(column, cell)):
             raise refuse(column, allowed(error))
