@@ -36,8 +36,15 @@ rule summarise:
         summary="<evaluated>/summary.tsv",
         comparisons="<evaluated>/comparisons.tsv",
         agreement="<evaluated>/agreement.tsv",
+        ranks="<evaluated>/ranks.tsv",
+        variance="<evaluated>/variance.tsv",
     params:
-        comparisons=[",".join(pair) for pair in config["evaluate"]["comparisons"] if set(pair) <= set(STUDY.arms)],
+        comparisons=[
+            f"{family}:{first},{second}"
+            for family, pairs in config["evaluate"]["comparisons"].items()
+            for first, second in pairs
+            if {first, second} <= set(STUDY.arms)
+        ],
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
         seed=config["seed"],
@@ -54,4 +61,5 @@ rule summarise:
         "python -m workflow_scripts.evaluate.summarise --scores {input.scores:q} --comparisons {params.comparisons}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
         " --out-scores {output.scores:q} --out-summary {output.summary:q} --out-comparisons {output.comparisons:q}"
-        " --out-agreement {output.agreement:q} > {log:q} 2>&1"
+        " --out-agreement {output.agreement:q} --out-ranks {output.ranks:q} --out-variance {output.variance:q}"
+        " > {log:q} 2>&1"

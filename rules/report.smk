@@ -62,6 +62,7 @@ rule report_settings:
 rule table:
     input:
         summary="<evaluated>/summary.tsv",
+        agreement="<evaluated>/agreement.tsv",
     output:
         report("<report>/tables/{table}.tsv", caption="captions/table.rst", category="Tables"),
     params:
@@ -80,8 +81,8 @@ rule table:
     conda:
         "../envs/report.yaml"
     shell:
-        "python -m workflow_scripts.report.table --summary {input.summary:q} --arms {params.arms} --split {params.split}"
-        " --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.report.table --summary {input.summary:q} --agreement {input.agreement:q}"
+        " --arms {params.arms} --split {params.split} --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
 
 
 rule case_page:
@@ -173,7 +174,7 @@ rule index:
         audits=[f"<results>/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
         case_json=inputs.case_records(STUDY),
-        evaluate=[f"<evaluated>/{name}.tsv" for name in ("summary", "comparisons", "agreement")],
+        evaluate=[f"<evaluated>/{name}.tsv" for name in ("summary", "comparisons", "agreement", "ranks", "variance")],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
         captions=[f"{workflow.basedir}/rules/captions/{kind}.rst" for kind in CAPTIONS],

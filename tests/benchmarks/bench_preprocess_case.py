@@ -39,7 +39,7 @@ STUDY = {
     "outdir": "results",
     "run": {"arms": [], "segment": [], "evaluate": []},
     "preprocess": {"skull_stripping": {"ncct": "deepbet", "mri": "deepbet"}},
-    "evaluate": {"comparisons": []},
+    "evaluate": {"comparisons": {"main": []}},
     "report": {"best_arms": [], "interpreted": None},
 }
 STEP = re.compile(r"-m workflow_scripts\.\w+\.(\w+)")

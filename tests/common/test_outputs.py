@@ -27,6 +27,8 @@ COLUMNS = {
     "evaluate/summary.tsv": summarise.SUMMARY_COLUMNS,
     "evaluate/comparisons.tsv": summarise.COMPARISON_COLUMNS,
     "evaluate/agreement.tsv": summarise.AGREEMENT_COLUMNS,
+    "evaluate/ranks.tsv": summarise.RANK_COLUMNS,
+    "evaluate/variance.tsv": summarise.VARIANCE_COLUMNS,
     "report/tables/{table}.tsv": table.COLUMNS,
     "truth/attributes.tsv": attributes.COLUMNS,
 }

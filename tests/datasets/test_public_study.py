@@ -25,7 +25,7 @@ SHEET = "results/public/cases.tsv"
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 COARSE = {  # what makes preprocessing of a phantom a matter of seconds
     "run": {"arms": [], "segment": [], "evaluate": []},
-    "evaluate": {"comparisons": []},
+    "evaluate": {"comparisons": {"main": []}},
     "report": {"best_arms": [], "interpreted": None},
     "preprocess": {
         "spacing_mm": 6.0,

@@ -20,7 +20,7 @@ arms: {FS-STKp: {epochs: 1}, ALL-STKi-SA: {epochs: 1}, ALL-STKi-D: {epochs: 1}}
 pretrain: {epochs: 1, samples_per_epoch: 8, batch_size: 4, validation_samples: 4, rankme_samples: 8,
   teacher_temperature: {warmup_epochs: 0}, optimisers: {robust: {warmup_epochs: 0}}}
 finetune: {iterations_per_epoch: 2, validation_iterations: 1}
-evaluate: {bootstrap: 100, comparisons: [[FS-STKp, ALL-STKi-SA]]}
+evaluate: {bootstrap: 100, comparisons: {main: [[FS-STKp, ALL-STKi-SA]]}}
 report: {best_arms: [FS-STKp, ALL-STKi-SA], gradient_steps: 2}
 """
 

@@ -89,7 +89,9 @@ def test_one_more_arm_trains_this_arm_only(demo, tmp_path):
 
 
 def test_a_metric_reruns_scores_and_report(demo):
-    with changed(demo.workflow / "workflow_scripts/evaluate/measures/metrics.py", "def ", "ADDED = 1\n\n\ndef "):
+    with changed(
+        demo.workflow / "workflow_scripts/evaluate/measures/surface_distance.py", "def ", "ADDED = 1\n\n\ndef "
+    ):
         jobs = planned(demo)
     assert jobs["score"] == 3
     assert set(jobs) >= RESULTS

@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ def study(tmp_path: Path) -> Path:
             for member in MEMBERS:
                 predicted = np.roll(reference, shift, axis=0)
                 save_volume(tmp_path / f"segment/{arm}/{member}/A/{case}.nii.gz", Volume(predicted, AFFINE))
-    splits = [{"cohort": "A", "case": case, "split": "validation"} for case in references]
-    write_tsv(tmp_path / "splits.tsv", splits, ["cohort", "case", "split"])
+    splits = [{"cohort": "A", "patient": case, "case": case, "split": "validation"} for case in references]
+    write_tsv(tmp_path / "splits.tsv", splits, list(splits[0]))
     return tmp_path
 
 
@@ -50,11 +51,11 @@ def run_score(study: Path, arm: str) -> list[dict[str, str]]:
     return read_tsv(out)
 
 
-def run_summarise(study: Path, out: Path) -> dict[str, list[dict[str, str]]]:
-    names = ("scores", "summary", "comparisons", "agreement")
+def run_summarise(study: Path, out: Path, pairs: Sequence[str] = ("main:Y,X",)) -> dict[str, list[dict[str, str]]]:
+    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
     summarise.main(
         [
-            *("--scores", str(study / "X.tsv"), str(study / "Y.tsv"), "--comparisons", "Y,X"),
+            *("--scores", str(study / "X.tsv"), str(study / "Y.tsv"), "--comparisons", *pairs),
             *("--bootstrap", "200", "--confidence", "0.95", "--seed", "3"),
             *(part for name in names for part in (f"--out-{name}", str(out / f"{name}.tsv"))),
         ]
@@ -66,7 +67,7 @@ def test_scores_have_a_row_for_each_member_case_and_criterion_that_applies(study
     rows = run_score(study, "X")
     assert list(rows[0]) == list(score.COLUMNS)
     counted = {(row["case"], row["criterion"]) for row in rows if row["member"] == "ensemble"}
-    both = {(case, name) for case in ("p1", "p2") for name in ("all", "large", "large-filtered")}
+    both = {(case, name) for case in ("p1", "p2") for name in ("all", "large", "large-total", "large-filtered")}
     assert counted == both | {("p3", "all"), ("p4", "all")}
     assert len(rows) == len(counted) * len(MEMBERS)
 
@@ -97,16 +98,24 @@ def test_tables_state_n_leave_undefined_cells_empty_and_say_why(study, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tables = run_summarise(study, tmp_path / "out")
-    assert len(tables["scores"]) == 2 * len(MEMBERS) * 8
-    assert len(tables["summary"]) == len(tables["agreement"]) == 2 * len(MEMBERS) * 3
-    by_key = {(r["arm"], r["member"], r["criterion"]): r for r in tables["summary"]}
-    large = by_key["X", "ensemble", "large"]
-    assert (large["cases"], large["n"], large["spearman"], large["icc"]) == ("4", "2", "", "")
+    assert len(tables["scores"]) == 2 * len(MEMBERS) * 10
+    assert len(tables["agreement"]) == 2 * len(MEMBERS) * 4
+    assert len(tables["summary"]) == len(tables["agreement"]) * len(summarise.DESCRIBED)
+    rows = {(r["arm"], r["criterion"], r["measure"]): r for r in tables["summary"] if r["member"] == "ensemble"}
+    large = rows["X", "large", "dice"]
+    assert (large["cases"], large["scored"], large["n"], large["mean_low"]) == ("4", "2", "2", "")
     assert "2 of 4 cases left out" in large["note"]
-    assert "n < 3" in large["note"]
-    every = by_key["X", "ensemble", "all"]
-    assert (every["n"], every["dice_mean"], every["hd95_undefined"]) == ("4", "1", "1")
-    assert float(every["icc"]) == 1
+    assert "n < 6: no interval" in large["note"]
+    missed = rows["Y", "all", "hd95_mm"]
+    assert (missed["scored"], missed["missing"], missed["n"]) == ("4", "1", "3")
+    assert "undefined in 1 of 4 cases" in missed["note"]
+    assert float(missed["penalised_mean"]) < float(
+        missed["mean"]
+    )  # the fourth case has no lesion, and none is predicted
+    agreed = {(r["arm"], r["criterion"]): r for r in tables["agreement"] if r["member"] == "ensemble"}
+    assert (agreed["X", "large"]["spearman"], agreed["X", "large"]["icc"]) == ("", "")
+    assert "n < 3" in agreed["X", "large"]["note"]
+    assert float(agreed["X", "all"]["icc"]) == 1
     compared = {row["criterion"]: row for row in tables["comparisons"]}
     assert (compared["all"]["n"], compared["all"]["zeros"], compared["all"]["zero_method"]) == ("4", "1", "pratt")
     assert float(compared["all"]["mean_difference"]) > 0
@@ -120,7 +129,65 @@ def test_a_criterion_that_leaves_no_case_keeps_its_row(study, tmp_path):
         write_tsv(study / f"{arm}.tsv", rows, score.COLUMNS)
     summary = run_summarise(study, tmp_path / "out")["summary"]
     row = next(row for row in summary if row["criterion"] == "large")
-    assert (row["cases"], row["n"], row["dice_mean"]) == ("4", "0", "")
+    assert (row["cases"], row["n"], row["mean"], row["penalised_mean"]) == ("4", "0", "", "")
+
+
+def test_total_volume_counts_where_no_component_is_large(study):
+    scattered = sum(box((start, 1)) for start in (0, 2, 4, 6))
+    save_volume(study / "preprocess/A/p3/lesion.nii.gz", Volume(scattered, AFFINE))
+    criteria = {row["criterion"] for row in run_score(study, "X") if row["case"] == "p3"}
+    assert criteria == {"all", "large-total"}
+
+
+def scores_table(path: Path, arm: str, dice: dict[tuple[str, str], float]) -> None:
+    """Write scores of two trainings and their ensemble: one value for each (patient, case)."""
+    rows = [
+        dict.fromkeys(score.COLUMNS, 0.5)
+        | {"arm": arm, "member": member, "cohort": "A", "patient": patient, "case": case, "split": "test"}
+        | {"criterion": "all", "dice": value, "hd95_mm": None if case == "1a" else 5.0, "hd95_penalised_mm": 50.0}
+        for member in ("seed-0", "seed-1", "ensemble")
+        for (patient, case), value in dice.items()
+    ]
+    write_tsv(path, rows, score.COLUMNS)
+
+
+def test_scans_of_one_patient_count_as_one_and_nothing_missing_vanishes(tmp_path):
+    """Patient 1 was scanned three times; the scan without a distance is counted though the patient has others."""
+    dice = {("1", "1a"): 0.0, ("1", "1b"): 0.3, ("1", "1c"): 0.6} | {(str(i), str(i)): 0.1 * i for i in range(2, 8)}
+    scores_table(tmp_path / "X.tsv", "X", dice)
+    scores_table(tmp_path / "Y.tsv", "Y", {key: value + 0.1 for key, value in dice.items()})
+    tables = run_summarise(tmp_path, tmp_path / "out")
+    rows = {(r["arm"], r["measure"]): r for r in tables["summary"] if r["member"] + r["criterion"] == "ensembleall"}
+    described = rows["X", "dice"]
+    assert (described["scored"], described["n"]) == ("9", "7")
+    assert float(described["mean"]) == pytest.approx(np.mean([0.3, *(0.1 * i for i in range(2, 8))]), rel=1e-5)
+    assert float(described["mean_low"]) < float(described["mean"]) < float(described["mean_high"])
+    assert "9 scans of 7 patients" in described["note"]
+    assert (rows["X", "hd95_mm"]["missing"], rows["X", "hd95_mm"]["n"]) == ("1", "7")
+    compared = next(row for row in tables["comparisons"] if row["criterion"] == "all")
+    assert (compared["family"], compared["n"], compared["family_size"]) == ("main", "7", "1")
+    assert float(compared["p"]) == pytest.approx(2**-6)
+    ranks = {row["arm"]: row for row in tables["ranks"] if row["criterion"] == "all"}
+    assert [(ranks[arm]["rank"], ranks[arm]["n"], ranks[arm]["first_share"]) for arm in "XY"] == [
+        ("2", "7", "0"),
+        ("1", "7", "1"),
+    ]
+    variance = next(row for row in tables["variance"] if row["criterion"] == "all")
+    assert (variance["cases"], variance["methods"], variance["seeds"]) == ("7", "2", "2")
+    assert float(variance["method"]) == pytest.approx(0.1**2 / 2)
+
+
+def test_families_are_adjusted_apart(tmp_path):
+    generator = np.random.default_rng(0)
+    for arm in "XY":
+        scores_table(
+            tmp_path / f"{arm}.tsv", arm, {(str(i), str(i)): generator.random() + (arm == "Y") for i in range(9)}
+        )
+    pairs = ("one:X,Y", "two:X,Y", "two:Y,X")
+    tables = run_summarise(tmp_path, tmp_path / "out", pairs)
+    rows = [row for row in tables["comparisons"] if row["criterion"] == "all"]
+    assert [row["family_size"] for row in rows] == ["1", "2", "2"]
+    assert [float(row["p_holm"]) / float(row["p"]) for row in rows] == pytest.approx([1, 2, 2], rel=1e-4)
 
 
 def test_the_same_scores_give_the_same_bytes(study, tmp_path):

@@ -136,11 +136,11 @@ class FakeStudy:
                     *("--out", self.path("evaluate", arm, "scores.tsv")),
                 ]
             )
-        outputs = ("scores", "summary", "comparisons", "agreement")
+        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
         summarise.main(
             [
                 *("--scores", *(self.path("evaluate", arm, "scores.tsv") for arm in ARMS)),
-                *("--comparisons", "FS-STKi,ALL-STKi-SA", "FS-STKi,FS-STKi-D"),
+                *("--comparisons", "main:FS-STKi,ALL-STKi-SA", "main:FS-STKi,FS-STKi-D"),
                 *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
                 *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),
             ]

@@ -8,6 +8,8 @@ import pytest
 
 from tests.report.conftest import OUTSIDE
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
+from workflow_scripts.evaluate.measures.agreement import Agreement
+from workflow_scripts.evaluate.measures.comparison import Comparison
 from workflow_scripts.report import (
     figure_cohort,
     figure_dice,
@@ -46,8 +48,8 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
     tables = []
     for name, split, criteria in (("table1", "validation", ["all"]), ("table3", "test", ["all", "large"])):
         tables.append(str(folder / f"{name}.tsv"))
-        summary = study.path("evaluate/summary.tsv")
-        rows = table.make_table(read_tsv(summary), ["FS-STKi", "ALL-STKi-SA"], split, criteria)
+        sources = [read_tsv(study.path(f"evaluate/{source}.tsv")) for source in ("summary", "agreement")]
+        rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria)
         write_tsv(tables[-1], rows, table.COLUMNS)
     for _, name in FIGURES:
         (folder / name).write_bytes(f"<svg id='{name}'/>".encode())
@@ -154,9 +156,10 @@ def test_headings_of_tables_state_n_and_how_many_were_left_out(page, study):
     row = next(
         row
         for row in summary
-        if (row["member"], row["split"], row["criterion"]) == ("ensemble", "test", "large") and row["arm"] == "FS-STKi"
+        if (row["member"], row["split"], row["criterion"]) == ("ensemble", "test", "large")
+        and (row["arm"], row["measure"]) == ("FS-STKi", "dice")
     )
-    of = f" of {row['cases']} labelled cases" if row["n"] != row["cases"] else ""
+    of = f"; {row['scored']} of {row['cases']} labelled cases" if row["scored"] != row["cases"] else ""
     assert f"icoAIS, lesions &gt; 3 mL (n = {row['n']}{of})" in page
 
 
@@ -186,13 +189,14 @@ def test_every_figure_and_table_has_a_caption():
 
 def test_few_cases_give_dashes_and_reasons_not_numbers():
     row = {"cohort": "A", "split": "test", "criterion": "all", "member": "ensemble", "arm": "X", "n": "2"}
-    row |= dict.fromkeys(("spearman", "spearman_p", "icc", "icc_low", "icc_high"), "")
+    row |= dict.fromkeys((name for name in Agreement.__annotations__ if name != "n"), "")
     (_, rows), *_ = content.agreement_sets([row | {"note": "n < 3: neither Spearman nor ICC"}], 3)
     assert (rows[0]["spearman"], rows[0]["icc"], rows[0]["interval"]) == ("", "", "")
 
 
 def test_tiny_p_values_are_not_written_as_zero():
-    row = {"cohort": "A", "split": "test", "criterion": "all", "p": "1e-9", "p_holm": "2e-9", "shapiro_p": "0.2"}
-    row |= {"mean_difference": "-0.1", "difference_low": "-0.2", "difference_high": "0.05", "rank_biserial": "-1"}
+    row = dict.fromkeys(Comparison.__annotations__, "") | {"cohort": "A", "split": "test", "criterion": "all"}
+    row |= {"family": "main", "p": "1e-9", "p_holm": "2e-9"}
+    row |= {"mean_difference": "-0.1", "difference_low": "-0.2", "difference_high": "0.05"}
     (_, rows), *_ = content.comparison_families([row], 3)
     assert (rows[0]["raw"], rows[0]["mark"], rows[0]["interval"]) == ("< 0.0001", "***", "−0.200 to +0.050")

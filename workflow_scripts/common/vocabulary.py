@@ -11,7 +11,7 @@ HELD_OUT = (VALIDATION, TEST)
 
 ENSEMBLE = "ensemble"
 
-ALL_LESIONS, LARGE, LARGE_FILTERED = CRITERIA = ("all", "large", "large-filtered")
+ALL_LESIONS, LARGE, LARGE_TOTAL, LARGE_FILTERED = CRITERIA = ("all", "large", "large-total", "large-filtered")
 REPORTED_CRITERIA = (ALL_LESIONS, LARGE)
 
 
@@ -48,4 +48,9 @@ def members_of(seeds: Iterable[int]) -> list[str]:
 def criterion_label(criterion: str, min_component_ml: float) -> str:
     """Name a criterion for readers; ``min_component_ml`` is the volume (mL) that a large component exceeds."""
     large = f"lesions > {min_component_ml:g} mL"
-    return {ALL_LESIONS: "all lesions", LARGE: large, LARGE_FILTERED: f"{large}, predictions filtered too"}[criterion]
+    return {
+        ALL_LESIONS: "all lesions",
+        LARGE: large,
+        LARGE_TOTAL: f"all lesions of cases with > {min_component_ml:g} mL in all",
+        LARGE_FILTERED: f"{large}, predictions filtered too",
+    }[criterion]

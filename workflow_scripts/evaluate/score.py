@@ -1,4 +1,4 @@
-"""Score one arm: each member and the ensemble, each labelled case, each lesion-size criterion (paper 3.6)."""
+"""Score one arm: each member and the ensemble, each labelled case, each lesion-size criterion (docs/metrics.md)."""
 
 import argparse
 import logging
@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.masks import dice
-from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED
+from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED, LARGE_TOTAL
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid
-from workflow_scripts.evaluate.measures.metrics import hd95_mm, hd95_penalised_mm, volume_ml, without_small_components
+from workflow_scripts.evaluate.measures.lesionwise import VOLUME_TOLERANCE, detect, without_small_components
+from workflow_scripts.evaluate.measures.surface_distance import (
+    diagonal_mm,
+    hd95_mm,
+    surface_dice,
+    surface_distances,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,52 +28,82 @@ COLUMNS = (
     "arm",
     "member",
     "cohort",
+    "patient",
     "case",
     "split",
     "criterion",
     "dice",
     "hd95_mm",
     "hd95_penalised_mm",
+    "surface_dice_2mm",
+    "surface_dice_5mm",
     "volume_difference_ml",
+    "signed_volume_difference_ml",
     "predicted_ml",
     "reference_ml",
+    "lesions_found",
+    "lesions_missed",
+    "false_lesions",
+    "lesion_f1",
+    "lesion_sensitivity",
+    "lesion_sensitivity_penalised",
 )
 
+Scores = dict[str, float | int | str | None]
 
-def score_pair(reference: Volume, prediction: Volume) -> dict[str, float | None]:
-    """Return every measure of one boolean prediction; an undefined HD95 is None.
 
-    ``volume_difference_ml`` is absolute, the paper's AVD; the sign is that of predicted_ml − reference_ml.
+def score_pair(reference: Volume, prediction: Volume) -> Scores:
+    """Return every measure of one boolean prediction; what is undefined is None, and has a penalised column.
+
+    The penalised value is that of a perfect prediction where both masks are empty, and the worst possible where one is.
     """
-    hd95 = hd95_mm(reference, prediction)
-    predicted, referred = volume_ml(prediction), volume_ml(reference)
+    overlap = dice(reference.data, prediction.data)
+    distances = surface_distances(reference, prediction)
+    # With an empty mask Dice is 1 or 0, and so is whatever has no value then.
+    hd95 = hd95_mm(distances)
+    predicted, referred = (np.count_nonzero(mask.data) * mask.voxel_ml for mask in (prediction, reference))
+    detection = detect(reference.data, prediction.data)
+    sensitivity = detection.sensitivity
     return {
-        "dice": dice(reference.data, prediction.data),
-        "hd95_mm": None if hd95 != hd95 else hd95,
-        "hd95_penalised_mm": hd95_penalised_mm(reference, prediction, hd95),
+        "dice": overlap,
+        "hd95_mm": hd95,
+        "hd95_penalised_mm": (1 - overlap) * diagonal_mm(reference) if hd95 is None else hd95,
+        **{f"surface_dice_{mm}mm": surface_dice(distances, mm) if distances else overlap for mm in (2, 5)},
         "volume_difference_ml": abs(predicted - referred),
+        "signed_volume_difference_ml": predicted - referred,
         "predicted_ml": predicted,
         "reference_ml": referred,
+        "lesions_found": detection.found,
+        "lesions_missed": detection.missed,
+        "false_lesions": detection.false,
+        "lesion_f1": detection.f1,
+        "lesion_sensitivity": sensitivity,
+        "lesion_sensitivity_penalised": overlap if sensitivity is None else sensitivity,
     }
 
 
-def score_case(
-    reference: Volume, predictions: Mapping[str, Volume], min_component_ml: float
-) -> list[dict[str, float | str | None]]:
+def score_case(reference: Volume, predictions: Mapping[str, Volume], min_component_ml: float) -> list[Scores]:
     """Score the members of an arm on one case.
 
     Criterion ``all`` compares the masks as they are. ``large`` removes the components of the reference of
     ``min_component_ml`` or less and leaves the prediction as it is; ``large-filtered`` removes them from both. A case
-    whose reference is empty after that has no row of these two.
+    whose reference is empty after that has no row of these two. ``large-total`` compares the masks as they are, of
+    cases whose whole reference has more than ``min_component_ml``.
     """
     large = without_small_components(reference, min_component_ml)
-    rows: list[dict[str, float | str | None]] = []
+    total_ml = np.count_nonzero(reference.data) * reference.voxel_ml
+    rows: list[Scores] = []
     for member, prediction in predictions.items():
-        pairs = {ALL_LESIONS: (reference, prediction)}
+        every = score_pair(reference, prediction)
+        scored = {ALL_LESIONS: every}
         if large.data.any():
-            pairs[LARGE] = (large, prediction)
-            pairs[LARGE_FILTERED] = (large, without_small_components(prediction, min_component_ml))
-        rows += [{"member": member, "criterion": name} | score_pair(*pair) for name, pair in pairs.items()]
+            scored[LARGE] = every if np.array_equal(large.data, reference.data) else score_pair(large, prediction)
+            filtered = without_small_components(prediction, min_component_ml)
+            unchanged = np.array_equal(filtered.data, prediction.data)
+            scored[LARGE_FILTERED] = scored[LARGE] if unchanged else score_pair(large, filtered)
+        if total_ml > min_component_ml * (1 + VOLUME_TOLERANCE):
+            scored[LARGE_TOTAL] = every
+        rows += [{"member": member, "criterion": name} | scores for name, scores in scored.items()]
     return rows
 
 
@@ -100,13 +138,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the scores of one arm as a table."""
     arguments = _parse(argv)
-    splits = {f"{row['cohort']}/{row['case']}": row["split"] for row in read_tsv(arguments.splits)}
+    splits = {f"{row['cohort']}/{row['case']}": row for row in read_tsv(arguments.splits)}
     rows: list[dict[str, Any]] = []
     for case in arguments.cases:
         if case not in splits:
             raise InputError(f"Case {case} is not in {arguments.splits.name}.", "run the split stage again.")
         cohort, name = case.split("/")
-        fixed = {"arm": arguments.arm, "cohort": cohort, "case": name, "split": splits[case]}
+        fixed = {"arm": arguments.arm, "cohort": cohort, "case": name}
+        fixed |= {column: splits[case][column] for column in ("patient", "split")}
         scored = _score_files(
             case, arguments.references, arguments.segmentations, arguments.members, arguments.min_component_ml
         )

@@ -1,8 +1,12 @@
-"""Summarise the scores of all arms: descriptions, paired comparisons, agreement of volumes (paper 3.6)."""
+"""Summarise the scores of all arms: descriptions, agreement, comparisons, ranks, variance (docs/statistics.md).
+
+What is averaged, ranked and tested is patients: scans of one patient depend on each other, and their mean stands.
+"""
 
 import argparse
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,93 +16,146 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_tsv
 from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
 from workflow_scripts.evaluate import score
-from workflow_scripts.evaluate.measures import statistics
+from workflow_scripts.evaluate.measures.agreement import Agreement, agreement
+from workflow_scripts.evaluate.measures.comparison import Comparison, compare, holm
+from workflow_scripts.evaluate.measures.description import Description, describe
+from workflow_scripts.evaluate.measures.intervals import mean_interval, skewed_mean_interval
+from workflow_scripts.evaluate.measures.ranks import Rank, rank_stability
+from workflow_scripts.evaluate.measures.signed_rank import ZERO_METHOD
+from workflow_scripts.evaluate.measures.variance import Variance, split_variance
 
 GROUP = ["arm", "member", "cohort", "split", "criterion"]
 PANEL = ["cohort", "split", "criterion"]
-DESCRIBED = ("dice", "hd95_mm", "hd95_penalised_mm", "volume_difference_ml")
+PENALISED = {"hd95_mm": "hd95_penalised_mm", "lesion_sensitivity": "lesion_sensitivity_penalised"}
+SKEWED = ("hd95_mm", "volume_difference_ml")
+DESCRIBED = (
+    "dice",
+    "hd95_mm",
+    "surface_dice_2mm",
+    "surface_dice_5mm",
+    "volume_difference_ml",
+    "signed_volume_difference_ml",
+    "lesion_f1",
+    "lesion_sensitivity",
+    "false_lesions",
+)
 
 SUMMARY_COLUMNS = (
-    *GROUP,
-    "cases",
-    "n",
-    *(f"{measure}_{name}" for measure in DESCRIBED for name in statistics.names(statistics.Description) if name != "n"),
-    "hd95_undefined",
-    "spearman",
-    "icc",
-    "note",
+    *(*GROUP, "measure", "cases", "scored", "missing"),
+    *list(Description.__annotations__)[:-1],
+    *("penalised_mean", "penalised_low", "penalised_high", "note"),
 )
-AGREEMENT_COLUMNS = (*GROUP, *statistics.names(statistics.Agreement))
+AGREEMENT_COLUMNS = (*GROUP, *Agreement.__annotations__)
 COMPARISON_COLUMNS = (
-    *PANEL,
-    "measure",
-    "member",
-    "first",
-    "second",
-    *statistics.names(statistics.Comparison)[:-1],
-    "zero_method",
-    "p_holm",
-    "family_size",
-    "note",
+    *(*PANEL, "family", "measure", "member", "first", "second"),
+    *list(Comparison.__annotations__)[:-1],
+    *("zero_method", "p_holm", "family_size", "note"),
 )
+RANK_COLUMNS = (*PANEL, "measure", "member", "arm", *Rank.__annotations__)
+VARIANCE_COLUMNS = (*PANEL, "measure", *Variance.__annotations__)
+
+Rows = list[dict[str, Any]]
 
 
-def summarise(scores: pd.DataFrame, confidence: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows of the summary and of the agreement table: arm × member × cohort × split × criterion.
+def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows of the summary, one for each group and measure, and of the agreement table, one for each group.
 
-    ``cases`` counts the labelled cases of the split, ``n`` those that have a score under the criterion; a criterion
-    that leaves no case has its row all the same.
+    A group is arm × member × cohort × split × criterion. ``cases`` counts the labelled cases of the split, ``scored``
+    those to which the criterion applies, ``missing`` those of them without a value, ``n`` the patients that have one. A
+    criterion that leaves no case has its rows all the same. ``draws`` and ``seed`` are those of the bootstrap of
+    `SKEWED` measures.
     """
+    bootstrap = partial(skewed_mean_interval, draws=draws, seed=seed)
     summary, agreements = [], []
     for group_key, group in _groups(scores, GROUP[:-1]):
         for criterion in CRITERIA:
             key, chosen = group_key | {"criterion": criterion}, group[group["criterion"] == criterion]
-            agreed = statistics.agreement(
-                chosen["predicted_ml"].to_numpy(), chosen["reference_ml"].to_numpy(), confidence
-            )
-            agreements.append(key | asdict(agreed))
-            row = key | {"cases": group["case"].nunique(), "n": len(chosen)}
+            patients = _patient_means(chosen)
+            volumes = (patients[name].to_numpy() for name in ("predicted_ml", "reference_ml"))
+            agreements.append(key | asdict(agreement(*volumes, confidence)))
+            counts = {"cases": group["case"].nunique(), "scored": len(chosen)}
             for measure in DESCRIBED:
-                described = asdict(statistics.describe(chosen[measure].to_numpy(float)))
-                row |= {f"{measure}_{name}": value for name, value in described.items() if name != "n"}
-            undefined = int(chosen["hd95_mm"].isna().sum())
-            row |= {"hd95_undefined": undefined, "spearman": agreed.spearman, "icc": agreed.icc}
-            summary.append(row | {"note": _summary_note(row, agreed)})
+                missing = int(chosen[measure].isna().sum())
+                of_mean = bootstrap if measure in SKEWED else mean_interval
+                described = asdict(describe(patients[measure].to_numpy(float), confidence, of_mean))
+                penalised = describe(patients[PENALISED.get(measure, measure)].to_numpy(float), confidence, of_mean)
+                row = key | {"measure": measure} | counts | {"missing": missing} | described
+                row |= {"penalised_mean": penalised.mean}
+                row |= {"penalised_low": penalised.mean_low, "penalised_high": penalised.mean_high}
+                summary.append(row | {"note": _summary_note(row, len(patients))})
     return summary, agreements
 
 
-def compare_arms(
-    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, draws: int, confidence: float, seed: int
-) -> list[dict[str, Any]]:
-    """Compare the ensembles' Dice for each pair of arms; a family is the pairs of one cohort, split and criterion."""
-    rows = []
-    for group_key, group in _groups(scores[scores["member"] == ENSEMBLE], PANEL[:-1]):
-        for criterion in CRITERIA:
-            chosen = group[group["criterion"] == criterion]
-            dice = chosen.pivot(index="case", columns="arm", values="dice")
-            family = []
-            for first, second in pairs:
+def compare_arms(scores: pd.DataFrame, families: Sequence[tuple[str, str, str]], confidence: float) -> Rows:
+    """Compare the ensembles' Dice for each pair of arms, given as (family, first, second).
+
+    Holm's method adjusts over the pairs of one family in one cohort, split and criterion.
+    """
+    rows: Rows = []
+    for key, dice in _panels(scores):
+        for family in dict.fromkeys(name for name, _, _ in families):
+            compared: Rows = []
+            for first, second in ((first, second) for name, first, second in families if name == family):
                 both = dice.reindex(columns=[first, second]).dropna().to_numpy(float)
-                compared = statistics.compare(both[:, 0], both[:, 1], draws=draws, confidence=confidence, seed=seed)
-                named = {"measure": "dice", "member": ENSEMBLE, "first": first, "second": second}
-                family.append(group_key | {"criterion": criterion} | named | asdict(compared))
-            rows += _with_holm(family)
+                named = {"family": family, "measure": "dice", "member": ENSEMBLE, "first": first, "second": second}
+                compared.append(key | named | asdict(compare(both[:, 0], both[:, 1], confidence=confidence)))
+            rows += _with_holm(compared)
     return rows
 
 
-def _with_holm(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def rank_arms(scores: pd.DataFrame, *, draws: int, confidence: float, seed: int) -> Rows:
+    """Rank the arms by the mean Dice of their ensembles in each cohort, split and criterion."""
+    rows: Rows = []
+    for key, dice in _panels(scores):
+        complete = dice.dropna().to_numpy(float)
+        ranks = rank_stability(complete, draws=draws, confidence=confidence, seed=seed)
+        named = key | {"measure": "dice", "member": ENSEMBLE}
+        rows += [named | {"arm": arm} | asdict(rank) for arm, rank in zip(dice.columns, ranks, strict=True)]
+    return rows
+
+
+def split_variances(scores: pd.DataFrame) -> Rows:
+    """Split the variance of Dice over patients, arms and seeds in each cohort, split and criterion."""
+    rows: Rows = []
+    for key, panel in _panel_groups(scores[scores["member"] != ENSEMBLE]):
+        dice = panel.pivot_table("dice", "patient", ["arm", "member"], observed=True).dropna()
+        arms, members = (dice.columns.unique(level).size for level in ("arm", "member"))
+        components = split_variance(dice.to_numpy(float).reshape(len(dice), arms, members))
+        rows.append(key | {"measure": "dice"} | asdict(components))
+    return rows
+
+
+def _patient_means(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores.groupby("patient", sort=False)[
+        [*DESCRIBED, *PENALISED.values(), "predicted_ml", "reference_ml"]
+    ].mean()
+
+
+def _panels(scores: pd.DataFrame) -> Iterator[tuple[dict[str, Hashable], pd.DataFrame]]:
+    """Yield each cohort × split × criterion with the ensembles' Dice: a row for each patient, a column for each arm."""
+    for key, panel in _panel_groups(scores[scores["member"] == ENSEMBLE]):
+        yield key, panel.pivot_table("dice", "patient", "arm", observed=True)
+
+
+def _panel_groups(scores: pd.DataFrame) -> Iterator[tuple[dict[str, Hashable], pd.DataFrame]]:
+    for key, group in _groups(scores, PANEL[:-1]):
+        for criterion in CRITERIA:
+            yield key | {"criterion": criterion}, group[group["criterion"] == criterion]
+
+
+def _with_holm(family: Rows) -> Rows:
     tested = [row["p"] for row in family]
-    common = {"zero_method": statistics.ZERO_METHOD, "family_size": sum(p is not None for p in tested)}
-    return [row | common | {"p_holm": adjusted} for row, adjusted in zip(family, statistics.holm(tested), strict=True)]
+    common = {"zero_method": ZERO_METHOD, "family_size": sum(p is not None for p in tested)}
+    return [row | common | {"p_holm": adjusted} for row, adjusted in zip(family, holm(tested), strict=True)]
 
 
-def _summary_note(row: dict[str, Any], agreed: statistics.Agreement) -> str:
-    left_out = row["cases"] - row["n"]
+def _summary_note(row: dict[str, Any], patients: int) -> str:
+    cases, scored, missing = (row[name] for name in ("cases", "scored", "missing"))
     notes = [
-        f"{left_out} of {row['cases']} cases left out, no component of the reference is large enough" * (left_out > 0),
-        f"HD95 undefined in {row['hd95_undefined']} of {row['n']} cases" * (row["hd95_undefined"] > 0),
-        "n < 2: no standard deviation" * (row["n"] < 2),
-        agreed.note,
+        f"{cases - scored} of {cases} cases left out, the reference is not large enough" * (cases > scored),
+        f"{scored} scans of {patients} patients: those of one patient are averaged" * (scored > patients),
+        f"undefined in {missing} of {scored} cases" * (missing > 0),
+        row["note"],
     ]
     return "; ".join(note for note in notes if note)
 
@@ -111,7 +168,7 @@ def _groups(scores: pd.DataFrame, columns: list[str]) -> Iterator[tuple[dict[str
 
 def _read_table(path: Path) -> pd.DataFrame:
     """Read a table of scores; identifiers are text, whatever they look like (NA, 007, 1e5)."""
-    text = dict.fromkeys(("arm", "member", "cohort", "case", "split", "criterion"), str)
+    text = dict.fromkeys(("arm", "member", "cohort", "patient", "case", "split", "criterion"), str)
     numbers = [column for column in pd.read_csv(path, sep="\t", nrows=0).columns if column not in text]
     missing = {column: ["", "nan", "NaN"] for column in numbers}
     return pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=missing)
@@ -126,42 +183,44 @@ def _read_scores(paths: Sequence[Path]) -> pd.DataFrame:
     return scores
 
 
-def _pair(text: str) -> tuple[str, str]:
-    first, second = text.split(",")
-    return first, second
+def _pair(text: str) -> tuple[str, str, str]:
+    family, pair = text.split(":")
+    first, second = pair.split(",")
+    return family, first, second
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores of each arm")
-    parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms, each as first,second")
-    parser.add_argument("--bootstrap", type=int, required=True, help="draws of the confidence intervals")
+    parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms: family:first,second")
+    parser.add_argument(
+        "--bootstrap", type=int, required=True, help="samples of the patients, for skewed means and ranks"
+    )
     parser.add_argument("--confidence", type=float, required=True, help="level of the confidence intervals")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--out-scores", type=Path, required=True)
-    parser.add_argument("--out-summary", type=Path, required=True)
-    parser.add_argument("--out-comparisons", type=Path, required=True)
-    parser.add_argument("--out-agreement", type=Path, required=True)
+    for name in ("scores", "summary", "comparisons", "agreement", "ranks", "variance"):
+        parser.add_argument(f"--out-{name}", type=Path, required=True)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the four tables of the evaluation."""
+    """Write the tables of the evaluation."""
     arguments = _parse(argv)
     scores = _read_scores(arguments.scores)
-    summary, agreements = summarise(scores, arguments.confidence)
-    comparisons = compare_arms(
-        scores,
-        arguments.comparisons,
-        draws=arguments.bootstrap,
-        confidence=arguments.confidence,
-        seed=arguments.seed,
-    )
-    rows = scores.astype(object).where(scores.notna(), None).to_dict("records")
-    write_tsv(arguments.out_scores, rows, score.COLUMNS)
-    write_tsv(arguments.out_summary, summary, SUMMARY_COLUMNS)
-    write_tsv(arguments.out_comparisons, comparisons, COMPARISON_COLUMNS)
-    write_tsv(arguments.out_agreement, agreements, AGREEMENT_COLUMNS)
+    confidence = arguments.confidence
+    options = {"confidence": confidence, "draws": arguments.bootstrap, "seed": arguments.seed}
+    summary, agreements = summarise(scores, **options)
+    ranks = rank_arms(scores, **options)
+    written = {
+        "scores": (scores.astype(object).where(scores.notna(), None).to_dict("records"), score.COLUMNS),
+        "summary": (summary, SUMMARY_COLUMNS),
+        "comparisons": (compare_arms(scores, arguments.comparisons, confidence), COMPARISON_COLUMNS),
+        "agreement": (agreements, AGREEMENT_COLUMNS),
+        "ranks": (ranks, RANK_COLUMNS),
+        "variance": (split_variances(scores), VARIANCE_COLUMNS),
+    }
+    for name, (rows, columns) in written.items():
+        write_tsv(getattr(arguments, f"out_{name}"), rows, columns)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     settings = read_yaml(arguments.settings)
     splits = read_tsv(arguments.split / "splits.tsv")
-    summary, comparisons, agreement = (
-        read_tsv(arguments.evaluate / f"{name}.tsv") for name in ("summary", "comparisons", "agreement")
+    summary, comparisons, agreement, ranks, variance = (
+        read_tsv(arguments.evaluate / f"{name}.tsv")
+        for name in ("summary", "comparisons", "agreement", "ranks", "variance")
     )
     captions = {path.stem: read_caption(path) for path in arguments.captions}
     limit = settings["evaluate"]["min_component_ml"]
@@ -87,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         comparisons=content.comparison_families(comparisons, limit),
         agreement=content.agreement_sets(agreement, limit),
         members=members,
+        measures=content.measure_sets(summary, limit),
+        ranks=content.rank_sets(ranks, limit),
+        variance=content.variance_rows(variance, limit),
         member_rows=content.member_rows(summary, members),
         headlines=content.headlines(summary, limit),
         cases=quality_rows(arguments.preprocess, splits),

@@ -13,7 +13,7 @@ from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of the summary: its columns' prefix, the prefix and decimals here, and whether more is better."""
+    """A measure of the summary: its name there, the prefix and decimals here, and whether more is better."""
 
     source: str
     name: str
@@ -29,66 +29,91 @@ MEASURES = (
     Measure("volume_difference_ml", "avd", "_ml", 2, 2, False),
 )
 SINGLE = (("spearman", "corr"), ("icc", "icc"))
-COLUMNS = (
-    "cohort",
-    "split",
-    "criterion",
-    "n",
-    "cases",
-    "experiment",
+ESTIMATES = (
     *(f"{m.name}_{part}{m.unit}" for m in MEASURES for part in ("mean", "median_iqr")),
-    "hd95_penalised_mean_mm",
-    "hd95_undefined",
-    "corr",
-    "icc",
-    "dsc_mean_of_seeds",
-    "best",
-    "note",
+    *("hd95_penalised_mean_mm", "corr", "icc"),
 )
+COLUMNS = (
+    *("cohort", "split", "criterion", "n", "scored", "cases", "experiment"),
+    *(f"{name}{part}" for name in ESTIMATES for part in ("", "_interval")),
+    *("hd95_undefined", "dsc_mean_of_seeds", "best", "note"),
+)
+GROUP = ("arm", "member", "cohort", "split", "criterion")
+
+Row = Mapping[str, str]
 
 
 def make_table(
-    summary: Sequence[Mapping[str, str]], arms: Sequence[str], split: str, criteria: Sequence[str]
+    summary: Sequence[Row], agreement: Sequence[Row], arms: Sequence[str], split: str, criteria: Sequence[str]
 ) -> list[dict[str, str]]:
-    """Return one row for each cohort × criterion × arm, formatted as in the paper.
+    """Return one row for each cohort × criterion × arm, formatted as in the paper, each estimate with its interval.
 
     ``best`` names the columns in which a row is the best of its cohort and criterion, ties included; nothing is best
     where only one arm has a value, and no mean or median of HD95 is where the arms miss different numbers of cases.
     """
     chosen = [row for row in summary if row["arm"] in arms and row["split"] == split and row["criterion"] in criteria]
-    rows = [_row(row, chosen) for row in chosen if row["member"] == ENSEMBLE]
+    measured: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in chosen:
+        measured.setdefault(_group(row), {})[row["measure"]] = row
+    agreed = {_group(row): row for row in agreement}
+    seeds = [row for row in chosen if row["member"] != ENSEMBLE and row["measure"] == "dice"]
+    rows = [_row(one, agreed[key], seeds) for key, one in measured.items() if key[1] == ENSEMBLE]
     cohorts = list(dict.fromkeys(row["cohort"] for row in rows))
     rows.sort(
-        key=lambda row: (_position(cohorts, row), criteria.index(row["criterion"]), arms.index(row["experiment"]))
+        key=lambda row: (
+            cohorts.index(row["cohort"]),
+            criteria.index(row["criterion"]),
+            arms.index(row["experiment"]),
+        )
     )
     for _, block in groupby(rows, key=lambda row: (row["cohort"], row["criterion"])):
         _mark_best(list(block))
     return rows
 
 
-def _position(cohorts: Sequence[str], row: Mapping[str, str]) -> int:
-    return cohorts.index(row["cohort"])
+def _group(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in GROUP)
 
 
-def _row(row: Mapping[str, str], summary: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    made = {name: row[name] for name in ("cohort", "split", "criterion", "n", "cases", "hd95_undefined", "note")}
-    made["experiment"] = row["arm"]
+def _row(measured: Mapping[str, Row], agreed: Row, seeds: Iterable[Row]) -> dict[str, str]:
+    dice, hd95 = measured["dice"], measured["hd95_mm"]
+    made = {name: dice[name] for name in ("cohort", "split", "criterion", "n", "scored", "cases")}
+    made |= {"experiment": dice["arm"], "hd95_undefined": hd95["missing"]}
     for m in MEASURES:
-        mean, median, iqr = (row[f"{m.source}_{part}"] for part in ("mean", "median", "iqr"))
-        made[f"{m.name}_mean{m.unit}"] = fixed(mean, m.mean_decimals)
-        spread = f"{fixed(median, m.median_decimals)} ({fixed(iqr, m.median_decimals)})"
-        made[f"{m.name}_median_iqr{m.unit}"] = spread if median else ""
-    made["hd95_penalised_mean_mm"] = fixed(row["hd95_penalised_mm_mean"], 2)
+        row, decimals = measured[m.source], m.median_decimals
+        mean, median = f"{m.name}_mean{m.unit}", f"{m.name}_median_iqr{m.unit}"
+        made[mean], made[f"{mean}_interval"] = _estimate(row, "mean", m.mean_decimals)
+        middle, made[f"{median}_interval"] = _estimate(row, "median", decimals)
+        made[median] = f"{middle} ({fixed(row['iqr'], decimals)})" if middle else ""
+    penalised = {"mean": hd95["penalised_mean"], "mean_low": hd95["penalised_low"], "mean_high": hd95["penalised_high"]}
+    made["hd95_penalised_mean_mm"], made["hd95_penalised_mean_mm_interval"] = _estimate(penalised, "mean", 2)
     for source, name in SINGLE:
-        made[name] = fixed(row[source], 2)
-    same = ("arm", "cohort", "split", "criterion")
-    seeds = [
-        float(other["dice_mean"])
-        for other in summary
-        if other["member"] != ENSEMBLE and other["dice_mean"] and all(other[key] == row[key] for key in same)
-    ]
-    made["dsc_mean_of_seeds"] = f"{min(seeds):.3f}–{max(seeds):.3f}" if seeds else ""
+        made[name], made[f"{name}_interval"] = _estimate(agreed, source, 2)
+    same = [float(row["mean"]) for row in seeds if row["mean"] and _same_but_member(row, dice)]
+    made["dsc_mean_of_seeds"] = f"{min(same):.3f}–{max(same):.3f}" if same else ""
+    notes = [*dice["note"].split("; "), *hd95["note"].split("; "), *agreed["note"].split("; ")]
+    made["note"] = "; ".join(_named(dict.fromkeys(filter(None, notes))))
     return made
+
+
+def _named(notes: Iterable[str]) -> list[str]:
+    """Say of which measure the one note is that only HD95 has."""
+    return [f"HD95 {note}" if note.startswith("undefined in") else note for note in notes]
+
+
+def _same_but_member(row: Row, other: Row) -> bool:
+    return all(row[name] == other[name] for name in GROUP if name != "member")
+
+
+def _estimate(row: Row, name: str, decimals: int) -> tuple[str, str]:
+    """Return an estimate and its interval as text; both are empty where there is none."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return fixed(row[name], decimals), interval(low, high, decimals)
+
+
+def interval(low: str, high: str, decimals: int) -> str:
+    """Format an interval, or leave it empty."""
+    return f"{fixed(low, decimals)} to {fixed(high, decimals)}".replace("-", "−") if low else ""
 
 
 def fixed(value: str, decimals: int) -> str:
@@ -116,6 +141,7 @@ def _mark_best(rows: list[dict[str, str]]) -> None:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--summary", type=Path, required=True)
+    parser.add_argument("--agreement", type=Path, required=True)
     parser.add_argument("--arms", nargs="+", required=True, help="rows of the table, in this order")
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA, required=True)
@@ -126,7 +152,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write one table."""
     arguments = _parse(argv)
-    rows = make_table(read_tsv(arguments.summary), arguments.arms, arguments.split, arguments.criteria)
+    summary, agreement = read_tsv(arguments.summary), read_tsv(arguments.agreement)
+    rows = make_table(summary, agreement, arguments.arms, arguments.split, arguments.criteria)
     write_tsv(arguments.out, rows, COLUMNS)
 
 

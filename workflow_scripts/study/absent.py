@@ -70,7 +70,9 @@ def _take_out_names(config: dict[str, Any], left: dict[str, str], shipped: Shipp
         config["run"]["arms"] = [arm for arm in config["run"]["arms"] if arm not in gone]
     if shipped(["report", "best_arms"]):
         config["report"]["best_arms"] = [arm for arm in config["report"]["best_arms"] if arm not in gone]
-    if shipped(["evaluate", "comparisons"]):
-        config["evaluate"]["comparisons"] = [pair for pair in config["evaluate"]["comparisons"] if not gone & set(pair)]
+    families = config["evaluate"]["comparisons"]
+    for family, pairs in families.items():
+        if shipped(["evaluate", "comparisons", family]):
+            families[family] = [pair for pair in pairs if not gone & set(pair)]
     if shipped(["report", "interpreted"]) and f"pretrainings.{config['report']['interpreted']}" in left:
         config["report"]["interpreted"] = None

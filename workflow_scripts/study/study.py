@@ -195,8 +195,9 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
         raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} have no case with a lesion mask.")
     require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
-    for index, pair in enumerate(config["evaluate"]["comparisons"]):
-        require(["evaluate", "comparisons", index], pair, config["arms"], "an entry of `arms`")
+    for family, pairs in config["evaluate"]["comparisons"].items():
+        for index, pair in enumerate(pairs):
+            require(["evaluate", "comparisons", family, index], pair, config["arms"], "an entry of `arms`")
     if len(study.seeds) % 2 == 0:
         raise files.refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
     ratios = config["split"]["ratios"]

@@ -94,10 +94,8 @@ def _masks(study: Study, arm: str) -> list[str]:
 
 
 def _evaluate(study: Study) -> list[str]:
-    return [
-        paths.file(study.results, "evaluated", f"{name}.tsv")
-        for name in ("scores", "summary", "comparisons", "agreement")
-    ]
+    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
+    return [paths.file(study.results, "evaluated", f"{name}.tsv") for name in names]
 
 
 def _report(study: Study) -> list[str]:

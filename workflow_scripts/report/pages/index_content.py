@@ -20,6 +20,18 @@ from workflow_scripts.report.table import fixed
 Row = Mapping[str, str]
 
 SMALLEST_P = 1e-4
+MEASURE_NAMES = {
+    "dice": "Dice",
+    "hd95_mm": "HD95, mm",
+    "surface_dice_2mm": "surface Dice at 2 mm",
+    "surface_dice_5mm": "surface Dice at 5 mm",
+    "volume_difference_ml": "absolute volume difference, mL",
+    "signed_volume_difference_ml": "volume difference, predicted − reference, mL",
+    "lesion_f1": "F1 of lesions",
+    "lesion_sensitivity": "sensitivity for lesions",
+    "false_lesions": "false lesions a case",
+}
+VARIANCE_PARTS = ("case", "method", "seed", "case_by_method", "residual")
 # Packages whose version changes results; the others of requirements.txt are their dependencies or the tests'.
 SHOWN_PACKAGES = (
     *("snakemake", "dcm2niix", "itk-elastix", "deepbet", "nilearn", "nibabel", "numpy", "scipy", "pandas", "torch"),
@@ -54,7 +66,8 @@ def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dic
     for (cohort, criterion), members in groupby(rows, key=lambda row: (row["cohort"], row["criterion"])):
         block = list(members)
         counted = dict.fromkeys(f"n = {row['n']}" for row in block)
-        of = f" of {block[0]['cases']} labelled cases" if block[0]["n"] != block[0]["cases"] else ""
+        scored, cases = block[0]["scored"], block[0]["cases"]
+        of = f"; {scored} of {cases} labelled cases" if scored != cases else ""
         blocks.append(
             {
                 "heading": f"{cohort}, {criterion_label(criterion, min_component_ml)} ({', '.join(counted)}{of})",
@@ -66,18 +79,21 @@ def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dic
 
 
 def comparison_families(comparisons: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
-    """Format the comparisons on held-out cases, gathered by the family that Holm's method adjusts over."""
+    """Format the comparisons on held-out patients, gathered by the family that Holm's method adjusts over."""
     rows = []
     for row in comparisons:
         if row["split"] not in HELD_OUT or row["criterion"] not in REPORTED_CRITERIA:
             continue
-        interval = f"{_signed(row['difference_low'])} to {_signed(row['difference_high'])}"
         rows.append(
             {
                 **row,
-                "family": _set_name(row, min_component_ml),
+                "family": f"{_set_name(row, min_component_ml)} (family {row['family']})",
                 "difference": _signed(row["mean_difference"]),
-                "interval": interval if row["difference_low"] else "",
+                "interval": _interval(row, "difference", sign="+"),
+                "shift": _signed(row["hodges_lehmann"]),
+                "shift_interval": _interval(row, "hodges_lehmann", sign="+"),
+                "higher": _number(row["common_language"], 2),
+                "detectable": _number(row["detectable_difference"], 3),
                 "effect": _signed(row["rank_biserial"], 2),
                 "normality": _p(row["shapiro_p"]),
                 "raw": _p(row["p"]),
@@ -95,9 +111,10 @@ def agreement_sets(agreement: Iterable[Row], min_component_ml: float) -> list[tu
             **row,
             "set": _set_name(row, min_component_ml),
             "spearman": _number(row["spearman"], 2),
+            "spearman_interval": _interval(row, "spearman", 2),
             "spearman_p": _p(row["spearman_p"]),
             "icc": _number(row["icc"], 2),
-            "interval": f"{_number(row['icc_low'], 2)} to {_number(row['icc_high'], 2)}" if row["icc_low"] else "",
+            "interval": _interval(row, "icc", 2),
         }
         for row in agreement
         if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA
@@ -107,10 +124,10 @@ def agreement_sets(agreement: Iterable[Row], min_component_ml: float) -> list[tu
 
 def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str, Any]]:
     """Return the mean Dice (all lesions) of each training beside that of their ensemble, for each held-out set."""
-    chosen = [row for row in summary if row["criterion"] == ALL_LESIONS and row["split"] in HELD_OUT]
+    chosen = [row for row in _dice(summary) if row["criterion"] == ALL_LESIONS]
     rows = []
     for (cohort, split, arm), group in _by(chosen, "cohort", "split", "arm"):
-        dice = {row["member"]: fixed(row["dice_mean"], 4) for row in group}
+        dice = {row["member"]: fixed(row["mean"], 4) for row in group}
         means = [dice[member] for member in members]
         rows.append({"cohort": cohort, "split": split, "arm": arm, "n": group[0]["n"], "means": means})
     return rows
@@ -118,16 +135,61 @@ def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str
 
 def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
     """Say, for each held-out set and criterion, which arm has the highest mean Dice of the ensemble."""
-    chosen = [row for row in summary if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["dice_mean"]]
+    chosen = [row for row in _dice(summary) if row["member"] == ENSEMBLE and row["mean"]]
     lines = []
     for (cohort, split, criterion), group in _by(chosen, "cohort", "split", "criterion"):
         if criterion in REPORTED_CRITERIA:
-            best = max(group, key=lambda row: float(row["dice_mean"]))
+            best = max(group, key=lambda row: float(row["mean"]))
             lines.append(
                 f"{cohort}, {split} set, {criterion_label(criterion, min_component_ml)} (n = {best['n']}): "
-                f"highest mean Dice {float(best['dice_mean']):.3f}, {best['arm']}."
+                f"highest mean Dice {float(best['mean']):.3f}, {best['arm']}."
             )
     return lines
+
+
+def measure_sets(summary: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
+    """Format every measure of the ensembles, gathered by held-out set, criterion and measure."""
+    rows = []
+    for row in summary:
+        if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA:
+            cells = {name: _number(row[name], 3) for name in ("mean", "median", "penalised_mean")}
+            cells |= {f"{name}_interval": _interval(row, name) for name in ("mean", "median", "penalised")}
+            title = f"{_set_name(row, min_component_ml)}: {MEASURE_NAMES[row['measure']]}"
+            rows.append({**row, **cells, "set": title})
+    return _by(rows, "set")
+
+
+def rank_sets(ranks: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
+    """Format how firmly the arms stand in their order, gathered by held-out set and criterion."""
+    rows = [
+        {
+            **row,
+            "set": _set_name(row, min_component_ml),
+            "mean": _number(row["mean"], 3),
+            "interval": f"{float(row['rank_low']):g} to {float(row['rank_high']):g}" if row["rank_low"] else "",
+            "first": f"{100 * float(row['first_share']):.0f} %" if row["first_share"] else "",
+        }
+        for row in ranks
+        if row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA
+    ]
+    return _by(rows, "set")
+
+
+def variance_rows(variance: Iterable[Row], min_component_ml: float) -> list[Row]:
+    """Format the shares of the variance of Dice for each held-out set and criterion."""
+    rows = []
+    for row in variance:
+        if row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA:
+            total = sum(float(row[name]) for name in VARIANCE_PARTS if row[name])
+            shares = [
+                f"{100 * float(row[name]) / total:.0f} %" if total and row[name] else "" for name in VARIANCE_PARTS
+            ]
+            rows.append({**row, "set": _set_name(row, min_component_ml), "shares": shares})
+    return rows
+
+
+def _dice(summary: Iterable[Row]) -> list[Row]:
+    return [row for row in summary if row["measure"] == "dice" and row["split"] in HELD_OUT]
 
 
 def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
@@ -181,6 +243,11 @@ def _p(value: str) -> str:
 
 def _number(value: str, decimals: int, sign: str = "-") -> str:
     return f"{float(value):{sign}.{decimals}f}".replace("-", "−") if value else ""
+
+
+def _interval(row: Row, name: str, decimals: int = 3, sign: str = "-") -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{_number(low, decimals, sign)} to {_number(high, decimals, sign)}" if low else ""
 
 
 def _signed(value: str, decimals: int = 3) -> str:

@@ -1,0 +1,71 @@
+"""Confidence intervals that hold at the small n of a stroke study; docs/statistics.md has their coverage."""
+
+import numpy as np
+from scipy import stats
+
+from workflow_scripts.common.seeds import generator
+
+LEAST_N = 6  # the range of five values holds the median with 94 %, so that there is no interval of 95 %
+TOO_FEW = f"n < {LEAST_N}: no interval"
+
+Interval = tuple[float, float] | tuple[None, None]
+NONE: Interval = (None, None)
+
+
+def mean_interval(values: np.ndarray, confidence: float) -> Interval:
+    """Return Student's interval of the mean of values (n,); none below `LEAST_N` or where all are equal."""
+    n = len(values)
+    if n < LEAST_N or np.ptp(values) == 0:
+        return NONE
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def skewed_mean_interval(values: np.ndarray, confidence: float, *, draws: int, seed: int) -> Interval:
+    """Return the studentised bootstrap interval (percentile-t) of the mean of values (n,) with a long upper tail.
+
+    For distances and absolute volumes, whose mean Student's interval covers less often than it says. None below
+    `LEAST_N` or where all are equal; samples without a deviation are not used.
+    """
+    n, deviation = len(values), values.std()
+    if n < LEAST_N or np.ptp(values) == 0:
+        return NONE
+    sampled = values[generator(seed, "interval of a mean").integers(0, n, (draws, n))]
+    deviations = sampled.std(axis=1)
+    usable = deviations > 0
+    ratios = (sampled[usable].mean(axis=1) - values.mean()) / deviations[usable]
+    below, above = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(values.mean() - above * deviation), float(values.mean() - below * deviation)
+
+
+def median_interval(values: np.ndarray, confidence: float) -> Interval:
+    """Return the interval of the median of values (n,) from order statistics; none below `LEAST_N`.
+
+    The k-th smallest and the k-th largest value enclose the median with a binomial probability. The interval lies
+    between the two pairs whose probabilities enclose ``confidence`` (Hettmansperger and Sheather 1986). Where the
+    median is a value that many patients share, as 0 may be, it covers more often than it says.
+    """
+    n = len(values)
+    if n < LEAST_N:
+        return NONE
+    depths = np.arange(1, (n + 1) // 2 + 1)
+    coverage = 1 - 2 * stats.binom.cdf(depths - 1, n, 0.5)
+    outer = int(np.count_nonzero(coverage >= confidence))
+    if not outer:
+        return NONE
+    ordered = np.sort(values)
+    ends = np.array([ordered[outer - 1], ordered[n - outer]])
+    if outer < len(depths):
+        wide, narrow = coverage[outer - 1], coverage[outer]
+        part = (wide - confidence) / (wide - narrow)
+        inwards = (n - outer) * part / (outer + (n - 2 * outer) * part)
+        ends = (1 - inwards) * ends + inwards * np.array([ordered[outer], ordered[n - outer - 1]])
+    return float(ends[0]), float(ends[1])
+
+
+def correlation_interval(estimate: float, error: float, degrees: int, confidence: float) -> Interval:
+    """Return the interval of a correlation whose Fisher's z has the standard error ``error``; none at ±1."""
+    if not abs(estimate) < 1:
+        return NONE
+    half = stats.t.ppf((1 + confidence) / 2, degrees) * error
+    return float(np.tanh(np.arctanh(estimate) - half)), float(np.tanh(np.arctanh(estimate) + half))

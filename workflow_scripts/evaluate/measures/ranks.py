@@ -1,0 +1,48 @@
+"""How firmly the arms stand in their order: ranks over bootstrap samples of the patients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from workflow_scripts.common.seeds import generator
+from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Rank of one arm by its mean, 1 the highest; ``first_share`` of the samples have it first, ties shared."""
+
+    n: int
+    mean: float | None = None
+    rank: float | None = None
+    rank_low: float | None = None
+    rank_high: float | None = None
+    first_share: float | None = None
+    note: str = ""
+
+
+def rank_stability(scores: np.ndarray, *, draws: int, confidence: float, seed: int) -> list[Rank]:
+    """Rank arms by their mean score, and again in each of ``draws`` samples of the patients, with replacement.
+
+    Parameters
+    ----------
+    scores
+        shape (patients, arms), the higher the better
+    confidence
+        share of the samples between ``rank_low`` and ``rank_high``
+    """
+    n, arms = scores.shape
+    if not n:
+        return [Rank(0, note="no patient") for _ in range(arms)]
+    means = scores.mean(axis=0)
+    ranks = stats.rankdata(-means.round(9))
+    if n < LEAST_N:
+        return [Rank(n, float(mean), float(rank), note=TOO_FEW) for mean, rank in zip(means, ranks, strict=True)]
+    chosen = generator(seed, "ranks of arms").integers(0, n, (draws, n))
+    sampled = stats.rankdata(-scores[chosen].mean(axis=1).round(9), axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(sampled, [tail, 1 - tail], axis=0, method="inverted_cdf")
+    leads = sampled == sampled.min(axis=1, keepdims=True)
+    first = (leads / leads.sum(axis=1, keepdims=True)).mean(axis=0)
+    return [Rank(n, *map(float, values)) for values in zip(means, ranks, low, high, first, strict=True)]
