@@ -81,6 +81,7 @@ class FakeStudy:
             "end_share": 0.1,
             "mri_offset_mm": 0.0 if labelled else None,
             "mri_side_ratio": 1.2 if labelled else None,
+            "missing_slices": 0,
             "contralateral": {"doubts": []},
             "registration": {"doubts": []} if labelled else None,
             "lesion_outside_brain_fraction": 0.0 if labelled else None,
