@@ -1,14 +1,16 @@
 """Lesion masks follow their scan: onto the upright NCCT by nearest voxel, or unchanged beside their MRI."""
 
+import subprocess
 from pathlib import Path
 
+import dcm2niix
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from tests.ingest.command import CASE, ingest_ncct
-from tests.ingest.dicom_series import LPS, Scan, write_series
+from tests.ingest.dicom_series import LPS, Scan, head_hu, write_series
 from tests.ingest.tilt import lesion
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
@@ -24,10 +26,10 @@ def ingest(scan: Scan, folder: Path) -> Path:
     return folder / "ncct.nii.gz"
 
 
-def follow(mask: Path, ncct: Path, record: bool = True) -> nib.Nifti1Image:
+def follow(mask: Path, ncct: Path, record: bool = True, *options: str) -> nib.Nifti1Image:
     target = ncct.parent / "lesion.nii.gz"
     extra = ["--record", str(ncct.parent / "ncct.json")] if record else []
-    ingest_lesion([*CASE, "--lesion", str(mask), "--reference", str(ncct), *extra, "--output", str(target)])
+    ingest_lesion([*CASE, "--lesion", str(mask), "--reference", str(ncct), *extra, *options, "--output", str(target)])
     return nib.load(target)
 
 
@@ -117,3 +119,59 @@ def test_the_world_of_the_test_scans_is_that_of_dicom():
     pixel = np.array([5, 7, 3, 1])
     np.testing.assert_allclose((scan.affine @ pixel)[:3], scan.points(3)[7, 5], atol=1e-9)
     assert LPS[0, 0] == -1
+
+
+def test_rounding_of_floating_point_is_no_label(ingested, tmp_path):
+    scan, ncct = ingested
+    drawn = scan.drawn(lesion).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1e-7, drawn.shape).astype(np.float32)
+    results = [
+        follow(save(tmp_path / f"{index}.nii.gz", data, scan.affine), ncct).get_fdata()
+        for index, data in enumerate((drawn, drawn * np.float32(0.99999994), drawn + noise))
+    ]
+    assert results[0].any()
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+    (ncct.parent / "lesion.nii.gz").unlink()
+
+
+def test_the_labels_that_are_lesion_are_named(ingested, tmp_path):
+    scan, ncct = ingested
+    drawn = scan.drawn(lesion).astype(np.float32)
+    halves = np.where(np.arange(drawn.shape[2]) < 14, drawn, 3 * drawn)
+    mask = save(tmp_path / "mask.nii.gz", halves, scan.affine)
+    everything = follow(mask, ncct, True, "--labels", "1", "3").get_fdata()
+    part = follow(mask, ncct, True, "--labels", "3").get_fdata()
+    assert np.array_equal(everything, follow(save(tmp_path / "one.nii.gz", drawn, scan.affine), ncct).get_fdata())
+    assert 0 < part.sum() < everything.sum()
+    with pytest.raises(InputError, match=r"2 values beside 0 \(1, 3\).*column lesion_labels"):
+        follow(mask, ncct)
+    (ncct.parent / "lesion.nii.gz").unlink()
+
+
+@pytest.mark.parametrize("tilt", [-17.0, 17.0])
+def test_a_mask_drawn_on_the_tilt_corrected_file_of_dcm2niix_is_taken(tilt, tmp_path):
+    scan = Scan(tilt=tilt)
+    ncct = ingest(scan, tmp_path)
+    (tmp_path / "nii").mkdir()
+    command = [str(dcm2niix.bin), "-f", "scan", "-l", "n", "-o", str(tmp_path / "nii"), str(tmp_path / "dicom")]
+    subprocess.run(command, capture_output=True, check=True)
+    corrected = nib.load(next((tmp_path / "nii").glob("*Tilt*.nii*")))
+    bright = np.asarray(corrected.dataobj) > 50
+    mask = save(tmp_path / "mask.nii.gz", bright, corrected.affine)
+    followed, image = follow(mask, ncct), nib.load(ncct)
+    assert np.array_equal(followed.get_fdata() > 0, image.get_fdata() > 50)
+
+
+def test_a_mask_that_fits_the_other_form_of_the_header_is_told_so(tmp_path):
+    scan = Scan()
+    moved = np.array(scan.affine)
+    moved[:3, 3] += [12, 0, 0]
+    image = nib.Nifti1Image(scan.drawn(head_hu).astype(np.float32), scan.affine)
+    image.set_sform(scan.affine, 1)
+    image.set_qform(moved, 1)
+    nib.save(image, tmp_path / "scan.nii.gz")
+    ingest_ncct(tmp_path / "scan.nii.gz", tmp_path)
+    mask = save(tmp_path / "mask.nii.gz", scan.drawn(lesion), moved)
+    with pytest.raises(InputError, match="fits the qform of the NCCT's header"):
+        follow(mask, tmp_path / "ncct.nii.gz")
