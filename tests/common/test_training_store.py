@@ -38,13 +38,26 @@ def test_a_finished_training_comes_back_and_its_checkpoints_go(tmp_path):
     assert [output.read_text() for output in again.outputs] == ["content of weights.pt", "content of curves.tsv"]
 
 
-def test_what_replaces_an_output_leaves_the_kept_one_as_it_was(tmp_path):
+def test_an_output_that_is_damaged_comes_back_whole(tmp_path):
     training = begin(tmp_path)
     finish(training)
-    other = tmp_path / "other"
-    other.write_text("new")
-    other.replace(training.outputs[0])
+    with training.outputs[0].open("r+") as output:
+        output.write("other")
     training.restore()
+    assert training.outputs[0].read_text() == "content of weights.pt"
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda kept: kept.write_text("content of weights.px")])
+def test_a_kept_output_that_is_damaged_is_not_put_back_and_retraining_begins_anew(tmp_path, damage):
+    training = begin(tmp_path)
+    finish(training)
+    damage(training.folder / "finished" / "weights.pt")
+    training.outputs[0].write_text("what was there")
+    with pytest.raises(InputError, match=r"weights\.pt is missing or damaged.*retrain=true"):
+        begin(tmp_path).restore()
+    assert training.outputs[0].read_text() == "what was there"
+    finish(begin(tmp_path, retrain=True))
+    begin(tmp_path).restore()
     assert training.outputs[0].read_text() == "content of weights.pt"
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from tests.preprocess.settings import LIMIT_OPTIONS, LIMITS
-from workflow_scripts.common.digests import image_digest
+from workflow_scripts.common.array_digests import image_digest
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume

@@ -2,26 +2,26 @@
 
 Layout, below the training's state folder, which no rule declares (Snakemake deletes outputs of a job that failed)::
 
-    {digest}/began_from.json   settings, data and seed that the training began with, and the code that it ran with
+    {digest}/began_from.json   settings, data and seed that the training began with, the code that it ran with, and
+                               checksums of its kept outputs
     {digest}/…                 its saved states, until it has finished
-    {digest}/finished/         its outputs, kept for good
+    {digest}/finished/         copies of its outputs, kept for good
 
 The digest is that of settings, data and seed. The code is reported but is not part of it: a moved comment must not cost
 a week of training, and a person decides whether changed code needs a new training (``retrain``).
 """
 
-import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.common.digests import bytes_digest, file_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.files import read_json, replacing, replacing_folder, write_json
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +47,30 @@ class Training:
         return read_json(self.folder / RECORD)["code"]
 
     def restore(self) -> None:
-        """Put the kept outputs back under their names, with the current time, as Snakemake expects of new outputs."""
+        """Put copies of the kept outputs under their names, with the current time, as Snakemake expects of new outputs.
+
+        Raises `InputError` when a kept output is missing, damaged or without a checksum; it is not put back then.
+        """
+        checksums = read_json(self.folder / RECORD).get("kept", {})
         for output in self.outputs:
-            _link(self.folder / FINISHED / output.name, output)
-            os.utime(output)
+            kept = self.folder / FINISHED / output.name
+            with replacing(output) as temporary:
+                if kept.is_file():
+                    shutil.copyfile(kept, temporary)
+                if file_digest(temporary) != checksums.get(output.name):
+                    raise InputError(
+                        f"The result of this training that was kept in {kept} is missing or damaged, or has no checksum.",
+                        "put an intact copy there; or give --config retrain=true to train anew.",
+                    )
 
     def finish(self) -> None:
-        """Keep the outputs and remove all saved states."""
-        kept = self.folder / f".{FINISHED}"
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir()
-        for output in self.outputs:
-            _link(output, kept / output.name)
-        kept.replace(self.folder / FINISHED)
+        """Keep copies of the outputs, record their checksums and remove all saved states."""
+        record = self.folder / RECORD
+        with replacing_folder(self.folder / FINISHED) as kept:
+            for output in self.outputs:
+                shutil.copyfile(output, kept / output.name)
+            checksums = {output.name: file_digest(output) for output in self.outputs}
+            write_json(record, {**read_json(record), "kept": checksums})
         for entry in self.folder.iterdir():
             if entry.is_dir() and entry.name != FINISHED:
                 shutil.rmtree(entry)
@@ -160,20 +171,9 @@ def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
 
 
 def _digest(description: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+    return bytes_digest(json.dumps(description, sort_keys=True).encode())[:16]
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no links."""
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        partial = target.with_name(f".partial-{target.name}")
-        shutil.copyfile(source, partial)
-        partial.replace(target)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workflow_scripts.common.array_digests import image_digest
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.digests import image_digest
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import read_affine

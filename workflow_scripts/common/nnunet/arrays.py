@@ -1,6 +1,5 @@
 """Preprocessed arrays, as nnU-Net's preprocessor makes and stores them: float32 (channel, z, y, x)."""
 
-import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,8 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from workflow_scripts.common.digests import values_digest
+from workflow_scripts.common.array_digests import values_digest
+from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.cases import DatasetCase
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
@@ -100,4 +100,4 @@ def folder_digest(folder: Path, threads: int) -> str:
     with ThreadPoolExecutor(threads) as pool:
         digests = list(pool.map(lambda path: values_digest(open_array(path)[:]), paths))
     lines = (f"{path.name} {digest}\n" for path, digest in zip(paths, digests, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return bytes_digest("".join(lines).encode())

@@ -1,6 +1,5 @@
 """What the file of a pretrained encoder says of itself, and the same for people to read."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.pretrain.settings import PATCH_AXES, PretrainSettings
 from workflow_scripts.pretrain.views.scans import Cohort
@@ -61,7 +61,7 @@ def describe(
         "image_set": settings.image_set,
         "splits": list(settings.splits),
         "cases": [scan.name for scan in seen],
-        "case_list": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        "case_list": bytes_digest("".join(lines).encode()),
         "statistics_cases": list(statistics_cases),
         "metrics": dict(metrics),
         "code": list(code),

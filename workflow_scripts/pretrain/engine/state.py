@@ -1,6 +1,5 @@
 """The state that a stopped pretraining goes on from."""
 
-import hashlib
 import io
 import logging
 import os
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
 
@@ -76,4 +76,4 @@ class States:
 
 
 def _checksum(content: bytes | memoryview) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return bytes_digest(content)[:16]

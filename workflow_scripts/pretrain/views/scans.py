@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from workflow_scripts.common.digests import values_digest
+from workflow_scripts.common.array_digests import values_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.masks import bounding_box
