@@ -71,6 +71,13 @@ def fragments(folder: Path) -> Path:
     return edit(compress(folder, JPEGLSLossless), change)
 
 
+def hidden(folder: Path) -> Path:
+    (folder / ".snakemake_timestamp").touch()
+    for path in list(folder.iterdir())[:3]:
+        (folder / f"._{path.name}").write_bytes(bytes(range(256)) * 16)
+    return folder
+
+
 def screen_save(folder: Path) -> Path:
     edit(folder, lambda image: [setattr(image, "PatientID", "P1"), setattr(image, "PatientName", "A^B")])
     image = pydicom.dcmread(min(folder.iterdir()))
@@ -96,6 +103,7 @@ HINTS = {
     "deflated": deflated,
     "big endian": big_endian,
     "fragments": fragments,
+    "hidden files beside": hidden,
     "screen save without patient": screen_save,
 }
 

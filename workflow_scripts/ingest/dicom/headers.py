@@ -115,6 +115,8 @@ def read_images(folder: Path) -> Folder:
             images, kind = _read(path)
             found.images += images
             found.others += not images
+            if path.name.startswith("."):
+                continue  # what file managers and Snakemake leave was no image
             if kind == "damaged":
                 found.damaged.append(path)
             elif kind == "foreign":
