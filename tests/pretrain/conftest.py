@@ -93,6 +93,8 @@ SETTINGS = {
     "alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3, "first_epoch": 0},
     "images_on_device": "auto",
     "precision": "auto",
+    "compile": "auto",
+    "save_minutes": 0,
 }
 
 

@@ -1,14 +1,26 @@
+import copy
+import sys
+import types
+
 import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.methods.channels_last import ChannelsLastNorm, for_training, memory_format
+from workflow_scripts.pretrain.methods import optimiser
+from workflow_scripts.pretrain.methods.channels_last import (
+    ChannelsLastNorm,
+    for_training,
+    fuse,
+    kernels_compile,
+)
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
 from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder, check_patch
-from workflow_scripts.pretrain.methods.optimiser import parameter_groups
+from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parameter_groups
 from workflow_scripts.pretrain.settings import HeadSizes
 from workflow_scripts.pretrain.views.batches import Views
 
@@ -79,9 +91,8 @@ def test_encoder_weights_load_strictly_into_nnunets_network_with_identical_featu
 
 
 def test_the_network_that_is_trained_computes_what_nnunet_would(any_architecture):
-    device = torch.device("cpu")
     stock = build_encoder(any_architecture, 2)
-    ours = build_encoder(for_training(any_architecture, device), 2).to(memory_format=memory_format(device))
+    ours = for_training(build_encoder(any_architecture, 2), torch.device("cpu"), "auto")
     ours.load_state_dict(stock.state_dict(), strict=True)
     images = torch.randn(2, 2, 6, 16, 16)
     gradients = []
@@ -96,13 +107,60 @@ def test_the_network_that_is_trained_computes_what_nnunet_would(any_architecture
         torch.testing.assert_close(gradients[0][name], expected, atol=1e-4, rtol=1e-3)
 
 
+def test_a_fused_network_computes_what_nnunet_would(any_architecture, monkeypatch):
+    """On a CPU torch's own operations stand for the kernel, which tests/gpu compares with them."""
+
+    def normalise(features, weight, bias, epsilon, slope):
+        return F.leaky_relu(F.instance_norm(features, weight=weight, bias=bias, eps=epsilon), slope)
+
+    module = types.SimpleNamespace(normalise=normalise)
+    monkeypatch.setitem(sys.modules, "workflow_scripts.pretrain.methods.fused_norm", module)
+    stock, ours = (build_encoder(any_architecture, 2) for _ in range(2))
+    fuse(ours)
+    assert not any(isinstance(module, nn.InstanceNorm3d) for module in ours.modules())
+    ours.load_state_dict(stock.state_dict(), strict=True)
+    images, gradients = torch.randn(2, 2, 6, 16, 16), []
+    for encoder in (copy.deepcopy(ours), stock):
+        sum((pool(stage) ** 3).sum() for stage in encoder(images)).backward()
+        gradients.append({name: parameter.grad for name, parameter in encoder.named_parameters()})
+    for one, other in zip(ours(images), stock(images), strict=True):
+        torch.testing.assert_close(one, other)
+    for name, expected in gradients[1].items():
+        torch.testing.assert_close(gradients[0][name], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_without_a_compiler_torchs_own_kernels_train_or_the_training_stops(caplog, monkeypatch):
+    """No Triton here: the same happens where its compiler fails."""
+    monkeypatch.setitem(sys.modules, "workflow_scripts.pretrain.methods.fused_norm", None)
+    assert not kernels_compile(torch.device("cpu"), required=False) and "a step takes longer" in caplog.text
+    with pytest.raises(
+        InputError, match=r"cannot be compiled: .* install triton and a C compiler .* pretrain\.compile"
+    ):
+        kernels_compile(torch.device("cpu"), required=True)
+
+
+@pytest.mark.parametrize("half", [torch.float16, None])
+def test_a_state_goes_on_in_another_precision(architecture, make_settings, monkeypatch, caplog, half):
+    """From a card or a CPU without a gradient scaler to one with it, and back."""
+    optimisers = []
+    for precision in (None, torch.float16) if half else (torch.float16, None):
+        monkeypatch.setattr(optimiser, "half_precision", lambda *_, precision=precision: precision)
+        optimisers.append(
+            MixedPrecisionAdamW(Student(build_encoder(architecture, 1), SIZES), make_settings(), torch.device("cpu"))
+        )
+    optimisers[1].load_state_dict(optimisers[0].state_dict())
+    assert f"from here on in {'float16' if half else 'float32'}" in caplog.text
+    assert (optimisers[1].state_dict()["scaler"] != {}) == (half is not None)
+    assert optimisers[1].state_dict()["precision"] == ("float16" if half else "float32")
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 def test_channels_last_norm_is_torchs_instance_norm(layout):
-    ours, theirs = (norm(5, affine=True, dtype=torch.float64) for norm in (ChannelsLastNorm, torch.nn.InstanceNorm3d))
+    theirs = torch.nn.InstanceNorm3d(5, affine=True, dtype=torch.float64)
+    ours = ChannelsLastNorm(theirs)
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.normal_()
-    theirs.load_state_dict(ours.state_dict())
     maps = (3 + torch.randn(2, 5, 3, 4, 6, dtype=torch.float64)).to(memory_format=layout).requires_grad_()
     weights = torch.randn(maps.shape, dtype=torch.float64)
     results = []
@@ -195,10 +253,10 @@ def test_weight_decay_spares_biases_and_norms(architecture):
     assert len(decayed) + len(spared) == len(list(student.parameters()))
 
 
-def test_gradients_are_clipped_to_the_norm(architecture, make_settings, views):
+def test_the_gradient_of_each_parameter_is_clipped_by_itself(architecture, make_settings, views):
     optimiser = make_settings().to_mapping()["optimiser"] | {"clip_gradient": 1e-3}
     torch.manual_seed(0)
     method = Distillation(architecture, make_settings(optimiser=optimiser), torch.device("cpu"))
     method.step([views], FREE)
-    norm = torch.stack([p.grad.norm() for p in method.student.parameters()]).norm()
-    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+    norms = torch.stack([p.grad.norm() for p in method.student.parameters()])
+    assert norms.max().item() == pytest.approx(1e-3, rel=1e-2) and (norms > 9e-4).sum() > 1

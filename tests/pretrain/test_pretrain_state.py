@@ -136,6 +136,7 @@ def test_two_generations_are_kept(tmp_path):
     (tmp_path / ".partial-of-a-killed-process").write_bytes(b"half a st")
     for step in (4, 8, 12):
         states.save({"step": step}, step)
+        states.wait()
     assert list(files(tmp_path)) == [8, 12] and len(list(tmp_path.iterdir())) == 2
     assert states.load() == {"step": 12}
 
@@ -144,9 +145,11 @@ def test_a_later_state_that_was_damaged_does_not_outlive_a_sound_one(tmp_path):
     states = States(tmp_path)
     for step in (4, 8):
         states.save({"step": step}, step)
+        states.wait()
     files(tmp_path)[8].write_bytes(b"")
     for step in (5, 6):
         states.save({"step": step}, step)
+        states.wait()
     assert list(files(tmp_path)) == [5, 6]
 
 
@@ -155,6 +158,7 @@ def test_damage_anywhere_in_the_file_is_found(tmp_path):
     states, rng = States(tmp_path), random.Random(5)
     for step in (4, 8):
         states.save({"step": step, "weights": torch.arange(500.0)}, step)
+        states.wait()
     newest = files(tmp_path)[8]
     sound = newest.read_bytes()
     damaged = [sound[:length] for length in (0, 1, len(sound) // 2, len(sound) - 1)]
@@ -173,6 +177,7 @@ def test_when_every_state_is_damaged_the_training_is_not_begun_anew_unasked(tmp_
     states = States(tmp_path)
     for step in (4, 8):
         states.save({"step": step}, step)
+        states.wait()
         files(tmp_path)[step].write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match=rf"Every saved state is damaged.* delete {tmp_path} to start anew"):
         states.load()
@@ -182,14 +187,40 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
     """A limit on the size of files stands for the full disk: the kernel refuses the write in the same way."""
     states = States(tmp_path)
     states.save({"step": 4}, 4)
+    states.wait()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(InputError, match=r"after step 8 cannot be saved: File too large.* make room in"):
             states.save({"weights": torch.zeros(10_000)}, 8)
+            states.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(list(tmp_path.iterdir())) == 1 and states.load() == {"step": 4}
+
+
+def test_what_is_written_is_the_state_when_it_was_saved(tmp_path):
+    states, weights = States(tmp_path), torch.zeros(2_000_000)
+    states.save({"weights": weights}, 4)
+    weights.fill_(1)
+    assert not states.load()["weights"].any()
+
+
+def test_a_state_that_could_not_be_written_stops_the_training_at_the_next(tmp_path, monkeypatch):
+    states = States(tmp_path)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(torch, "save", refuse)
+        states.save({"step": 4}, 4)
+        with pytest.raises(OSError, match="No space left"):
+            states.save({"step": 8}, 8)
+    with pytest.raises(OSError, match="No space left"), States(tmp_path) as leaving, monkeypatch.context() as full:
+        full.setattr(torch, "save", refuse)
+        leaving.save({"step": 8}, 8)
+        leaving.wait()
 
 
 def test_other_settings_or_images_are_refused_by_name_and_the_old_ones_go_on(

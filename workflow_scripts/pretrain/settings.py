@@ -38,7 +38,7 @@ class HeadSizes:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW and its schedules (paper 3.4.2); ``clip_gradient`` is a norm or None."""
+    """AdamW and its schedules (paper 3.4.2); ``clip_gradient``: norm of each parameter's gradient at most, or None."""
 
     learning_rate: float
     min_learning_rate_ratio: float
@@ -118,6 +118,8 @@ class PretrainSettings:
     rankme_samples: int
     alarm: Alarm
     precision: str
+    compile: str
+    save_minutes: float
     images_on_device: str
 
     @property

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from workflow_scripts.pretrain.views.batches import Batch
 
 
 def step_within_memory(
-    method: Method, batch: Batch, step: int, settings: PretrainSettings, processes: Processes
+    method: Method, batch: Batch, inputs: Any, step: int, settings: PretrainSettings, processes: Processes
 ) -> Tensor:
-    """Prepare a batch and learn from it; see `Method.step`.
+    """Learn from what the method made of a batch; see `Method.step`.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def step_within_memory(
         without them, and names no size.) The method is of no use afterwards.
     """
     try:
-        return method.step(method.inputs(batch), step)
+        return method.step(inputs, step)
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
 from workflow_scripts.pretrain.distributed import ALONE, Processes
+from workflow_scripts.pretrain.engine.finite import require_finite_losses, require_finite_state
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
 from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.methods.method import METHODS, Method
@@ -20,6 +21,7 @@ from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
 from workflow_scripts.pretrain.settings import PATCH_KEYS, PretrainSettings
+from workflow_scripts.pretrain.views.ahead import prepared
 from workflow_scripts.pretrain.views.batches import Purpose, Source
 from workflow_scripts.pretrain.views.scans import Cohort
 
@@ -105,20 +107,51 @@ def pretrain(
     if settings.rankme_samples < settings.projection_head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
     progress = _resume(method, states, device)
-    with Interruption() as interruption:
+    saver = Saver(method, progress, states, settings, processes)
+    with Interruption() as interruption, states:
         while progress.epoch < settings.epochs:
-            stopped = train_epoch(method, training, settings, progress, interruption, processes)
+            stopped = train_epoch(method, training, settings, progress, interruption, processes, saver)
             if not stopped:
                 _measure(method, training, validation, settings, progress, processes)
                 sound_alarm(progress.curves, settings.alarm)
                 stopped = processes.any(interruption.requested)
-            if processes.first:
-                _save(method, progress, states, settings)
-            processes.wait()
+            if stopped or progress.epoch == settings.epochs or saver.due:
+                saver.save()
             if stopped:
+                states.wait()
+                processes.wait()
                 interruption.check()
                 raise Interrupted("Ended early with another process of this training.")
     return Trained(method.encoder, progress.curves, progress.rankme)
+
+
+class Saver:
+    """Saves the state of a training by the clock, in the first of its processes."""
+
+    def __init__(
+        self, method: Method, progress: Progress, states: States, settings: PretrainSettings, processes: Processes
+    ) -> None:
+        self._method = method
+        self._progress = progress
+        self._states = states
+        self._settings = settings
+        self._processes = processes
+        self._last = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the time between two saved states has passed."""
+        return time.monotonic() - self._last >= 60 * self._settings.save_minutes
+
+    def save(self) -> None:
+        """Save the present state, in the background; raises `InputError` where a weight is no number."""
+        self._last = time.monotonic()
+        if not self._processes.first:
+            return
+        step = self._progress.epoch * self._settings.steps_per_epoch + len(self._progress.losses)
+        state = {"method": self._method.state_dict(), "progress": asdict(self._progress)}
+        require_finite_state(state["method"], step - 1, self._settings)
+        self._states.save(state, step)
 
 
 def train_epoch(
@@ -128,24 +161,28 @@ def train_epoch(
     progress: Progress,
     interruption: Interruption,
     processes: Processes,
+    saver: Saver,
 ) -> bool:
-    """Run the steps of the running epoch that are not done yet.
+    """Run the steps of the running epoch that are not done yet; a long epoch is saved in between.
 
     Ends after a whole step when a warning came to any process; returns whether it did.
     """
     epoch, started, stopped = progress.epoch, time.perf_counter(), False
     first, done = epoch * settings.steps_per_epoch, len(progress.losses)
     batches = source.batches(Purpose.TRAINING, epoch, settings.samples_per_epoch, done)
-    for step, batch in enumerate(batches, start=first + done):
+    pairs = prepared(batches, method.inputs, source.device)
+    for step, (batch, inputs) in enumerate(pairs, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(seeds.integer(settings.seed, "pretrain step", step))
-        progress.losses.append(step_within_memory(method, batch, step, settings, processes))
+        progress.losses.append(step_within_memory(method, batch, inputs, step, settings, processes))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
-            _require_finite(progress.losses, first, settings)
+            require_finite_losses(progress.losses, first, settings)
+        if settings.save_minutes and saver.due:
+            saver.save()
         stopped = processes.any(interruption.requested)
         if stopped:
             break
-    _require_finite(progress.losses, first, settings)
+    require_finite_losses(progress.losses, first, settings)
     progress.seconds += time.perf_counter() - started
     return stopped
 
@@ -214,41 +251,9 @@ def _resume(method: Method, states: States, device: torch.device) -> Progress:
     return progress
 
 
-def _save(method: Method, progress: Progress, states: States, settings: PretrainSettings) -> None:
-    step = progress.epoch * settings.steps_per_epoch + len(progress.losses)
-    state = {"method": method.state_dict(), "progress": asdict(progress)}
-    # A gradient that overflows in the last step shows in no loss yet.
-    if not all(tensor.isfinite().all() for tensor in _tensors(state["method"])):
-        raise _divergence("A weight", step - 1, settings)
-    states.save(state, step)
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping | list | tuple):
-        for branch in tree.values() if isinstance(tree, Mapping) else tree:
-            yield from _tensors(branch)
-
-
 def _loss_columns(name: str, losses: Tensor) -> Row:
     stages = {f"{name}_loss_stage{stage}": float(loss) for stage, loss in enumerate(losses, start=1)}
     return {f"{name}_loss": float(losses.mean()), **(stages if len(stages) > 1 else {})}
-
-
-def _require_finite(losses: Sequence[Tensor], first: int, settings: PretrainSettings) -> None:
-    """Checked every few steps, since looking at a value makes the host wait for the device."""
-    finite = torch.stack(list(losses)).isfinite().all(1).cpu()
-    if not finite.all():
-        raise _divergence("The loss", first + int(finite.logical_not().nonzero()[0]), settings)
-
-
-def _divergence(what: str, step: int, settings: PretrainSettings) -> InputError:
-    return InputError(
-        f"{what} is no finite number at step {step} (epoch {settings.epoch_of(step)}) with learning "
-        f"rate {values_at(settings, step).learning_rate:.3g}.",
-        "lower learning_rate or set clip_gradient in pretrain.optimisers; the state before is kept.",
-    )
 
 
 def _report(row: Row, rank: Row, epochs: int) -> None:

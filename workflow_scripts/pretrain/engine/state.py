@@ -3,11 +3,14 @@
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.errors import InputError
@@ -22,17 +25,28 @@ class States:
     """The newest states of one training.
 
     Each file's name holds the optimiser steps done and a checksum of its content, since torch loads a file with
-    changed weights without a word.
+    changed weights without a word. States are written in the background; leaving the ``with`` block waits for that.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._pool = ThreadPoolExecutor(1, "state")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.wait()
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest sound state, or None where none was saved.
 
         Raises `InputError` when states were saved and every one is damaged.
         """
+        self.wait()
         files = self._newest_first()
         for file in files:
             content = file.read_bytes()
@@ -47,14 +61,28 @@ class States:
         return None
 
     def save(self, state: Mapping[str, Any], step: int) -> None:
-        """Add a state after some optimiser steps; older ones go when it is safely on the disk.
+        """Copy a state after some optimiser steps and write it while the training goes on.
+
+        Older ones go when it is safely on the disk. Raises what `wait` raises of the state before.
+        """
+        self.wait()
+        copy = _with_tensors(lambda tensor: tensor.detach().to("cpu", copy=True), dict(state))
+        self._writing = self._pool.submit(self._write, copy, step)
+
+    def wait(self) -> None:
+        """Wait until the state that is being written is safe.
 
         Raises `InputError` when it cannot be written; the states before are left as they are.
         """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, state: Mapping[str, Any], step: int) -> None:
         for left in self.folder.glob(".partial-*"):
             left.unlink()  # of a process that was killed while it saved
         buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
+        torch.save(state, buffer)
         newest = self.folder / f"step-{step:09d}-{_checksum(buffer.getbuffer())}.pt"
         try:
             with replacing(newest) as temporary, temporary.open("wb") as handle:
@@ -73,6 +101,17 @@ class States:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+def _with_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """Return nested mappings and sequences with a function of each tensor in the tensor's place."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: _with_tensors(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_with_tensors(function, branch) for branch in tree]
+    return tree
 
 
 def _checksum(content: bytes | memoryview) -> str:

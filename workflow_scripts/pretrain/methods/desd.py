@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.pretrain.distributed import ALONE, Processes
-from workflow_scripts.pretrain.methods.channels_last import for_training, memory_format
+from workflow_scripts.pretrain.methods.channels_last import for_training
 from workflow_scripts.pretrain.methods.loss import stage_losses, teacher_probabilities, updated_centre
 from workflow_scripts.pretrain.methods.monitors import Assignment, feature_deviation
 from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder
@@ -33,8 +33,8 @@ class Distillation:
         device: torch.device,
         processes: Processes = ALONE,
     ) -> None:
-        encoder = build_encoder(for_training(architecture, device), len(settings.channels))
-        self.student = Student(encoder, settings.projection_head).to(device, memory_format=memory_format(device)).eval()
+        student = Student(build_encoder(architecture, len(settings.channels)), settings.projection_head)
+        self.student = for_training(student, device, settings.compile).eval()
         self.teacher = Teacher(self.student).eval()
         self.centre = torch.zeros(settings.projection_head.prototypes, device=device)
         self._settings = settings

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from workflow_scripts.pretrain.methods.heads import prototype_norms
 
+# On a CPU, so that its caches hold their logits; on a GPU these may take this part of its memory, all of them mostly.
 PROTOTYPES_AT_ONCE = 8192
+SHARE_OF_GPU = 1 / 64
 
 
 def teacher_probabilities(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
@@ -90,7 +92,8 @@ class _CrossEntropy(torch.autograd.Function):
             total = torch.full((len(embeddings),), -torch.inf, dtype=embeddings.dtype, device=embeddings.device)
             agreement = torch.zeros_like(total)
             lengths = prototype_norms(prototypes)
-            for weights, norms, targets in _pieces(prototypes, lengths, probabilities):
+            size = prototypes_at_once(embeddings)
+            for weights, norms, targets in _pieces(prototypes, lengths, probabilities, size):
                 logits = (embeddings @ weights.T).div_(norms * temperature)
                 total = torch.logaddexp(total, torch.logsumexp(logits, 1))
                 agreement += torch.einsum("ngk,gk->ng", _by_target(logits, targets), targets).reshape(-1)
@@ -103,8 +106,9 @@ class _CrossEntropy(torch.autograd.Function):
         embeddings, prototypes, lengths, probabilities, total = context.saved_tensors
         scale = gradient / (len(embeddings) * context.temperature)
         of_embeddings, of_prototypes = torch.zeros_like(embeddings), torch.empty_like(prototypes)
+        size = prototypes_at_once(embeddings)
         for (weights, norms, targets), result in zip(
-            _pieces(prototypes, lengths, probabilities), of_prototypes.split(PROTOTYPES_AT_ONCE), strict=True
+            _pieces(prototypes, lengths, probabilities, size), of_prototypes.split(size), strict=True
         ):
             cosines = (embeddings @ weights.T).div_(norms)
             softmax = (cosines / context.temperature).sub_(total[:, None]).exp_()
@@ -118,8 +122,15 @@ class _CrossEntropy(torch.autograd.Function):
         return of_embeddings, of_prototypes, None, None
 
 
-def _pieces(prototypes: Tensor, lengths: Tensor, probabilities: Tensor) -> zip:
-    size = PROTOTYPES_AT_ONCE
+def prototypes_at_once(embeddings: Tensor) -> int:
+    """Return with how many prototypes the rows (n, D) of embeddings are compared at a time."""
+    if embeddings.device.type == "cpu":
+        return PROTOTYPES_AT_ONCE
+    memory = torch.cuda.get_device_properties(embeddings.device).total_memory
+    return max(PROTOTYPES_AT_ONCE, int(SHARE_OF_GPU * memory / (len(embeddings) * embeddings.element_size())))
+
+
+def _pieces(prototypes: Tensor, lengths: Tensor, probabilities: Tensor, size: int) -> zip:
     return zip(prototypes.split(size), lengths.split(size), probabilities.split(size, 1), strict=True)
 
 

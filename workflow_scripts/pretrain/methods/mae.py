@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.distributed import ALONE, Processes
-from workflow_scripts.pretrain.methods.channels_last import for_training, memory_format
+from workflow_scripts.pretrain.methods.channels_last import for_training
 from workflow_scripts.pretrain.methods.heads import pool
 from workflow_scripts.pretrain.methods.monitors import feature_deviation
 from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parallel
@@ -39,8 +39,8 @@ class Reconstruction:
         processes: Processes = ALONE,
     ) -> None:
         channels = len(settings.channels)
-        network = build_planned(for_training(architecture, device), channels, channels, deep_supervision=False)
-        self.network = network.to(device, memory_format=memory_format(device)).eval()
+        network = build_planned(architecture, channels, channels, deep_supervision=False)
+        self.network = for_training(network, device, settings.compile).eval()
         # Outputs of the lower resolutions, which only deep supervision would use.
         self.network.decoder.seg_layers[:-1].requires_grad_(False)
         self._settings = settings

@@ -1,13 +1,19 @@
 """One step down the gradient, alike for every method: AdamW, mixed precision, clipping (paper 3.4.2)."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.methods.schedules import StepValues
 from workflow_scripts.pretrain.settings import PretrainSettings
+
+log = logging.getLogger(__name__)
+
+CLIP_EPSILON = 1e-6
 
 
 class MixedPrecisionAdamW:
@@ -20,6 +26,11 @@ class MixedPrecisionAdamW:
         self._half = half_precision(settings.precision, device)
         self._adamw = torch.optim.AdamW(parameter_groups(network), lr=0.0, fused=True)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
+
+    @property
+    def precision(self) -> str:
+        """Name of the type that networks are computed in."""
+        return str(self._half or torch.float32).removeprefix("torch.")
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks are computed in 16 bit, where the settings and the device allow it."""
@@ -37,18 +48,28 @@ class MixedPrecisionAdamW:
         for parameter in frozen:
             parameter.grad = None
         if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self._clip)
+            clip_each(self._parameters, self._clip)
         self._scaler.step(self._adamw)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later step depends on."""
-        return {"optimiser": self._adamw.state_dict(), "scaler": self._scaler.state_dict()}
+        return {
+            "optimiser": self._adamw.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "precision": self.precision,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Continue from what `state_dict` returned, maybe on another device; its precision is that of this one.
+
+        A loss scale is only what steps in float16 had: without them the scaler begins anew.
+        """
         self._adamw.load_state_dict(state["optimiser"])
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self._scaler.is_enabled():
+            self._scaler.load_state_dict(state["scaler"])
+        if state["precision"] != self.precision:
+            log.warning("trained in %s until now, from here on in %s", state["precision"], self.precision)
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -61,10 +82,25 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 
 
 def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the 16-bit type to compute in: None for float32, which is also what `auto` means on a CPU."""
+    """Return the 16-bit type to compute in on a GPU, `auto`: float16; None for float32, on a CPU always.
+
+    float16 is what the authors used. On an H100 the encoder's gradient has a cosine of 0.98 with that of float32; in
+    bfloat16, whose numbers have 8 bits of precision, 0.82 (docs/gpu.md).
+
+    Raises `InputError` for bfloat16 on a GPU without it.
+    """
     if precision == "float32" or device.type == "cpu":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError("This GPU does not compute in bfloat16.", "set pretrain.precision to auto.")
+    return torch.bfloat16 if precision == "bfloat16" else torch.float16
+
+
+def clip_each(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scale the gradient of each parameter, by itself, down to a norm of at most ``limit``, as DINO does."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch.stack(torch._foreach_norm(gradients))
+    torch._foreach_mul_(gradients, list((limit / (norms + CLIP_EPSILON)).clamp_max_(1).unbind()))
 
 
 def parallel(network: nn.Module, device: torch.device, size: int) -> nn.Module:

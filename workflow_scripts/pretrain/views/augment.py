@@ -101,7 +101,7 @@ def add_noise(views: Tensor, parameters: Parameters) -> Tensor:
     generator = torch.Generator(device=views.device).manual_seed(parameters.seed)
     noise = torch.empty(parameters.batch_views, *views.shape[1:], device=views.device).normal_(generator=generator)
     if len(views) < parameters.batch_views:
-        noise = noise[parameters.rows.to(views.device)]
+        noise = noise[parameters.rows.to(views.device, non_blocking=True)]
     return views.addcmul(noise, _like(parameters.noise_sigma, views))
 
 
@@ -117,7 +117,7 @@ def blur(views: Tensor, sigma: Tensor) -> Tensor:
     radius = int(BLUR_TRUNCATE * float(sigma.max()) + 0.5)
     if radius == 0:
         return views
-    images, widths = views.reshape(-1, z * y, x), sigma.reshape(-1).to(views.device)
+    images, widths = views.reshape(-1, z * y, x), sigma.reshape(-1).to(views.device, non_blocking=True)
     matrix = _blur_matrix(widths, x, radius)
     pieces = [images[..., near] @ matrix[:, rows, near].mT for rows, near in _bands(x, radius)]
     images = torch.cat(pieces, dim=2).reshape(-1, z, y, x)
@@ -153,13 +153,13 @@ def flip(views: Tensor, axes: Tensor) -> Tensor:
     """Reverse the spatial axes marked in ``axes`` (V, 3) of each view, all channels alike."""
     flipped = torch.empty_like(views)
     for marked in axes.unique(dim=0):
-        rows = (axes == marked).all(1).nonzero()[:, 0].to(views.device)
+        rows = (axes == marked).all(1).nonzero()[:, 0].to(views.device, non_blocking=True)
         flipped[rows] = views[rows].flip([2 + axis for axis in range(3) if marked[axis]])
     return flipped
 
 
 def _like(values: Tensor, views: Tensor) -> Tensor:
-    return values.to(views.device)[:, :, None, None, None]
+    return values.to(views.device, non_blocking=True)[:, :, None, None, None]
 
 
 def _bands(length: int, radius: int) -> list[tuple[slice, slice]]:

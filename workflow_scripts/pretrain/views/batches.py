@@ -72,7 +72,7 @@ class Source:
     ) -> None:
         self._scans = scans
         self._settings = settings
-        self._device = device
+        self.device = device
         self._threads = threads
         self._processes = processes
         self._boxes = BrainBoxes.of(scans)
@@ -109,11 +109,11 @@ class Source:
 
     def _read_ahead(self, drawn: Iterator[Drawn]) -> Iterator[Batch]:
         with ThreadPoolExecutor(self._threads) as pool:
-            waiting: deque[list[tuple[list[Future], Parameters]]] = deque()
+            waiting: deque[list[tuple[Tensor, list[Future], Parameters]]] = deque()
             for parts in drawn:
                 waiting.append(
                     [
-                        ([pool.submit(self._read_one, crops, i, patch) for i in range(len(crops))], parameters)
+                        (*self._submit(pool, crops, patch), parameters)
                         for (crops, parameters), patch in zip(parts, self._settings.patch_sizes, strict=False)
                     ]
                 )
@@ -122,17 +122,21 @@ class Source:
             while waiting:
                 yield self._collect(waiting.popleft())
 
-    def _read_one(self, crops: Crops, index: int, patch: Sequence[int]) -> Tensor:
-        place = crops.start[index].tolist(), crops.size[index].tolist(), bool(crops.mirrored[index])
-        return read_view(self._scans[crops.scan[index]], *place, patch)
+    def _submit(self, pool: ThreadPoolExecutor, crops: Crops, patch: Sequence[int]) -> tuple[Tensor, list[Future]]:
+        """Let a pool read views into memory from which a GPU copies while the host goes on."""
+        views = torch.empty(len(crops), len(self._settings.channels), *patch, pin_memory=self.device.type == "cuda")
+        return views, [pool.submit(self._read_one, crops, index, views[index]) for index in range(len(crops))]
 
-    def _collect(self, groups: Sequence[tuple[Sequence[Future], Parameters]]) -> Batch:
+    def _read_one(self, crops: Crops, index: int, view: Tensor) -> None:
+        place = crops.start[index].tolist(), crops.size[index].tolist(), bool(crops.mirrored[index])
+        view.copy_(read_view(self._scans[crops.scan[index]], *place, view.shape[1:]))
+
+    def _collect(self, groups: Sequence[tuple[Tensor, Sequence[Future], Parameters]]) -> Batch:
         batch = []
-        for futures, parameters in groups:
-            views = torch.stack([future.result() for future in futures])
-            if self._device.type == "cuda":
-                views = views.pin_memory().to(self._device, non_blocking=True)
-            batch.append(Views(views, parameters))
+        for views, futures, parameters in groups:
+            for future in futures:
+                future.result()
+            batch.append(Views(views.to(self.device, non_blocking=True), parameters))
         return tuple(batch)
 
 

@@ -41,11 +41,11 @@ class ScansOnDevice:
             shape (V, C, *patch), float32; the same views as those of `read_view`, but for the rounding of voxels
         """
         device = self._voxels.device
-        shape = self._shapes[crops.scan]
-        first = torch.from_numpy(self._starts[crops.scan, crops.mirrored.astype(int)]).to(device)
-        background = self._background[torch.from_numpy(crops.scan).to(device)]
-        place = torch.from_numpy(np.stack([crops.start, crops.size, shape])).to(device)
-        start, size, shape = place[:, :, :, None]
+        first = self._starts[crops.scan, crops.mirrored.astype(int)]
+        places = np.column_stack([crops.scan, first, crops.start, crops.size, self._shapes[crops.scan]])
+        scan, first, *places = torch.from_numpy(places).to(device, non_blocking=True).split([1, 1, 3, 3, 3], dim=1)
+        background = self._background[scan[:, 0]]
+        start, size, shape = (place[:, :, None] for place in places)
         z = start[:, 0] + torch.arange(patch[0], device=device)
         low_y, high_y, share_y = _neighbours(size[:, 1], patch[1])
         low_x, high_x, share_x = _neighbours(size[:, 2], patch[2])
@@ -58,7 +58,7 @@ class ScansOnDevice:
             inside_x, x = _inside(start[:, 2] + x, shape[:, 2])
             plane = y[:, :, None] * shape[:, 2, :, None] + x[:, None, :]
             volume = (z * (shape[:, 1] * shape[:, 2]))[:, :, None, None] + plane[:, None]
-            base = first[:, None] + channel * voxels
+            base = first + channel * voxels
             found = self._voxels[base[:, :, None, None, None] + volume[:, None]].float()
             inside = inside_z[:, None, :, None, None] & (inside_y[:, :, None] & inside_x[:, None, :])[:, None, None]
             return torch.where(inside, found, background[:, :, None, None, None])
