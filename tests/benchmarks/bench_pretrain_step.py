@@ -17,7 +17,8 @@ import torch
 import yaml
 from scipy import ndimage
 
-from tests.benchmarks.plain_dino import PlainDino, plain_views
+from tests.benchmarks.plain_dino import PlainDino
+from tests.benchmarks.plain_loader import plain_views
 from tests.workflow import ROOT
 from workflow_scripts.common.malloc import keep_freed_memory
 from workflow_scripts.common.nnunet.arrays import write_array

@@ -66,7 +66,7 @@ class _Normalisation(torch.autograd.Function):
 
 def _tile(channels: int) -> tuple[int, int]:
     """Voxels and channels of a tile."""
-    block = min(CHANNELS, triton.next_power_of_2(channels))
+    block = min(CHANNELS, max(16, triton.next_power_of_2(channels)))
     return VALUES // block, block
 
 
