@@ -106,7 +106,7 @@ def run_pretraining(cohort: Path, folder: Path, config: Mapping[str, Any], metho
     pretrain.main(
         [
             *("--settings", str(folder / "settings.yaml"), "--dataset", str(cohort / "dataset")),
-            *("--state", str(folder / "state"), "--threads", str(PROCESSES), "--device", "cpu"),
+            *("--state", str(folder / "state"), "--threads", str(PROCESSES)),
             *(word for name, file in outputs.items() for word in (f"--out-{name}", str(folder / file))),
         ]
     )

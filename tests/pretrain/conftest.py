@@ -205,7 +205,7 @@ def command_line(tmp_path, mapping, make_dataset):
         folder = tmp_path / name
         state = state or folder / "state"
         write_yaml(folder / "settings.yaml", mapping | changes)
-        options = {"settings": folder / "settings.yaml", "dataset": dataset, "device": "cpu", "state": state}
+        options = {"settings": folder / "settings.yaml", "dataset": dataset, "state": state}
         options |= {f"out-{name}": folder / file for name, file in OUTPUTS.items()}
         return folder, [word for key, value in options.items() for word in (f"--{key}", str(value))]
 

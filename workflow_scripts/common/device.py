@@ -1,6 +1,5 @@
-"""The device that a job computes on: a GPU where one was asked for, or else the best there is."""
+"""The device that a job computes on: what it asked for, and nothing else."""
 
-import platform
 import re
 from pathlib import Path
 
@@ -9,25 +8,27 @@ import torch
 from workflow_scripts.common.errors import InputError
 
 DRIVER = Path("/proc/driver/nvidia/version")
+_REMEDY = (
+    "look that the job was given a GPU (`nvidia-smi`); install a torch built for a CUDA that the driver knows (CUDA "
+    "13: driver 580 or later, no V100 or P100; CUDA 12: 525 or later; docs/gpu.md); or set `gpu: 0` under `resources` "
+    "to compute on the CPU."
+)
 
 
-def find_device(gpus: int) -> torch.device:
-    """Return a GPU where there is one, else the CPU.
+def choose_device(gpus: int) -> torch.device:
+    """Return the GPU for a job that asked for ``gpus``, the CPU for none.
 
-    Raises `InputError` where ``gpus``, which the job asked for, is above 0 and torch sees none: on a CPU such a job
-    would take days, unnoticed.
+    Raises `InputError` where one was asked for and torch sees none: on a CPU such a job would take days, unnoticed.
     """
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if gpus:
-        raise InputError(f"This job asked for a GPU, and torch sees none: {_reason()}", _remedy())
-    return torch.device("cpu")
+    if gpus and not torch.cuda.is_available():
+        raise InputError(f"This job asked for a GPU, and torch sees none: {_reason()}", _REMEDY)
+    return torch.device("cuda" if gpus else "cpu")
 
 
 def _reason() -> str:
     built = torch.version.cuda
     torch_is = f"torch {torch.__version__} is a build for {f'CUDA {built}' if built else 'the CPU alone'}"
-    return f"{torch_is}, and the NVIDIA driver on {platform.node()} is {driver_version() or 'not there'}."
+    return f"{torch_is}, and the NVIDIA driver on this machine is {driver_version() or 'missing'}."
 
 
 def driver_version() -> str | None:
@@ -37,11 +38,3 @@ def driver_version() -> str | None:
     except OSError:
         return None
     return found.group(1) if found else None
-
-
-def _remedy() -> str:
-    return (
-        "install a torch built for a CUDA that the driver knows (CUDA 13: driver 580 or later, no V100 or P100; CUDA "
-        "12.6: driver 560 or later; docs/gpu.md); look that the job was given a GPU (`nvidia-smi`); or set `gpu: 0` "
-        "under `resources` to compute on the CPU."
-    )

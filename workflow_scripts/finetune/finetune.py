@@ -150,6 +150,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="folder to resume from, and to keep the model in")
     parser.add_argument("--retrain", action=argparse.BooleanOptionalAction, default=False, help="though it is trained")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--out-checkpoint", type=Path, required=True)
     parser.add_argument("--out-curves", type=Path, required=True)
     return parser.parse_args(argv)
@@ -159,7 +160,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings, dataset and encoder, train, write the model and its curves."""
     arguments = _parse(argv)
-    device = choose_device()
+    device = choose_device(arguments.gpus)
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     settings = read_yaml(arguments.settings)

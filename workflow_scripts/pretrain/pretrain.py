@@ -25,6 +25,7 @@ from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
 
+HARMLESS = ("alarm", "compile", "save_minutes")
 TIMES = ("images_per_second", "seconds")
 MEMORY = "lower pretrain.batch_size or pretrain.patch_size; or raise resources.pretrain.mem_mb, or take a larger GPU."
 
@@ -38,10 +39,10 @@ def final_metrics(trained: Trained) -> dict[str, Any]:
 def origin(settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that decides a training but the code, whose every comment would count.
 
-    The alarm decides no weight: who raised it in error may lower its bounds and go on.
+    Some settings decide no weight: who raised the alarm in error may lower its bounds and go on.
     """
     return {
-        "settings": {key: value for key, value in settings.to_mapping().items() if key != "alarm"},
+        "settings": {key: value for key, value in settings.to_mapping().items() if key not in HARMLESS},
         "plans": dict(plans),
         "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
         "order": [scan.name for scan in cohort.scans],
@@ -53,7 +54,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
     parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
     parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where to train")
+    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
     parser.add_argument(
         "--retrain", action=argparse.BooleanOptionalAction, default=False, help="train anew what is trained"
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code = code_digest("pretrain.pretrain")
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
-    with joined(choose_device(args.device)) as (processes, device):
+    with joined(choose_device(args.gpus)) as (processes, device):
         training = processes.from_first(
             lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain)
         )

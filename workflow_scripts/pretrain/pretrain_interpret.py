@@ -99,6 +99,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, required=True, help="of the integrated gradients")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--out-embedding", type=Path, required=True)
     parser.add_argument("--out-neighbours", type=Path, required=True)
     parser.add_argument("--out-slices", type=Path, required=True, help="NPZ")
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
 
-    device = choose_device()
+    device = choose_device(arguments.gpus)
     encoder, content = load_encoder(arguments.encoder)
     model = Representation(encoder).to(device).eval().requires_grad_(False)
     stride = stride_of(content["architecture"])

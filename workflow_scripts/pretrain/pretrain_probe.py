@@ -150,13 +150,12 @@ def read_cases(dataset: Path, splits_table: Path, splits: Sequence[str]) -> list
 
 
 def represent(
-    path: Path, dataset: Path, keys: Sequence[str], random: int, seed: int
+    path: Path, dataset: Path, keys: Sequence[str], random: int, seed: int, device: torch.device
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return representations, (1 + random, n, features), the pretrained ones first, and what the encoder's file says.
 
     The random encoders have the same architecture, freshly initialised.
     """
-    device = choose_device()
     encoder, content = load_encoder(path)
     encoders = [encoder]
     for number in range(random):
@@ -180,6 +179,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--confidence", type=float, required=True, help="level of the intervals")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--out-skills", type=Path, required=True, help="TSV")
     parser.add_argument("--out-neighbours", type=Path, required=True, help="TSV")
     return parser.parse_args(argv)
@@ -193,7 +193,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = read_cases(arguments.dataset, arguments.splits, arguments.probed_splits)
     attributes = read_attributes(arguments.attributes, cases, arguments.preprocess, arguments.table)
     keys = [case["key"] for case in cases]
-    features, content = represent(arguments.encoder, arguments.dataset, keys, arguments.random_encoders, arguments.seed)
+    device = choose_device(arguments.gpus)
+    features, content = represent(
+        arguments.encoder, arguments.dataset, keys, arguments.random_encoders, arguments.seed, device
+    )
     patients, seen = np.array([case["patient"] for case in cases]), set(content["cases"])
     was_seen = np.array([f"{case['cohort']}/{case['case']}" in seen for case in cases])
     rows = skill_rows(

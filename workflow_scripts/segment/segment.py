@@ -40,6 +40,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mirroring", **flag, help="average over mirror images")
     parser.add_argument("--probabilities", **flag, help="also write CASE.probability.nii.gz")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
     return parser.parse_args(argv)
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Load the model once, then read, segment and write case by case."""
     arguments = _parse(argv)
     torch.set_num_threads(arguments.threads)
-    device = choose_device()
+    device = choose_device(arguments.gpus)
     checkpoint = read_checkpoint(arguments.checkpoint)
     segmenter = Segmenter(checkpoint, arguments.step, arguments.mirroring, device)
     for case in arguments.cases:

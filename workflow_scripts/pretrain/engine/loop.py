@@ -18,7 +18,7 @@ from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
 from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.methods.method import METHODS, Method
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
-from workflow_scripts.pretrain.methods.networks import check_patch
+from workflow_scripts.pretrain.methods.networks import bytes_of_step, check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
 from workflow_scripts.pretrain.settings import PATCH_KEYS, PretrainSettings
 from workflow_scripts.pretrain.views.ahead import prepared
@@ -100,9 +100,10 @@ def pretrain(
         )
     torch.manual_seed(seeds.integer(settings.seed, "pretrain network"))
     method = METHODS[settings.method](architecture, settings, device, processes)
-    training = Source(scans, settings, device, threads, processes)
+    step_bytes = bytes_of_step(architecture, settings)
+    training = Source(scans, settings, device, threads, processes, step_bytes)
     seen = cohort.of_splits(["validation"])
-    validation = Source(seen, settings, device, threads, processes) if seen else None
+    validation = Source(seen, settings, device, threads, processes, step_bytes) if seen else None
     log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
     if settings.rankme_samples < settings.projection_head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)

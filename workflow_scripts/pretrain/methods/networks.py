@@ -4,13 +4,14 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
-from workflow_scripts.pretrain.settings import PATCH_AXES, HeadSizes
+from workflow_scripts.pretrain.settings import PATCH_AXES, HeadSizes, PretrainSettings
 
 
 def build_encoder(architecture: Mapping[str, Any], channels: int) -> nn.Module:
@@ -29,6 +30,23 @@ def check_patch(architecture: Mapping[str, Any], patch_size: Sequence[int], key:
             f"{[list(stride) for stride in strides]}.",
             f"raise pretrain.{key}.",
         )
+
+
+def bytes_of_step(architecture: Mapping[str, Any], settings: PretrainSettings) -> int:
+    """Estimate what a step of DeSD takes on a GPU; 15.8 GB where 16.5 were measured (docs/gpu.md).
+
+    Of each convolution in the student's encoder two maps are kept, before and after its normalisation; three of the
+    first stage are in work. A weight of a projection head has a gradient and two moments.
+    """
+    arguments, size, maps = architecture["arch_kwargs"], np.array(settings.patch_size), []
+    convolutions = arguments.get("n_conv_per_stage") or [2 * blocks for blocks in arguments["n_blocks_per_stage"]]
+    for features, stride in zip(arguments["features_per_stage"], arguments["strides"], strict=True):
+        size = -(-size // np.array(stride))
+        maps.append(2 * settings.batch_size * features * int(np.prod(size)))
+    values = 3 * maps[0] + sum(2 * count * values for count, values in zip(convolutions, maps, strict=True))
+    head = settings.projection_head
+    weights = head.hidden**2 + head.bottleneck * (head.hidden + head.prototypes)
+    return (4 if settings.precision == "float32" else 2) * values + 16 * len(maps) * weights
 
 
 class Student(nn.Module):

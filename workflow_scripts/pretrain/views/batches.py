@@ -58,8 +58,8 @@ class Source:
     """Batches of views of some scans, on the training device.
 
     Every process of a training draws the whole batch, which costs little, and reads the views of its own images: the
-    views do not depend on the number of processes. On a GPU the images lie there in half precision where they fit;
-    else the next batch is read on ``threads`` threads while one is used.
+    views do not depend on the number of processes. On a GPU the images lie there in half precision where they fit
+    beside a step, which takes ``step_bytes``; else the next batch is read on ``threads`` threads while one is used.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Source:
         device: torch.device,
         threads: int,
         processes: Processes,
+        step_bytes: int = 0,
     ) -> None:
         self._scans = scans
         self._settings = settings
@@ -76,9 +77,9 @@ class Source:
         self._threads = threads
         self._processes = processes
         self._boxes = BrainBoxes.of(scans)
-        on_device = settings.images_on_device == "always" or (
-            settings.images_on_device == "auto" and images_fit(scans, device)
-        )
+        free = torch.cuda.mem_get_info(device)[0] - step_bytes if device.type == "cuda" else 0
+        where = settings.images_on_device
+        on_device = where == "always" or (where == "auto" and images_fit(scans, free))
         self._on_device = ScansOnDevice(scans, device) if on_device else None
 
     def batches(self, purpose: Purpose, epoch: int, samples: int, first: int = 0) -> Iterator[Batch]:

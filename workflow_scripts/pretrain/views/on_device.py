@@ -9,7 +9,7 @@ from torch import Tensor
 from workflow_scripts.pretrain.views.crops import Crops
 from workflow_scripts.pretrain.views.scans import Scan
 
-SHARE_OF_FREE_MEMORY = 0.25
+SHARE_OF_MEMORY = 0.5
 WHOLE = (slice(None),) * 4
 
 
@@ -69,13 +69,10 @@ class ScansOnDevice:
         return upper.lerp(lower, share_y)
 
 
-def images_fit(scans: Sequence[Scan], device: torch.device) -> bool:
-    """Whether the images in half precision take less than a quarter of a GPU's free memory; never on a CPU."""
-    if device.type != "cuda":
-        return False
+def images_fit(scans: Sequence[Scan], free: float) -> bool:
+    """Whether the images in half precision take at most half of the bytes that a step leaves ``free`` on a GPU."""
     arrays = [array for scan in scans for array in (scan.image, scan.mirrored) if array is not None]
-    free, _ = torch.cuda.mem_get_info(device)
-    return 2 * sum(int(np.prod(array.shape)) for array in arrays) < SHARE_OF_FREE_MEMORY * free
+    return 2 * sum(int(np.prod(array.shape)) for array in arrays) <= SHARE_OF_MEMORY * free
 
 
 def _neighbours(size: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
