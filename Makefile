@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo cases test test-slurm test-conda lint bench slurm
+.PHONY: setup demo cases test test-slurm test-conda test-gpu lint bench slurm
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -36,6 +36,10 @@ slurm:
 
 test-slurm: setup slurm
 	python -m pytest tests/slurm
+
+# Wherever torch, numpy, scipy and yaml are; a rehearsal where there is no GPU. The table: results/gpu/gpu.md.
+test-gpu:
+	python -m tests.gpu.check
 
 test-conda: setup slurm
 	python -m pytest tests/conda

@@ -40,15 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         speed.loop,
         saving.saving,
         speed.kernels,
-        speed.convolutions,
         numbers.resumed,
         numbers.precisions,
         numbers.shared_batch_norm,
         numbers.other_precision,
-        numbers.trainings,
-        speed.plain,
-        numbers.voxels_beyond_32_bit,
         speed.compiled,
+        speed.plain,
+        numbers.trainings,
+        numbers.voxels_beyond_32_bit,
     ]
     needed, failed = (speed.environment, speed.step, speed.loop), 0
     for measure in measurements:

@@ -125,10 +125,9 @@ def trainings(conditions: Conditions, table: Table) -> None:
             precision=precision,
             **ON_DEVICE,
         )
-        with changed(*conditions.best["patches"]):
-            method, source, losses = conditions.method(settings), source_of(conditions, settings), []
-            for number, batch in enumerate(source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)):
-                losses.append(method.step(method.inputs(batch), number).mean())
+        method, source, losses = conditions.method(settings), source_of(conditions, settings), []
+        for number, batch in enumerate(source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)):
+            losses.append(method.step(method.inputs(batch), number).mean())
         curve = torch.stack(losses).cpu()
         rows = torch.cat([method.embed(batch) for batch in source.batches(Purpose.RANKME, 0, conditions.rankme // 4)])
         monitors = method.measure(rows.cpu(), conditions.steps - 1)
@@ -164,12 +163,11 @@ def shared_batch_norm(conditions: Conditions, table: Table) -> None:
                 exact = nn.BatchNorm1d(256).to(conditions.device).double()(rows.double()).float()
                 error = float((SharedBatchNorm(256).to(conditions.device)(rows) - exact).detach().abs().max())
                 table.add(f"error of SharedBatchNorm, mean^2 {ratio:.0e} times the variance", error, "1e-3 wanted")
-            with changed(*conditions.best["patches"]):
-                method = conditions.method(conditions.settings())
-                devices = [0] if conditions.gpu else None
-                method._network = nn.parallel.DistributedDataParallel(method.student, devices, broadcast_buffers=False)
-                views = a_batch(conditions, conditions.settings(**ON_DEVICE)).augmented()
-                ms = milliseconds(lambda: method.step([views], STEP), conditions.repeats)
+            method = conditions.method(conditions.settings())
+            devices = [0] if conditions.gpu else None
+            method._network = nn.parallel.DistributedDataParallel(method.student, devices, broadcast_buffers=False)
+            views = a_batch(conditions, conditions.settings(**ON_DEVICE)).augmented()
+            ms = milliseconds(lambda: method.step([views], STEP), conditions.repeats)
             table.add("ms of a step under DDP, one process", ms)
         finally:
             distributed.destroy_process_group()
@@ -193,7 +191,7 @@ def resumed(conditions: Conditions, table: Table) -> None:
     settings = conditions.settings(**ON_DEVICE)
     for interrupted in (False, False, True):
         fresh_memory()
-        with changed(*conditions.best["patches"]), tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             method, source = conditions.method(settings), source_of(conditions, settings)
             for number, batch in enumerate(source.batches(Purpose.TRAINING, 1, 4 * conditions.batch)):
                 if interrupted and number == 2:

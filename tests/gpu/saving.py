@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.gpu.conditions import STEP, Conditions
 from tests.gpu.speed import source_of
-from tests.gpu.table import Table, changed, fresh_memory, wait
+from tests.gpu.table import Table, fresh_memory, wait
 from workflow_scripts.pretrain.distributed import ALONE
 from workflow_scripts.pretrain.engine.finite import require_finite_state
 from workflow_scripts.pretrain.engine.loop import measure_embeddings, validate
@@ -19,7 +19,7 @@ def saving(conditions: Conditions, table: Table) -> None:
     """How long a training stands still for a state, and how much slower its steps are while it is written."""
     fresh_memory()
     settings = conditions.settings(images_on_device="always")
-    with changed(*conditions.best["patches"]), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         source, method, states = source_of(conditions, settings), conditions.method(settings), States(Path(folder))
         batches = source.batches(Purpose.TRAINING, 1, settings.samples_per_epoch)
         pairs, count = prepared(batches, method.inputs, conditions.device), 45 if conditions.gpu else 2
@@ -45,7 +45,7 @@ def saving(conditions: Conditions, table: Table) -> None:
         rest = time.perf_counter() - started
         size = next(Path(folder).glob("step-*.pt")).stat().st_size
         lost = spent[True] - spent[False]
-        epoch = 150 * conditions.best["loop"] / 1e3
+        epoch = 150 * conditions.loop_ms / 1e3
         table.add("GB of a saved state", size / 1e9)
         table.add("s that a training stands still to be copied", pause)
         remark = f"over {count} steps; {rest:.1f} s of writing were left after them"

@@ -4,7 +4,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -106,19 +105,13 @@ def host_waits(function: Callable[[], Any]) -> list[str]:
 
 
 def step(conditions: Conditions, table: Table) -> None:
-    """The paper's step with torch's kernels and ours, layouts, choice of algorithms, precisions; the best goes on."""
-    base = conditions.settings()
+    """The paper's step with torch's kernels and ours, layouts, choice of algorithms, precisions."""
     views = a_batch(conditions, conditions.settings(images_on_device="always")).augmented()
-    algorithms = (torch.backends.cudnn, "benchmark", True)
-    every = (torch.backends.cudnn, "benchmark_limit", 0)
-    padded = (channels_last.NormalisedConv, "forward", padded_convolution)
+    benchmark = (torch.backends.cudnn, "benchmark", True)
     variants: dict[str, tuple[dict[str, Any], list[tuple[Any, str, Any]]]] = {
         "torch's kernels": ({"compile": "never"}, []),
         "ours": ({}, []),
-        "ours, cudnn.benchmark": ({}, [algorithms]),
-        "ours, first convolution padded to 8 channels": ({}, [padded]),
-        "ours, padded, cudnn.benchmark": ({}, [algorithms, padded]),
-        "ours, padded, cudnn.benchmark of all algorithms": ({}, [algorithms, every, padded]),
+        "ours, cudnn.benchmark": ({}, [benchmark]),
         "ours, bfloat16": ({"precision": "bfloat16"}, []),
         "ours, float32 (TF32 convolutions)": ({"precision": "float32"}, []),
     }
@@ -128,16 +121,13 @@ def step(conditions: Conditions, table: Table) -> None:
             method = conditions.method(conditions.settings(**changes))
             ms = milliseconds(lambda method=method: method.step([views], STEP), conditions.repeats, warm=3)
         _add_step(conditions, table, name, ms)
-        if changes == {} and ms < 0.97 * conditions.best.get("ms", float("inf")):
-            conditions.best = {"name": name, "ms": ms, "patches": patches}
+        if name == "ours":
+            conditions.step_ms = ms
         del method
-    table.add("goes on with", conditions.best["name"])
-    with ExitStack() as stack:
-        stack.enter_context(changed(*conditions.best["patches"]))
-        method = conditions.method(base)
-        method.step([views], STEP)
-        waits = host_waits(lambda: method.step([views], STEP))
-        table.add("times the host waits for the GPU in a step", len(waits), "; ".join(sorted(set(waits)))[:200])
+    method = conditions.method(conditions.settings())
+    method.step([views], STEP)
+    waits = host_waits(lambda: method.step([views], STEP))
+    table.add("times the host waits for the GPU in a step", len(waits), "; ".join(sorted(set(waits)))[:200])
 
 
 def _add_step(conditions: Conditions, table: Table, name: str, ms: float) -> None:
@@ -147,17 +137,14 @@ def _add_step(conditions: Conditions, table: Table, name: str, ms: float) -> Non
     table.add(f"ms of a step, {name}", ms, f"{1e3 * conditions.batch / ms:.0f} images/s, MFU {mfu:.1f} %{memory}")
 
 
-def padded_convolution(self: channels_last.NormalisedConv, features: Tensor) -> Tensor:
-    """Convolve with channels of zeros beside few ones, as the units for matrices want eight."""
-    missing = 8 - features.shape[1]
-    if missing <= 0:
-        maps = nn.functional.conv3d(features, self.weight, None, **self.layout)
-    else:
-        wide = nn.functional.pad(features, (0,) * 7 + (missing,))
-        wide = wide.contiguous(memory_format=torch.channels_last_3d)
-        weight = nn.functional.pad(self.weight, (0,) * 7 + (missing,))
-        maps = nn.functional.conv3d(wide, weight, None, **self.layout)
-    return maps if self.bias is None else channels_last._WithoutBias.apply(maps, self.bias)
+class PlainNorm(channels_last.ChannelsLastNorm):
+    """In operations that torch.compile can fuse."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        values = features.float()
+        variance, mean = torch.var_mean(values, (2, 3, 4), correction=0, keepdim=True)
+        weight, bias = self.weight.view(-1, 1, 1, 1), self.bias.view(-1, 1, 1, 1)
+        return ((values - mean) * (variance + self.epsilon).rsqrt() * weight + bias).to(features.dtype)
 
 
 def compiled(conditions: Conditions, table: Table) -> None:
@@ -180,29 +167,18 @@ def compiled(conditions: Conditions, table: Table) -> None:
     return _add_step(conditions, table, "torch.compile, channels last", ms)
 
 
-class PlainNorm(channels_last.ChannelsLastNorm):
-    """In operations that a compiler can fuse."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        values = features.float()
-        variance, mean = torch.var_mean(values, (2, 3, 4), correction=0, keepdim=True)
-        weight, bias = self.weight.view(-1, 1, 1, 1), self.bias.view(-1, 1, 1, 1)
-        return ((values - mean) * (variance + self.epsilon).rsqrt() * weight + bias).to(features.dtype)
-
-
 def kernels(conditions: Conditions, table: Table) -> None:
     """The kernels that take most of a step."""
     if not conditions.gpu:
         return
     views = a_batch(conditions, conditions.settings(images_on_device="always")).augmented()
-    with changed(*conditions.best["patches"]):
-        method = conditions.method(conditions.settings())
-        for _ in range(2):
-            method.step([views], STEP)
+    method = conditions.method(conditions.settings())
+    for _ in range(2):
+        method.step([views], STEP)
+    wait()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        method.step([views], STEP)
         wait()
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-            method.step([views], STEP)
-            wait()
     found = [event for event in profile.key_averages() if event.self_device_time_total]
     total = sum(event.self_device_time_total for event in found) / 1e3
     table.add("ms of kernels in a step", total, f"{sum(event.count for event in found)} kernels")
@@ -211,60 +187,19 @@ def kernels(conditions: Conditions, table: Table) -> None:
         table.add(f"ms of {event.count} x {event.key[:90]}", ms, f"{100 * ms / total:.1f} %")
 
 
-def convolutions(conditions: Conditions, table: Table) -> None:
-    """What cuDNN reaches in each convolution of the encoder, channels last and float16: what bounds a step."""
-    if not conditions.gpu:
-        return
-    size, channels = conditions.patch, 1
-    with changed((torch.backends.cudnn, "benchmark", True)):
-        for stage, features in enumerate(conditions.features):
-            for number, stride in enumerate((conditions.strides[stage], [1, 1, 1])):
-                name = f"convolution {stage + 1}.{number + 1}, {channels} to {features} channels"
-                size = _convolution(table, name, (2 * conditions.batch, channels, *size), features, stride)
-                channels = features
-
-
-def _convolution(table: Table, name: str, shape: tuple[int, ...], features: int, stride: list[int]) -> list[int]:
-    """Time a convolution of maps (B, C, z, y, x) and both its gradients; returns the size (z, y, x) of its result."""
-
-    def random(*shape: int) -> Tensor:
-        values = torch.randn(shape, dtype=torch.float16, device="cuda")
-        return values.to(memory_format=torch.channels_last_3d)
-
-    ones, maps, weight = [1, 1, 1], random(*shape), random(features, shape[1], 3, 3, 3)
-    result = torch.convolution(maps, weight, None, stride, ones, ones, False, [0, 0, 0], 1)
-
-    def gradient(*wanted: bool) -> None:
-        torch.ops.aten.convolution_backward(
-            result, maps, weight, None, stride, ones, ones, False, [0, 0, 0], 1, list(wanted)
-        )
-
-    parts = {
-        "forward": lambda: torch.convolution(maps, weight, None, stride, ones, ones, False, [0, 0, 0], 1),
-        "maps": lambda: gradient(True, False, False),
-        "weights": lambda: gradient(False, True, False),
-    }
-    times = {part: milliseconds(function, 4) for part, function in parts.items()}
-    flop = 2 * 27 * shape[1] * result.numel()
-    rates = ", ".join(f"{part} {ms:.2f} ms {flop / ms / 1e9:.0f}" for part, ms in times.items())
-    table.add(f"ms of {name}", sum(times.values()), f"TFLOP/s: {rates}")
-    return list(result.shape[2:])
-
-
 def loop(conditions: Conditions, table: Table) -> None:
     """Data and step as the training interleaves them."""
     for where, threads in (("always", 1), ("never", 8)):
         fresh_memory()
         settings = conditions.settings(images_on_device=where)
-        with changed(*conditions.best["patches"]):
-            ms = loop_ms(conditions, settings, threads)
+        ms = loop_ms(conditions, settings, threads)
         name = "images on the device" if where == "always" else f"read by {threads} threads"
-        share = 100 * (1 - conditions.best["ms"] / ms)
+        share = 100 * (1 - conditions.step_ms / ms)
         remark = f"data {share:.1f} % (< 10 wanted), {1e3 * conditions.batch / ms:.0f} images/s"
         table.add(f"ms of a step with its data, {name}", ms, remark)
         if where == "always":
-            conditions.best["loop"] = ms
-    hours = conditions.best["loop"] * 15000 / 3.6e6
+            conditions.loop_ms = ms
+    hours = conditions.loop_ms * 15000 / 3.6e6
     table.add("hours of 100 epochs of 150 steps", hours, "without validation, RankMe and saving")
 
 
@@ -296,6 +231,6 @@ def plain(conditions: Conditions, table: Table) -> None:
                 reference.step(views)
 
         ms = milliseconds(one, conditions.repeats)
-        ratio = ms / conditions.best["ms"]
+        ratio = ms / conditions.step_ms
         table.add(f"ms of a step, plain DINO, {name}", ms, f"{ratio:.2f} times ours (2.5 wanted), {peak_gb():.1f} GB")
         del reference

@@ -34,7 +34,7 @@ def _reason() -> str:
 def driver_version() -> str | None:
     """Version of the loaded kernel module; None without one."""
     try:
-        found = re.search(r"Kernel Module\D*(\d[\d.]*)", DRIVER.read_text())
+        found = re.search(r"\b\d{3,}\.[\d.]+", DRIVER.read_text())
     except OSError:
         return None
-    return found.group(1) if found else None
+    return found.group() if found else None

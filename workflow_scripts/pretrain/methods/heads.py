@@ -110,8 +110,19 @@ def prototype_norms(prototypes: Tensor) -> Tensor:
 
 
 def pool(features: Tensor) -> Tensor:
-    """Global average of a feature map (B, C, z, y, x): (B, C), float32.
+    """Global average of a feature map (B, C, z, y, x): (B, C), float32."""
+    return _Mean.apply(features)
 
-    Divided after the sum, so that the gradient of the map is one value a channel, expanded, and never written out.
-    """
-    return features.sum((2, 3, 4), dtype=torch.float32) / features[0, 0].numel()
+
+class _Mean(torch.autograd.Function):
+    """The gradient of the map is one value a channel in the map's own precision, expanded, and never written out."""
+
+    @staticmethod
+    def forward(context: Any, features: Tensor) -> Tensor:
+        context.shape, context.dtype = features.shape, features.dtype
+        return features.sum((2, 3, 4), dtype=torch.float32) / features[0, 0].numel()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        share = (gradient / context.shape[2:].numel()).to(context.dtype)
+        return share[:, :, None, None, None].expand(context.shape)
