@@ -19,10 +19,11 @@ from workflow_scripts.pretrain.methods.channels_last import (
 )
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
-from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder, check_patch
+from workflow_scripts.pretrain.methods.networks import Student, Teacher, build_encoder, bytes_of_step, check_patch
 from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parameter_groups
 from workflow_scripts.pretrain.settings import HeadSizes
 from workflow_scripts.pretrain.views.batches import Views
+from workflow_scripts.pretrain.views.on_device import images_fit
 
 SIZES = HeadSizes(hidden=32, bottleneck=16, prototypes=64)
 FROZEN, FREE = 2, 6  # steps of the first epoch, whose last layer is frozen, and of the second
@@ -260,3 +261,23 @@ def test_the_gradient_of_each_parameter_is_clipped_by_itself(architecture, make_
     method.step([views], FREE)
     norms = torch.stack([p.grad.norm() for p in method.student.parameters()])
     assert norms.max().item() == pytest.approx(1e-3, rel=1e-2) and (norms > 9e-4).sum() > 1
+
+
+def test_what_a_step_takes_is_estimated_as_it_was_measured(architecture, make_settings):
+    """The paper's step on an H100 (docs/gpu.md): 13.6 GB with kernels of ours, 15.9 GB with torch's."""
+    arguments = {
+        **architecture["arch_kwargs"],
+        "features_per_stage": [32, 64, 128, 256, 320, 320],
+        "strides": [[1, 1, 1], *[[2, 2, 2]] * 4, [1, 2, 2]],
+        "n_conv_per_stage": [2] * 6,
+    }
+    head = {"hidden": 2048, "bottleneck": 256, "prototypes": 65536}
+    sizes = {"batch_size": 64, "samples_per_epoch": 9600, "patch_size": [16, 112, 112], "slab_slices": 24}
+    settings = make_settings(projection_head=head, **sizes)
+    assert 13.6e9 < bytes_of_step({"arch_kwargs": arguments}, settings) < 1.2 * 15.9e9
+
+
+def test_images_lie_on_a_gpu_where_they_take_half_of_what_is_free(make_scan):
+    scan = make_scan()
+    size = 2 * 2 * scan.image.size
+    assert images_fit([scan], 2 * size) and not images_fit([scan], 2 * size - 2) and not images_fit([scan], 0)

@@ -199,6 +199,25 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1 and states.load() == {"step": 4}
 
 
+def test_a_long_epoch_is_saved_by_the_clock(run_rule, tmp_path, at_call, monkeypatch, assert_equal_results):
+    """The clock is advanced by hand: a minute for each look at it."""
+    undisturbed = run_rule("undisturbed")
+    now = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(now))
+    at_call("step", 4, stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_rule("resumed", state=tmp_path / "state", save_minutes=2)
+    assert list(files(tmp_path / "state")) == [2]
+    assert_equal_results(run_rule("resumed", state=tmp_path / "state", save_minutes=2), undisturbed)
+
+
+def test_between_two_saved_states_epochs_end_without_one(run_rule, tmp_path, at_call):
+    at_call("step", 6, stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_rule("run", state=tmp_path / "state", save_minutes=60)
+    assert not files(tmp_path / "state")
+
+
 def test_what_is_written_is_the_state_when_it_was_saved(tmp_path):
     states, weights = States(tmp_path), torch.zeros(2_000_000)
     states.save({"weights": weights}, 4)
