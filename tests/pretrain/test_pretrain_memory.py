@@ -11,7 +11,7 @@ PLACES = {
     f"torch:{RULE}:open_cohort": ANYWHERE,
     f"torch:{DESD}.__init__": ANYWHERE,
     f"torch:{DESD}.step": STEP,
-    f"numpy:{DESD}.inputs": STEP,
+    f"numpy:{DESD}.inputs": ANYWHERE,
     f"torch:{DESD}.evaluate": ANYWHERE,
     f"torch:{DESD}.embed": ANYWHERE,
     f"gpu:{DESD}.measure": ON_GPU,

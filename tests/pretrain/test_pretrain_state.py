@@ -201,7 +201,7 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
 
 def test_a_long_epoch_is_saved_by_the_clock(run_rule, tmp_path, at_call, monkeypatch, assert_equal_results):
     """The clock is advanced by hand: a minute for each look at it."""
-    undisturbed = run_rule("undisturbed")
+    undisturbed = run_rule("undisturbed", save_minutes=2)
     now = iter(range(0, 10**6, 60))
     monkeypatch.setattr(train.time, "monotonic", lambda: next(now))
     at_call("step", 4, stop)
