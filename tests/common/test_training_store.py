@@ -53,7 +53,7 @@ def test_a_kept_output_that_is_damaged_is_not_put_back_and_retraining_begins_ane
     finish(training)
     damage(training.folder / "finished" / "weights.pt")
     training.outputs[0].write_text("what was there")
-    with pytest.raises(InputError, match=r"weights\.pt is missing or damaged.*retrain=true"):
+    with pytest.raises(InputError, match=r"weights\.pt, is missing, damaged.*retrain=true"):
         begin(tmp_path).restore()
     assert training.outputs[0].read_text() == "what was there"
     finish(begin(tmp_path, retrain=True))

@@ -59,7 +59,7 @@ class Training:
                     shutil.copyfile(kept, temporary)
                 if file_digest(temporary) != checksums.get(output.name):
                     raise InputError(
-                        f"The result of this training that was kept in {kept} is missing or damaged, or has no checksum.",
+                        f"The result of this training, kept in {kept}, is missing, damaged or without a checksum.",
                         "put an intact copy there; or give --config retrain=true to train anew.",
                     )
 
