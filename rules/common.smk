@@ -40,12 +40,17 @@ for stage in ("pretrain", "finetune"):
 
 
 # One set-up for every environment: where the package lies, and ITK's threads beside those that Snakemake sets itself.
-# RETRAIN is a variable of the shell and no param of the trainings that name it: giving it must not start one.
+# RETRAIN and the numbers of GPUs are variables of the shell and no params: changing them must not start a training. The
+# GPUs are those of the configuration, since a cluster's profile may ask for them by another resource.
 RETRAIN = "--retrain" if str(config["retrain"]).lower() == "true" else "--no-retrain"
+GPUS = " ".join(
+    f"GPUS_{preset.upper()}={0 if config['device'] == 'cpu' else config['resources'][preset]['gpu']}"
+    for preset in ("pretrain", "finetune", "segment")
+)
 shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH={shlex.quote(workflow.basedir)} "
-    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN}; "
+    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN} {GPUS}; "
 )
 
 

@@ -79,5 +79,5 @@ rule finetune:
     shell:
         "exec python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
         " {params.encoder:q} --seed {params.seed} --number {wildcards.seed} --state {params.state:q} $RETRAIN --threads {threads}"
-        " --gpus {resources.gpu}"
+        " --gpus $GPUS_FINETUNE"
         " --out-checkpoint {output.checkpoint:q} --out-curves {output.curves:q} > {log:q} 2>&1"

@@ -85,7 +85,7 @@ rule pretrain:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
-        " --state {params.state:q} $RETRAIN --threads {threads} --gpus {resources.gpu}"
+        " --state {params.state:q} $RETRAIN --threads {threads} --gpus $GPUS_PRETRAIN"
         " --out-encoder {output.encoder:q}"
         " --out-card {output.card:q} --out-curves {output.curves:q} --out-rankme {output.rankme:q} > {log:q} 2>&1"
 
@@ -141,7 +141,7 @@ rule pretrain_probe:
         " --splits {input.splits:q} --probed-splits {params.probed_splits} --preprocess {params.preprocess:q}"
         " --attributes {params.attributes} {params.table:q} --random-encoders {params.random_encoders}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed} --threads {threads}"
-        " --gpus {resources.gpu}"
+        " --gpus $GPUS_SEGMENT"
         " --out-skills {output.skills:q} --out-neighbours {output.neighbours:q} > {log:q} 2>&1"
 
 
@@ -170,6 +170,6 @@ rule pretrain_interpret:
     shell:
         "python -m workflow_scripts.pretrain.pretrain_interpret --encoder {input.encoder:q} --dataset {params.dataset:q}"
         " --perplexity {params.perplexity} --steps {params.steps} --seed {params.seed} --threads {threads}"
-        " --gpus {resources.gpu}"
+        " --gpus $GPUS_SEGMENT"
         " --out-embedding {output.embedding:q} --out-neighbours {output.neighbours:q} --out-slices {output.slices:q}"
         " > {log:q} 2>&1"

@@ -28,7 +28,7 @@ rule segment:
     shell:
         "python -m workflow_scripts.segment.segment --checkpoint {input.checkpoint:q}"
         " --preprocess {params.preprocess:q} --cohort={wildcards.cohort} --cases {params.cases}"
-        " --step {params.step} {params.options} --threads {threads} --gpus {resources.gpu} --out {output:q} > {log:q} 2>&1"
+        " --step {params.step} {params.options} --threads {threads} --gpus $GPUS_SEGMENT --out {output:q} > {log:q} 2>&1"
 
 
 rule ensemble:

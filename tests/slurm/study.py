@@ -16,6 +16,7 @@ STUDY = {  # over the demo's
     "cases": "cases.tsv",
     "cases_root": "scans",
     "outdir": "results",
+    "device": "cpu",  # the GPUs of the cluster are device files
     "run": {"arms": ["FS-STKi", "ALL-STKi"], "seeds": [0, 1, 2], "segment": ["icoAIS"], "evaluate": ["icoAIS"]},
     "image_sets": {"ALL": ["icoAIS", "CENTER-TBI"]},
     "arms": {name: {"train": ["icoAIS"], "epochs": 1} for name in ("FS-STKi", "ALL-STKi")},
