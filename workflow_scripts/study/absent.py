@@ -70,9 +70,8 @@ def _take_out_names(config: dict[str, Any], left: dict[str, str], shipped: Shipp
         config["run"]["arms"] = [arm for arm in config["run"]["arms"] if arm not in gone]
     if shipped(["report", "best_arms"]):
         config["report"]["best_arms"] = [arm for arm in config["report"]["best_arms"] if arm not in gone]
-    families = config["evaluate"]["comparisons"]
-    for family, pairs in families.items():
-        if shipped(["evaluate", "comparisons", family]):
-            families[family] = [pair for pair in pairs if not gone & set(pair)]
+    # A comparison of arms that do not run is passed over, whoever wrote it.
+    for family, pairs in config["evaluate"]["comparisons"].items():
+        config["evaluate"]["comparisons"][family] = [pair for pair in pairs if not gone & set(pair)]
     if shipped(["report", "interpreted"]) and f"pretrainings.{config['report']['interpreted']}" in left:
         config["report"]["interpreted"] = None
