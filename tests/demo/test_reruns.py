@@ -13,6 +13,7 @@ from tests.workflow import job_counts
 CASE = {"ingest_ncct", "resample_ncct", "brain_mask", "contralateral", "finalise", "describe_case"}
 DATASETS = {"pretrain_dataset", "finetune_dataset"}
 MASKS = {"segment", "ensemble"}
+SEGMENTED = 6  # cases of icoAIS in the reduced demo (conftest.py)
 RESULTS = {"score", "summarise", "table", "figure_dice", "index"}
 
 
@@ -76,7 +77,7 @@ def test_an_augmentation_value_reruns_pretrainings_and_their_arms(demo, tmp_path
 def test_more_seeds_train_these_seeds_only(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"run": {"seeds": [0, 1, 2]}})
     assert jobs["finetune"] == jobs["segment"] == 3 * 2
-    assert jobs["ensemble"] == 3 * 20
+    assert jobs["ensemble"] == 3 * SEGMENTED
     assert not (CASE | DATASETS | {"split", "pretrain"}) & set(jobs)
 
 
@@ -127,7 +128,7 @@ def test_the_layout_of_a_rule_reruns_nothing(demo, file):
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_other_code_of_a_training_is_reported_and_retrains_nothing(demo, stage):
-    module = {"pretrain": "pretrain/loss.py", "finetune": "finetune/trainer.py"}[stage]
+    module = {"pretrain": "pretrain/methods/loss.py", "finetune": "finetune/training/trainer.py"}[stage]
     with changed(demo.workflow / "workflow_scripts" / module, "def ", "ADDED = 1\n\n\ndef "):
         output = demo.snakemake("-n")
     assert f"Code of {stage} has changed since these were trained" in output
