@@ -48,7 +48,7 @@ rule ensemble:
     resources:
         **request("page"),
     conda:
-        "../envs/imaging.yaml"
+        "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
         " --members {input.members:q} --record {input.record:q} --vote {params.vote}"
