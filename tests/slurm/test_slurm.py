@@ -8,7 +8,7 @@ from tests.slurm.conftest import Runs, rule_of
 from tests.slurm.study import BROKEN, EPOCHS, SPLITS
 from workflow_scripts.common.files import read_tsv
 
-GPU_RULES = {"pretrain", "finetune", "segment_icoAIS"}
+GPU_RULES = {"pretrain", "finetune", "segment"}
 
 
 def failed_trainings(runs: Runs) -> list[str]:
