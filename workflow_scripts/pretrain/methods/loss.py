@@ -19,12 +19,24 @@ SHARE_OF_GPU = 1 / 64
 
 
 def teacher_probabilities(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
-    """P_t of Eq. 2: softmax((g_t - c) / T_t) over K, centred and sharpened; shapes (V, K), (K,) -> (V, K)."""
+    """P_t of Eq. 2: softmax((g_t - c) / T_t) over K, centred and sharpened; shapes (V, K), (K,) -> (V, K).
+
+    Examples
+    --------
+    >>> teacher_probabilities(torch.tensor([[1.0, 1.0]]), torch.tensor([0.0, 0.0]), temperature=0.04)
+    tensor([[0.5000, 0.5000]])
+    """
     return torch.softmax((logits - centre) / temperature, dim=1)
 
 
 def updated_centre(centre: Tensor, mean_logits: Tensor, momentum: float) -> Tensor:
-    """Eq. 1: c <- m c + (1 - m) times the mean of g_t over the batch (both views); shapes (K,), (K,) -> (K,)."""
+    """Eq. 1: c <- m c + (1 - m) times the mean of g_t over the batch (both views); shapes (K,), (K,) -> (K,).
+
+    Examples
+    --------
+    >>> updated_centre(torch.zeros(2), torch.tensor([1.0, -1.0]), momentum=0.9)
+    tensor([ 0.1000, -0.1000])
+    """
     return centre * momentum + mean_logits * (1 - momentum)
 
 

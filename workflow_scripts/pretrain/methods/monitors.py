@@ -18,6 +18,11 @@ def rankme(embeddings: Tensor, centred: bool) -> float:
 
     Singular values are divided by their sum, with 1e-7 added, as published. ``centred`` first takes the mean
     embedding away, so that a common offset does not count as a direction.
+
+    Examples
+    --------
+    >>> round(rankme(torch.eye(4), centred=False), 3)
+    4.0
     """
     matrix = embeddings.double()
     if centred:

@@ -17,7 +17,13 @@ class StepValues:
 
 
 def cosine(start: float, end: float, step: int, steps: int) -> float:
-    """Half a cosine from ``start`` at step 0 towards ``end`` at step ``steps``."""
+    """Half a cosine from ``start`` at step 0 towards ``end`` at step ``steps``.
+
+    Examples
+    --------
+    >>> cosine(1.0, 0.0, step=5, steps=10)
+    0.5
+    """
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / steps))
 
 
@@ -27,7 +33,13 @@ def linear(start: float, end: float, step: int, steps: int) -> float:
 
 
 def learning_rate(base: float, final: float, step: int, steps: int, warmup_steps: int) -> float:
-    """Linear warm-up from 0 to ``base``, then cosine to ``final`` (paper 3.4.2)."""
+    """Linear warm-up from 0 to ``base``, then cosine to ``final`` (paper 3.4.2).
+
+    Examples
+    --------
+    >>> [learning_rate(0.1, 0.01, step, steps=110, warmup_steps=10) for step in (0, 9, 10)]
+    [0.0, 0.1, 0.1]
+    """
     if step < warmup_steps:
         return linear(0.0, base, step, warmup_steps)
     return cosine(base, final, step - warmup_steps, steps - warmup_steps)
