@@ -4,6 +4,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -101,7 +102,7 @@ def host_waits(function: Callable[[], Any]) -> list[str]:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     waits = [warning for warning in caught if "synchroniz" in str(warning.message)]
-    return [f"{os.path.basename(warning.filename)}:{warning.lineno}" for warning in waits]  # noqa: PTH119
+    return [f"{Path(warning.filename).name}:{warning.lineno}" for warning in waits]
 
 
 def step(conditions: Conditions, table: Table) -> None:

@@ -15,26 +15,16 @@ from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.probe import representation
 
-ARCHITECTURE = {
-    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-    "arch_kwargs": {
-        "n_stages": 3,
-        "features_per_stage": [4, 6, 8],
-        "conv_op": "torch.nn.modules.conv.Conv3d",
-        "kernel_sizes": [[3, 3, 3]] * 3,
-        "strides": [[1, 1, 1], [2, 2, 2], [1, 2, 2]],
-        "n_conv_per_stage": [1, 1, 1],
-        "n_conv_per_stage_decoder": [1, 1],
-        "conv_bias": True,
-        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-        "dropout_op": None,
-        "dropout_op_kwargs": None,
-        "nonlin": "torch.nn.LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-    },
-    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+from .conftest import ARCHITECTURE as SMALL
+
+SMALLER = {
+    "features_per_stage": [4, 6, 8],
+    "kernel_sizes": [[3, 3, 3]] * 3,
+    "strides": [[1, 1, 1], [2, 2, 2], [1, 2, 2]],
+    "n_conv_per_stage": [1, 1, 1],
+    "n_conv_per_stage_decoder": [1, 1],
 }
+ARCHITECTURE = {**SMALL, "arch_kwargs": SMALL["arch_kwargs"] | SMALLER}
 
 
 @pytest.fixture(scope="module")
