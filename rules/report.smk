@@ -63,9 +63,16 @@ rule table:
     input:
         summary="<evaluated>/summary.tsv",
         agreement="<evaluated>/agreement.tsv",
+        paper=f"{workflow.basedir}/workflow_scripts/report/tables/paper.tsv",
     output:
-        report("<report>/tables/{table}.tsv", caption="captions/table.rst", category="Tables"),
+        tsv=report("<report>/tables/{table}.tsv", caption="captions/table.rst", category="Tables"),
+        markdown="<report>/tables/{table}.md",
+        latex="<report>/tables/{table}.tex",
     params:
+        heading=lambda wildcards: options(
+            {"title": TABLES[wildcards.table].title, "notice": config["notice"]}
+            | {name.replace("_", "-"): config["evaluate"][name] for name in ("min_component_ml", "confidence")}
+        ),
         arms=lambda wildcards: TABLE_ARMS[wildcards.table],
         split=lambda wildcards: TABLES[wildcards.table].split,
         criteria=lambda wildcards: TABLES[wildcards.table].criteria,
@@ -82,7 +89,8 @@ rule table:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.table --summary {input.summary:q} --agreement {input.agreement:q}"
-        " --arms {params.arms} --split {params.split} --criteria {params.criteria} --out {output:q} > {log:q} 2>&1"
+        " --arms {params.arms} --split {params.split} --criteria {params.criteria} {params.heading:q} --paper {input.paper:q}"
+        " --out-tsv {output.tsv:q} --out-markdown {output.markdown:q} --out-latex {output.latex:q} > {log:q} 2>&1"
 
 
 rule case_page:

@@ -24,9 +24,11 @@ from workflow_scripts.report import (
     table,
 )
 from workflow_scripts.report.pages import index_content as content
+from workflow_scripts.report.tables.reference import beside
 
 ROOT = Path(__file__).parents[2]
 CAPTIONS = ROOT / "rules" / "captions"
+PAPER = ROOT / "workflow_scripts" / "report" / "tables" / "paper.tsv"
 FIGURES = (
     (figure_cohort, "cohort.svg"),
     (figure_dice, "dice-icoAIS-validation.svg"),
@@ -50,7 +52,7 @@ def index_arguments(study, tmp_path_factory) -> list[str]:
         tables.append(str(folder / f"{name}.tsv"))
         sources = [read_tsv(study.path(f"evaluate/{source}.tsv")) for source in ("summary", "agreement")]
         rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria)
-        write_tsv(tables[-1], rows, table.COLUMNS)
+        write_tsv(tables[-1], beside(rows, read_tsv(PAPER)), table.COLUMNS)
     for _, name in FIGURES:
         (folder / name).write_bytes(f"<svg id='{name}'/>".encode())
     counts = {"cases": 9, "patients": 8}

@@ -1,6 +1,11 @@
 """Tables 1–3 have the paper's form, mark the best honestly, and say n."""
 
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,12 @@ from workflow_scripts.evaluate.measures.description import Description
 from workflow_scripts.evaluate.summarise import AGREEMENT_COLUMNS, SUMMARY_COLUMNS
 from workflow_scripts.report import table
 from workflow_scripts.report.figure_dice import significance
+from workflow_scripts.report.tables.formats import Heading, latex, markdown
+from workflow_scripts.report.tables.reference import beside
+
+PAPER = Path(table.__file__).parent / "tables" / "paper.tsv"
+LEVELS = ("--min-component-ml", "3", "--confidence", "0.95")
+MARKUP = "50 % of <b>A_1 & B</b> | {x} ~ $y$ #2 \\end{table} ≤ −1"
 
 GROUP = {"member": "ensemble", "cohort": "A", "split": "validation", "criterion": "all"}
 DICE, HD95, VOLUME = (measure.source for measure in table.MEASURES)
@@ -21,7 +32,9 @@ def summary_rows(arm: str, values: dict[str, dict[str, str]] | None = None, **gr
     return [row | {"measure": measure} | (values or {}).get(measure, {}) for measure in (DICE, HD95, VOLUME)]
 
 
-def make(*rows: list[dict[str, str]], arms: str = "XY", agreed: dict[str, str] | None = None) -> list[dict[str, str]]:
+def make(
+    *rows: list[dict[str, str]], arms: Sequence[str] = "XY", agreed: dict[str, str] | None = None
+) -> list[dict[str, str]]:
     agreement = [
         dict.fromkeys(AGREEMENT_COLUMNS, "") | GROUP | {"arm": arm, "spearman": "0.5234"} | (agreed or {})
         for arm in arms
@@ -93,7 +106,8 @@ def test_table3_stacks_both_criteria_for_the_best_arms(study, tmp_path):
         [
             *("--summary", study.path("evaluate/summary.tsv"), "--agreement", study.path("evaluate/agreement.tsv")),
             *("--arms", "ALL-STKi-SA", "FS-STKi"),
-            *("--split", "test", "--criteria", "all", "large", "--out", str(out)),
+            *("--split", "test", "--criteria", "all", "large", "--paper", str(PAPER), "--title", "Table 3", *LEVELS),
+            *("--out-tsv", str(out), "--out-markdown", str(tmp_path / "t.md"), "--out-latex", str(tmp_path / "t.tex")),
         ]
     )
     rows = read_tsv(out)
@@ -101,3 +115,79 @@ def test_table3_stacks_both_criteria_for_the_best_arms(study, tmp_path):
         (criterion, arm) for criterion in ("all", "large") for arm in ("ALL-STKi-SA", "FS-STKi")
     ]
     assert rows[0]["n"] == "3"
+
+
+def test_nothing_is_best_on_the_test_set(study):
+    sources = [read_tsv(study.path(f"evaluate/{name}.tsv")) for name in ("summary", "agreement")]
+    made = {split: table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, ["all"]) for split in table.SPLITS}
+    assert any(row["best"] for row in made["validation"])
+    assert not any(row["best"] for row in made["test"])
+
+
+# Sentences of the paper's text, not its tables, that repeat a number of a table.
+@pytest.mark.parametrize(
+    ("number", "arm", "criterion", "told"),
+    [
+        ("1", "ALL-STKi-SA", "all", {"dsc_mean": "0.2554", "dsc_median_iqr": "0.237 (0.395)"}),
+        ("1", "FS-STKi", "all", {"dsc_mean": "0.1981", "dsc_median_iqr": "0.135 (0.373)"}),
+        ("1", "FS-STKp", "all", {"dsc_mean": "0.2361", "dsc_median_iqr": "0.138 (0.487)"}),
+        ("3", "ALL-STKi-SA", "all", {"dsc_median_iqr": "0.156 (0.275)", "n": "19"}),
+        ("3", "ALL-STKi-SA", "large", {"dsc_median_iqr": "0.332 (0.424)", "n": "14"}),
+        ("3", "FS-STKi", "large", {"dsc_median_iqr": "0.268 (0.349)", "corr": ""}),
+        ("B.4", "STKn-STKi-D", "all", {"avd_mean_ml": "58.09", "icc": "0.25", "n": "29"}),
+        ("B.5", "FS-STKp-D", "large", {"hd95_mean_mm": "41.63", "corr": "0.74", "n": "24"}),
+    ],
+)
+def test_the_papers_numbers_are_those_that_it_prints(number, arm, criterion, told):
+    (row,) = [
+        row for row in read_tsv(PAPER) if (row["table"], row["arm"], row["criterion"]) == (number, arm, criterion)
+    ]
+    assert row | told == row
+
+
+def test_the_papers_file_holds_its_five_tables_whole():
+    rows = read_tsv(PAPER)
+    counts = [sum(row["table"] == name for row in rows) for name in ("1", "2", "3", "B.4", "B.5")]
+    assert counts == [8, 8, 6, 5, 5] and len(rows) == sum(counts)
+
+
+def test_the_papers_numbers_stand_beside_those_of_the_same_cases_alone():
+    (row,) = make(summary_rows("FS-STKi"), arms=["FS-STKi"])
+    ours = {"cohort": "icoAIS", "split": "validation", "criterion": "all"}
+    (same,), (other,) = (beside([row | ours | {"cohort": cohort}], read_tsv(PAPER)) for cohort in ("icoAIS", "A"))
+    assert (same["paper_table"], same["paper_dsc_mean"], same["paper_n"]) == ("1", "0.1981", "29")
+    assert not any(value for name, value in other.items() if name.startswith("paper_"))
+
+
+def printed() -> tuple[list[dict[str, str]], Heading]:
+    """Rows with and without the paper's numbers, under a heading full of markup."""
+    values = {DICE: {"mean": "0.255414", "mean_low": "0.2", "mean_high": "0.31", "note": MARKUP}}
+    rows = make(summary_rows("FS-STKi", values), summary_rows("X"), arms=["FS-STKi", "X"])
+    rows = beside([row | {"cohort": "icoAIS"} for row in rows], read_tsv(PAPER))
+    return rows, Heading(MARKUP, MARKUP, 0.95, lambda criterion: f"{criterion} > 3 mL")
+
+
+def test_markdown_has_the_papers_columns_and_no_markup_of_others():
+    text = markdown(*printed())
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "| FS-STKi | 29 | 29 | 0.2554 \\[0.2000 to 0.3100\\] | 0.1981 |" in text
+    assert "<b>" not in text and "&lt;b&gt;" in text
+
+
+def test_latex_has_whole_rows_and_compiles_where_a_latex_is(tmp_path):
+    text = latex(*printed(), "table1")
+    body = text.split("\\toprule")[1].split("\\bottomrule")[0]
+    columns = len(re.search(r"begin\{tabular\}\{(l?r+)\}", text)[1])
+    for line in (line for line in body.splitlines() if line.endswith("\\\\")):
+        spanned = sum(int(span) - 1 for span in re.findall(r"\\multicolumn\{(\d+)\}", line))
+        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == columns, line
+    assert not re.search(r"(?<!\\)[%#_]", text.split("\n", 1)[1].replace("{!}{%", "")), "not escaped"
+    if not shutil.which("pdflatex"):
+        pytest.skip("no pdflatex here: the table's form was tested, and not compiled")
+    (tmp_path / "table.tex").write_text(text, encoding="utf-8")
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}"
+    (tmp_path / "main.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -26,7 +26,7 @@ class ResultTable(NamedTuple):
 TABLES = {
     "table1": ResultTable("Table 1. Validation set, all lesions", VALIDATION, (ALL_LESIONS,)),
     "table2": ResultTable("Table 2. Validation set, larger lesions", VALIDATION, (LARGE,)),
-    "table3": ResultTable("Table 3. Test set, best arms", TEST, REPORTED_CRITERIA),
+    "table3": ResultTable("Table 3. Test set", TEST, REPORTED_CRITERIA),
     "tableB4": ResultTable("Table B.4. Two channels, validation set, all lesions", VALIDATION, (ALL_LESIONS,)),
     "tableB5": ResultTable("Table B.5. Two channels, validation set, larger lesions", VALIDATION, (LARGE,)),
     "filtered": ResultTable(

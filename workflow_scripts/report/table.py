@@ -7,8 +7,10 @@ from itertools import groupby
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_tsv, write_tsv
-from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
+from workflow_scripts.common.files import read_tsv, write_text, write_tsv
+from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, VALIDATION, criterion_label
+from workflow_scripts.report.tables.formats import Heading, latex, markdown
+from workflow_scripts.report.tables.reference import PAPER_COLUMNS, beside
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ COLUMNS = (
     *("cohort", "split", "criterion", "n", "scored", "cases", "experiment"),
     *(f"{name}{part}" for name in ESTIMATES for part in ("", "_interval")),
     *("hd95_undefined", "dsc_mean_of_seeds", "best", "note"),
+    *PAPER_COLUMNS,
 )
 GROUP = ("arm", "member", "cohort", "split", "criterion")
 
@@ -48,8 +51,9 @@ def make_table(
 ) -> list[dict[str, str]]:
     """Return one row for each cohort × criterion × arm, formatted as in the paper, each estimate with its interval.
 
-    ``best`` names the columns in which a row is the best of its cohort and criterion, ties included; nothing is best
-    where only one arm has a value, and no mean or median of HD95 is where the arms miss different numbers of cases.
+    ``best`` names the columns in which a row is the best of its cohort and criterion on the validation set, ties
+    included; nothing is best where only one arm has a value, and no mean or median of HD95 is where the arms miss
+    different numbers of cases. On the test set nothing is: arms are chosen on the validation set alone.
     """
     chosen = [row for row in summary if row["arm"] in arms and row["split"] == split and row["criterion"] in criteria]
     measured: dict[tuple[str, ...], dict[str, Row]] = {}
@@ -67,7 +71,8 @@ def make_table(
         )
     )
     for _, block in groupby(rows, key=lambda row: (row["cohort"], row["criterion"])):
-        _mark_best(list(block))
+        if split == VALIDATION:
+            _mark_best(list(block))
     return rows
 
 
@@ -93,7 +98,7 @@ def _row(measured: Mapping[str, Row], agreed: Row, seeds: Iterable[Row]) -> dict
     made["dsc_mean_of_seeds"] = f"{min(same):.3f}–{max(same):.3f}" if same else ""
     notes = [*dice["note"].split("; "), *hd95["note"].split("; "), *agreed["note"].split("; ")]
     made["note"] = "; ".join(_named(dict.fromkeys(filter(None, notes))))
-    return made
+    return made | {"best": ""}
 
 
 def _named(notes: Iterable[str]) -> list[str]:
@@ -145,16 +150,30 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", required=True, help="rows of the table, in this order")
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--paper", type=Path, required=True, help="the paper's numbers, paper.tsv")
+    parser.add_argument("--title", required=True, help="title of the table")
+    parser.add_argument("--notice", help="sentence of the study that its tables carry")
+    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
+    parser.add_argument("--confidence", type=float, required=True, help="level of the intervals")
+    for form in ("tsv", "markdown", "latex"):
+        parser.add_argument(f"--out-{form}", type=Path, required=True)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write one table."""
+    """Write one table in three formats."""
     arguments = _parse(argv)
     summary, agreement = read_tsv(arguments.summary), read_tsv(arguments.agreement)
-    rows = make_table(summary, agreement, arguments.arms, arguments.split, arguments.criteria)
-    write_tsv(arguments.out, rows, COLUMNS)
+    made = make_table(summary, agreement, arguments.arms, arguments.split, arguments.criteria)
+    rows = beside(made, read_tsv(arguments.paper))
+
+    def label(criterion: str) -> str:
+        return criterion_label(criterion, arguments.min_component_ml)
+
+    heading = Heading(arguments.title, arguments.notice, arguments.confidence, label)
+    write_tsv(arguments.out_tsv, rows, COLUMNS)
+    write_text(arguments.out_markdown, markdown(rows, heading))
+    write_text(arguments.out_latex, latex(rows, heading, arguments.out_latex.stem))
 
 
 if __name__ == "__main__":

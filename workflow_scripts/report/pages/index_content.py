@@ -16,6 +16,7 @@ from workflow_scripts.common.vocabulary import (
 )
 from workflow_scripts.report.figure_dice import significance
 from workflow_scripts.report.table import fixed
+from workflow_scripts.report.tables.formats import notes
 
 Row = Mapping[str, str]
 
@@ -72,7 +73,7 @@ def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dic
             {
                 "heading": f"{cohort}, {criterion_label(criterion, min_component_ml)} ({', '.join(counted)}{of})",
                 "rows": [{**row, "best": set(row["best"].split(","))} for row in block],
-                "notes": _notes(block),
+                "notes": notes(block),
             }
         )
     return {"name": name, "title": TABLES[name].title, "blocks": blocks}
@@ -222,15 +223,6 @@ def pinned_versions(requirements: str) -> list[tuple[str, str]]:
     """Read the versions of `SHOWN_PACKAGES` from the text of a requirements file."""
     pins = dict(line.split("==") for line in requirements.splitlines() if "==" in line and not line.startswith("#"))
     return [(name, pins[name].split()[0]) for name in SHOWN_PACKAGES if name in pins]
-
-
-def _notes(rows: Sequence[Row]) -> list[str]:
-    """Gather the notes of a block, each once, with the arms it applies to, or without arms where it applies to all."""
-    said: dict[str, list[str]] = {}
-    for row in rows:
-        for note in filter(None, row["note"].split("; ")):
-            said.setdefault(note, []).append(row["experiment"])
-    return [note if len(arms) == len(rows) else f"{', '.join(arms)}: {note}" for note, arms in said.items()]
 
 
 def _set_name(row: Row, min_component_ml: float) -> str:
