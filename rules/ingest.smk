@@ -22,7 +22,7 @@ rule ingest_ncct:
     shell:
         "python -m workflow_scripts.ingest.ingest_ncct --cohort={wildcards.cohort} --case={wildcards.case}"
         " --input {params.given:q} {params.series} {params.stripped} {params.settings}"
-        " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
+        " --out-image {output.image:q} --out-record {output.record:q} > {log:q} 2>&1"
 
 
 rule ingest_mri:
@@ -50,7 +50,7 @@ rule ingest_mri:
     shell:
         "python -m workflow_scripts.ingest.ingest_mri --cohort={wildcards.cohort} --case={wildcards.case}"
         " --modality {wildcards.modality} --input {params.given:q} {params.volume} {params.limits}"
-        " --image {output.image:q} --record {output.record:q} > {log:q} 2>&1"
+        " --out-image {output.image:q} --out-record {output.record:q} > {log:q} 2>&1"
 
 
 rule ingest_lesion:
@@ -73,4 +73,4 @@ rule ingest_lesion:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.ingest.ingest_lesion --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --lesion {params.given:q} --reference {input.reference:q} {params.record:q} {params.labels} --output {output:q} > {log:q} 2>&1"
+        " --lesion {params.given:q} --reference {input.reference:q} {params.record:q} {params.labels} --out {output:q} > {log:q} 2>&1"

@@ -37,13 +37,13 @@ def lesion_arguments(source: Path, out: Path) -> list[str]:
     scan = images.saved(images.HEAD)(out.with_name("ncct.nii.gz"))
     ingest_ncct.main(ncct_arguments(scan, ingested))
     grid = ["--reference", str(ingested / "ncct.nii.gz"), "--record", str(ingested / "ncct.json")]
-    return [*CASE, "--lesion", str(source), *grid, "--output", str(out / "lesion.nii.gz")]
+    return [*CASE, "--lesion", str(source), *grid, "--out", str(out / "lesion.nii.gz")]
 
 
 def mri_lesion_arguments(source: Path, out: Path) -> list[str]:
     """A mask drawn on an MRI that is ingested already."""
     reference = images.saved(images.HEAD + 1000)(out.with_name("dwi.nii.gz"))
-    return [*CASE, "--lesion", str(source), "--reference", str(reference), "--output", str(out / "lesion.nii.gz")]
+    return [*CASE, "--lesion", str(source), "--reference", str(reference), "--out", str(out / "lesion.nii.gz")]
 
 
 SECTIONS = {

@@ -18,7 +18,6 @@ ALLOWED = {
     "common": {"common"},
     "study": {"common", "study"},
     "phantom": {"common", "phantom"},
-    "datasets": {"datasets", "ingest", *SHARED},  # no stage: its masks must lie on the very slices that ingest takes
 }
 NO_SCRIPTS = {"pretrain/settings.py", "pretrain/distributed.py"}  # what all parts of a pretraining use
 HEAVY = {"itk", "nibabel", "nnunetv2", "numpy", "pandas", "scipy", "torch"}

@@ -102,9 +102,7 @@ def test_a_mask_whose_header_rounds_otherwise_still_reaches_its_scan(axes, tmp_p
     target = tmp_path / "ingest"
     ingest_ncct(tmp_path / "train/raw_data/sub-stroke0014/ses-01/sub-stroke0014_ses-01_ncct.nii.gz", target)
     arguments = ["--reference", str(target / "ncct.nii.gz"), "--record", str(target / "ncct.json")]
-    ingest_lesion(
-        [*CASE, "--lesion", cases["stroke0014"].lesion, *arguments, "--output", str(target / "lesion.nii.gz")]
-    )
+    ingest_lesion([*CASE, "--lesion", cases["stroke0014"].lesion, *arguments, "--out", str(target / "lesion.nii.gz")])
     assert np.asarray(nib.load(target / "lesion.nii.gz").dataobj).sum() == mask.sum()
 
 

@@ -66,7 +66,7 @@ def dice_after_ingest(case: Case, folder: Path) -> float:
     series = [] if case.ncct_series is None else ["--series", str(case.ncct_series)]
     ncct, _ = ingest_ncct(Path(case.ncct), folder, *series)
     arguments = ["--reference", str(folder / "ncct.nii.gz"), "--record", str(folder / "ncct.json")]
-    ingest_lesion([*CASE, "--lesion", case.lesion, *arguments, "--output", str(folder / "lesion.nii.gz")])
+    ingest_lesion([*CASE, "--lesion", case.lesion, *arguments, "--out", str(folder / "lesion.nii.gz")])
     found = np.asarray(nib.load(folder / "lesion.nii.gz").dataobj) > 0
     index = np.stack(np.meshgrid(*map(np.arange, ncct.shape), indexing="ij"), axis=-1)
     truth = lesion(nib.affines.apply_affine(ncct.affine, index))

@@ -13,7 +13,7 @@ SETTINGS = ["--hu-floor=-1024", "--min-slices=10", "--max-missing-slices=1", "--
 
 def ncct_arguments(source: Path, target: Path, *extra: str) -> list[str]:
     """Arguments of ingest_ncct that write ncct.nii.gz and ncct.json into a folder."""
-    outputs = ["--image", str(target / "ncct.nii.gz"), "--record", str(target / "ncct.json")]
+    outputs = ["--out-image", str(target / "ncct.nii.gz"), "--out-record", str(target / "ncct.json")]
     return [*CASE, *SETTINGS, "--input", str(source), *outputs, *extra]
 
 
@@ -21,7 +21,7 @@ def mri_command(source: Path, image: Path, modality: str = "dwi", *extra: str) -
     """Arguments of ingest_mri that write an image, and its record beside it."""
     record = image.with_name(f"{modality}.json")
     settings = ["--modality", modality, "--min-slices=10", "--max-missing-slices=1"]
-    return [*CASE, *settings, "--input", str(source), "--image", str(image), "--record", str(record), *extra]
+    return [*CASE, *settings, "--input", str(source), "--out-image", str(image), "--out-record", str(record), *extra]
 
 
 def ingest_ncct(source: Path, target: Path, *extra: str) -> tuple[nib.Nifti1Image, dict]:

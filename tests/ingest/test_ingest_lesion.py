@@ -29,7 +29,7 @@ def ingest(scan: Scan, folder: Path) -> Path:
 def follow(mask: Path, ncct: Path, record: bool = True, *options: str) -> nib.Nifti1Image:
     target = ncct.parent / "lesion.nii.gz"
     extra = ["--record", str(ncct.parent / "ncct.json")] if record else []
-    ingest_lesion([*CASE, "--lesion", str(mask), "--reference", str(ncct), *extra, *options, "--output", str(target)])
+    ingest_lesion([*CASE, "--lesion", str(mask), "--reference", str(ncct), *extra, *options, "--out", str(target)])
     return nib.load(target)
 
 

@@ -169,4 +169,4 @@ def test_the_text_fields_of_nifti_stay_behind(tmp_path, tell):
     tell(ingest_ncct, ncct_arguments(ncct, out))
     mask = planted_nifti(tmp_path / "mask.nii.gz", scan.drawn(lambda p: inside_head(p, 30)), scan.affine)
     fixed = ["--reference", str(out / "ncct.nii.gz"), "--record", str(out / "ncct.json")]
-    tell(ingest_lesion, [*CASE, "--lesion", str(mask), *fixed, "--output", str(out / "lesion.nii.gz")])
+    tell(ingest_lesion, [*CASE, "--lesion", str(mask), *fixed, "--out", str(out / "lesion.nii.gz")])

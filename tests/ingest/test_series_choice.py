@@ -20,9 +20,9 @@ from tests.ingest.dicom_series import (
     write_enhanced,
     write_series,
 )
+from workflow_scripts.common.dicom.kernels import sharpness
+from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.kernels import sharpness
-from workflow_scripts.ingest.dicom.series import missing_slices
 
 SOFT, BONE = {"ConvolutionKernel": "H31s"}, {"ConvolutionKernel": "H70h"}
 THIN = (2.5,) * 46

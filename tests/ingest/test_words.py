@@ -3,9 +3,9 @@
 import pytest
 
 from tests.workflow import ROOT
+from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
+from workflow_scripts.common.dicom.diffusion import kind_of
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.ingest.dicom.contrast import is_agent, says_contrast
-from workflow_scripts.ingest.dicom.diffusion import kind_of
 
 WORDS = [(row["what"], row["text"], row["meaning"]) for row in read_tsv(ROOT / "tests" / "ingest" / "words.tsv")]
 MEANING = {

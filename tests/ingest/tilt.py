@@ -55,7 +55,7 @@ def measure(scan: Scan, folder: Path) -> Accuracy:
     mask, ncct = folder / "mask.nii.gz", folder / "ncct.nii.gz"
     nib.save(nib.Nifti1Image(scan.drawn(lesion).astype(np.uint8), scan.affine), mask)
     inputs = ["--lesion", str(mask), "--reference", str(ncct), "--record", str(folder / "ncct.json")]
-    ingest_lesion([*CASE, *inputs, "--output", str(folder / "lesion.nii.gz")])
+    ingest_lesion([*CASE, *inputs, "--out", str(folder / "lesion.nii.gz")])
     followed = nib.load(folder / "lesion.nii.gz").get_fdata() > 0
     points = nib.affines.apply_affine(image.affine, np.moveaxis(np.indices(image.shape), 0, -1))
     truth = lesion(points)

@@ -5,8 +5,8 @@ import pydicom
 import pytest
 from nibabel.affines import apply_affine
 
+from workflow_scripts.common.dicom.series import Limits
 from workflow_scripts.common.volume import Volume
-from workflow_scripts.ingest.dicom.series import Limits
 from workflow_scripts.ingest.ingest_ncct import from_dicom
 from workflow_scripts.phantom.body.anatomy import build_anatomy
 from workflow_scripts.phantom.body.plan import plan_case

@@ -14,8 +14,7 @@ from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.acquired import binary, follow, require_in_head
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--lesion", type=Path, required=True, help="mask as given, NIfTI")
@@ -24,8 +23,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--labels", type=int, nargs="+", default=[], help="labels that are lesion; default: the only one"
     )
-    parser.add_argument("--output", type=Path, required=True, help="mask to write, 0 and 1")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--out", type=Path, required=True, help="mask to write, 0 and 1")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the mask on the grid of the scan."""
+    arguments = _parse(argv)
     mask = binary(load_volume(locate(arguments.lesion, "lesion mask", "lesion"), given=True), arguments.labels)
     reference = load_volume(arguments.reference)
     if arguments.record:
@@ -35,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         result = to_ras(mask)
         require_same_grid(reference, result, "the MRI", "the lesion mask")
-    save_volume(arguments.output, result, np.uint8)
+    save_volume(arguments.out, result, np.uint8)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.dicom.files import readable_copies
+from workflow_scripts.common.dicom.grouping import find_series
+from workflow_scripts.common.dicom.headers import read_images
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.nifti import read_nifti
 from workflow_scripts.common.volume import COPY_AGAIN, Volume, orientation, save_volume, to_ras
-from workflow_scripts.ingest.dicom.files import readable_copies
-from workflow_scripts.ingest.dicom.grouping import find_series
-from workflow_scripts.ingest.dicom.headers import read_images
 from workflow_scripts.ingest.dicom.mr_choice import choose_mr
 from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import convert
@@ -125,8 +125,7 @@ def require_mri(image: Volume, name: str, min_slices: int) -> None:
         raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--modality", choices=["dwi", "adc"], required=True)
@@ -134,9 +133,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
     parser.add_argument("--max-missing-slices", type=int, required=True, help="series that lack more are refused")
     parser.add_argument("--volume", type=int, help="which volume of a 4-D image, from 1; default: highest b-value")
-    parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
-    parser.add_argument("--record", type=Path, required=True, help="JSON to write")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--out-image", type=Path, required=True, help="NIfTI to write")
+    parser.add_argument("--out-record", type=Path, required=True, help="JSON to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the image and its record."""
+    arguments = _parse(argv)
     name = arguments.modality.upper()
     source = locate(arguments.input, name, "mri")
     if source.is_dir():
@@ -149,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.modality == "adc" and 0 < np.abs(image.data).max() < SMALL_UNITS:
         log.info("The ADC is in mm2/s; it is written in 1e-6 mm2/s.")
         image = image.with_data(image.data * 1e6)
-    save_volume(arguments.image, image, np.float32)
-    write_json(arguments.record, record)
+    save_volume(arguments.out_image, image, np.float32)
+    write_json(arguments.out_record, record)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ import numpy as np
 
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.dicom.grouping import find_series
+from workflow_scripts.common.dicom.headers import read_images
+from workflow_scripts.common.dicom.series import Limits, judge
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, load_volume, other_affine, save_volume, to_ras
 from workflow_scripts.ingest.dicom.choice import choose_series
-from workflow_scripts.ingest.dicom.grouping import find_series
-from workflow_scripts.ingest.dicom.headers import read_images
 from workflow_scripts.ingest.dicom.losses import with_losses
 from workflow_scripts.ingest.dicom.plain import plain_images
-from workflow_scripts.ingest.dicom.series import Limits, judge
 from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
@@ -141,8 +141,7 @@ def pixel_digest(data: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(np.rint(data), dtype="<i2").tobytes()).hexdigest()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--input", type=Path, required=True, help="DICOM folder or NIfTI file")
@@ -152,9 +151,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--min-slices", type=int, required=True, help="series with fewer are refused")
     parser.add_argument("--max-missing-slices", type=int, required=True, help="series that lack more are refused")
     parser.add_argument("--min-coverage-mm", type=float, required=True, help="shorter series are refused, mm")
-    parser.add_argument("--image", type=Path, required=True, help="NIfTI to write")
-    parser.add_argument("--record", type=Path, required=True, help="JSON to write")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--out-image", type=Path, required=True, help="NIfTI to write")
+    parser.add_argument("--out-record", type=Path, required=True, help="JSON to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the upright image and its record."""
+    arguments = _parse(argv)
     limits = Limits(arguments.min_slices, arguments.max_missing_slices, arguments.min_coverage_mm)
     source = locate(arguments.input, "NCCT", "ncct")
     if source.is_dir():
@@ -166,8 +170,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_head_ct(image, arguments.stripped)
     image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     whole = bool((image.data == np.rint(image.data)).all())
-    save_volume(arguments.image, image, np.int16 if whole else np.float32)
-    write_json(arguments.record, {**record, "pixel_digest": pixel_digest(image.data)})
+    save_volume(arguments.out_image, image, np.int16 if whole else np.float32)
+    write_json(arguments.out_record, {**record, "pixel_digest": pixel_digest(image.data)})
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from pydicom.pixels import apply_rescale
 
+from workflow_scripts.common.dicom.files import opened, quiet_pydicom, read_dataset
+from workflow_scripts.common.dicom.grouping import find_series
+from workflow_scripts.common.dicom.headers import Image, read_images
+from workflow_scripts.common.dicom.series import Limits, Series, judge
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.files import opened, quiet_pydicom, read_dataset
-from workflow_scripts.ingest.dicom.grouping import find_series
-from workflow_scripts.ingest.dicom.headers import Image, read_images
-from workflow_scripts.ingest.dicom.series import Limits, Series, judge
 
 # What a whole head must have is for ingest to say, which knows the study's settings; here a stack is enough.
 ANY_STACK = Limits(min_slices=2, max_missing_slices=10_000, min_coverage_mm=0)

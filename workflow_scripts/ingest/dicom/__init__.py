@@ -1,1 +1,1 @@
-"""Reading DICOM folders: files, headers, series, and the choice among them."""
+"""What ingest does with the series of a DICOM folder: the choice among them, what is lost, plain copies."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workflow_scripts.common.dicom.series import Series
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.series import Series
 
 HEAD_MM = 150.0  # from skull base to vertex: more than this shows more neck, not more head
 

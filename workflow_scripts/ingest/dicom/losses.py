@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.dicom.headers import Image
+from workflow_scripts.common.dicom.series import Limits, Refusal, Series
 from workflow_scripts.common.transform import RAS_LPS
-from workflow_scripts.ingest.dicom.headers import Image
-from workflow_scripts.ingest.dicom.series import Limits, Refusal, Series
 
 FEW = 3  # images of a series of their own, whose identifiers may be damaged
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.dicom.headers import Image
+from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.headers import Image
-from workflow_scripts.ingest.dicom.series import missing_slices
 
 RANK = {"dwi": {"dwi": 2, "unknown": 1}, "adc": {"adc": 2, "unknown": 1}}
 FETCH = "fetch the missing images, or raise ingest.max_missing_slices."

@@ -9,10 +9,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from workflow_scripts.common.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
+from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.stack import Stack
-from workflow_scripts.ingest.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
-from workflow_scripts.ingest.dicom.headers import Image
 
 LEAST_TILT = 0.01  # degrees
 

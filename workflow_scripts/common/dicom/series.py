@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from workflow_scripts.common.dicom.headers import Image
+from workflow_scripts.common.dicom.kernels import sharpness
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.transform import RAS_LPS
-from workflow_scripts.ingest.dicom.headers import Image
-from workflow_scripts.ingest.dicom.kernels import sharpness
 
 REPEATED_MM = 0.01
 ISOLATED_GAP = 1.5  # times its neighbourhood's: slices are missing there

@@ -15,9 +15,9 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
-from workflow_scripts.ingest.dicom import diffusion
-from workflow_scripts.ingest.dicom.contrast import is_agent, says_contrast
-from workflow_scripts.ingest.dicom.files import (
+from workflow_scripts.common.dicom import diffusion
+from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
+from workflow_scripts.common.dicom.files import (
     DAMAGE,
     files_below,
     numbers,

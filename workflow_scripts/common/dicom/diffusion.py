@@ -5,7 +5,7 @@ from collections.abc import Set
 
 import pydicom
 
-from workflow_scripts.ingest.dicom.files import numbers
+from workflow_scripts.common.dicom.files import numbers
 
 STANDARD = 0x00189087
 # Private b-values: creator's tag, the creator, the element.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
+from workflow_scripts.common.dicom.headers import MODALITIES, Image
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.ingest.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
-from workflow_scripts.ingest.dicom.headers import MODALITIES, Image
 
 SAME_PLANE = 0.01  # difference of direction cosines between the images of one series, 0.6 degrees
 

@@ -1,0 +1,1 @@
+"""Reading DICOM folders: files, headers, and the series that they make."""
