@@ -34,10 +34,13 @@ rule segment:
 rule ensemble:
     input:
         members=[f"<segmented>/seed-{seed}/{{cohort}}" for seed in STUDY.seeds],
+        ncct="<ingested>/ncct.nii.gz",
         record="<ingested>/ncct.json",
     output:
         mask="<segmented>/ensemble/{cohort}/{case}.nii.gz",
         original="<segmented>/original/{cohort}/{case}.nii.gz",
+        slices="<segmented>/original/{cohort}/{case}.json",
+        upright="<segmented>/upright/{cohort}/{case}.nii.gz",
     params:
         vote=config["segment"]["vote"],
         code=code("segment.ensemble"),
@@ -51,5 +54,6 @@ rule ensemble:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --members {input.members:q} --record {input.record:q} --vote {params.vote}"
-        " --out-mask {output.mask:q} --out-original {output.original:q} > {log:q} 2>&1"
+        " --members {input.members:q} --ncct {input.ncct:q} --record {input.record:q} --vote {params.vote}"
+        " --out-mask {output.mask:q} --out-original {output.original:q} --out-slices {output.slices:q}"
+        " --out-upright {output.upright:q} > {log:q} 2>&1"

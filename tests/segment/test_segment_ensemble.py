@@ -50,7 +50,10 @@ def test_mean_probability_can_overrule_the_majority():
 def words(tmp_path, folders: list[str], how: str) -> list[str]:
     stack = Stack.of_grid((2, 3, 4), np.diag([6.0, 6, 6, 1]))
     write_json(tmp_path / "ncct.json", describe(stack))
-    files = {"record": "ncct.json", "out-mask": "mask.nii.gz", "out-original": "original.nii.gz"}
+    save_volume(tmp_path / "ncct.nii.gz", Volume(np.zeros(stack.shape, np.int16), stack.affine))
+    files = {"record": "ncct.json", "out-slices": "original.json"}
+    files |= {name: f"{name[4:] or name}.nii.gz" for name in ("out-mask", "out-original", "out-upright")}
+    files |= {"ncct": "ncct.nii.gz"}
     named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
     return ["--cohort", "A", "--case", "I01", "--members", *folders, "--vote", how, *named]
 
@@ -70,7 +73,11 @@ def test_ensemble_is_written_on_the_members_grid(tmp_path, how, suffix, values, 
     affine = np.diag([6.0, 6, 6, 1])
     folders = members(tmp_path, suffix, values, [affine] * 3)
     ensemble.main(words(tmp_path, folders, how))
-    for name in ("mask.nii.gz", "original.nii.gz"):  # the scan was acquired on the grid of the members
+    for name in (
+        "mask.nii.gz",
+        "original.nii.gz",
+        "upright.nii.gz",
+    ):  # all on one grid here
         joined = load_volume(tmp_path / name, np.uint8)
         np.testing.assert_array_equal(joined.affine, affine)
         assert (joined.data == expected).all()

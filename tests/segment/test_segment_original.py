@@ -1,17 +1,22 @@
 """Masks go back to the grid that the scanner acquired, tilt included."""
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 from nibabel.affines import apply_affine
 
+from workflow_scripts.common.acquisition import describe, describe_slices
 from workflow_scripts.common.dicom.series import Limits
-from workflow_scripts.common.volume import Volume
+from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.stack import Stack, upright_grid
+from workflow_scripts.common.volume import Volume, load_volume, save_volume, to_ras
 from workflow_scripts.ingest.ingest_ncct import from_dicom
 from workflow_scripts.phantom.body.anatomy import build_anatomy
 from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
+from workflow_scripts.segment import ensemble
 from workflow_scripts.segment.masks.acquired_grid import to_acquired
 
 from .acquired_series import SHAPE as SLICES
@@ -89,6 +94,58 @@ def test_slices_with_unequal_gaps_are_sampled_where_each_was_acquired():
         truth = ball((110, 150, 1), place)[..., 0]
         assert acquired.data[..., index].sum() == pytest.approx(truth.sum(), rel=0.03, abs=20)
         assert not truth.any() or dice(acquired.data[..., index], truth) > 0.97
+
+
+GAPS = {
+    "equal": (4.0,) * 12,
+    "thin below": (2.0,) * 12 + (6.0,) * 4,
+    "one missing": (4.0,) * 5 + (8.0,) + (4.0,) * 5,
+    "overlapping": (1.0, 3.0) * 12,
+}
+
+
+def slices(gaps, tilt_degrees: float, downwards: bool) -> Stack:
+    """Slices of 0.5 mm pixels, 48 mm in height around `CENTRE`, in a gantry that is tilted."""
+    tilt = np.radians(tilt_degrees)
+    down = np.array([0, np.cos(tilt), np.sin(tilt)])
+    heights = np.concatenate([[0.0], np.cumsum(gaps)])
+    origins = [0, 4, -2.1] - 10 * down + heights[:, None] * [0, 0, 1.0]
+    step = -0.5 if downwards else 0.5
+    return Stack(110, 150, np.array([step, 0, 0]), 0.5 * down, origins - [np.sign(step) * 27 - 27, 0, 0])
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+@pytest.mark.parametrize("tilt_degrees", [0, 17, -17])
+@pytest.mark.parametrize("gaps", GAPS.values(), ids=GAPS)
+def test_millilitres_on_the_acquired_slices_are_those_of_the_lesion(gaps, tilt_degrees, downwards):
+    stack, fine = slices(gaps, tilt_degrees, downwards), np.diag([0.5, 0.5, 0.5, 1.0])
+    acquired = to_acquired(Volume(ball((120, 140, 100), fine), fine), describe(stack))
+    described = describe_slices(stack, acquired.data)
+    assert described["lesion_ml"] == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.08)  # a header is 25 % off
+    if described["equal_gaps"]:
+        assert described["lesion_ml"] == pytest.approx(acquired.data.sum() * acquired.voxel_ml, rel=1e-3)
+    assert (described["header_error_mm"] < 0.01) == described["equal_gaps"]
+
+
+def test_a_header_with_one_gap_cannot_say_where_slices_with_several_lie(tmp_path):
+    stack, fine = slices(GAPS["thin below"], 17, False), np.diag([0.5, 0.5, 0.5, 1.0])
+    write_json(tmp_path / "ncct.json", describe(stack))
+    shape, affine = upright_grid(stack)
+    save_volume(tmp_path / "ncct.nii.gz", to_ras(Volume(np.zeros(shape, np.int16), affine)))
+    save_volume(tmp_path / "seed-0" / "I01.nii.gz", Volume(ball((120, 140, 100), fine), fine))
+    files = {"ncct": "ncct.nii.gz", "record": "ncct.json", "members": "seed-0", "out-mask": "mask.nii.gz"}
+    files |= {"out-original": "I01.nii.gz", "out-slices": "I01.json", "out-upright": "upright.nii.gz"}
+    named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
+    ensemble.main(["--cohort", "A", "--case", "I01", "--vote", "majority", *named])
+    header, said = nib.load(tmp_path / "I01.nii.gz").header, read_json(tmp_path / "I01.json")
+    assert b"JSON" in header["descrip"].item()
+    assert said["header_error_mm"] > 10
+    np.testing.assert_allclose(said["slice_origins"], stack.origins)
+    upright = load_volume(tmp_path / "upright.nii.gz")
+    for millilitres in (said["lesion_ml"], np.count_nonzero(upright.data) * upright.voxel_ml):
+        assert millilitres == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.05)
+    middle = apply_affine(upright.affine, np.argwhere(upright.data > 0)).mean(axis=0)
+    np.testing.assert_allclose(middle, CENTRE, atol=1)
 
 
 @pytest.mark.parametrize("tilt_degrees", [15, -20])

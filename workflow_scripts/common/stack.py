@@ -61,6 +61,20 @@ class Stack:
         return bool(np.abs(gaps - gaps.mean()).max() <= GAP_TOLERANCE * gaps.mean())
 
     @property
+    def shares(self) -> np.ndarray:
+        """Thickness in mm that each slice stands for, shape (slices,): half the gap on either side.
+
+        Beyond the first and the last slice the gap inside is repeated, so equal gaps give that gap everywhere.
+        """
+        gaps = np.diff(self.heights)
+        return (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]])) / 2
+
+    def millilitres(self, mask: np.ndarray) -> float:
+        """Return the volume in mL of a mask on the acquired pixels, array (column, row, slice), by `shares`."""
+        area = np.linalg.norm(np.cross(self.column_step, self.row_step))
+        return float(np.count_nonzero(mask, axis=(0, 1)) @ self.shares * area / 1000)
+
+    @property
     def affine(self) -> np.ndarray:
         """4×4 affine from (column, row, slice) to RAS+, mm, with the tilt's shear.
 

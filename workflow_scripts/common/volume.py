@@ -120,10 +120,11 @@ def _qform(header: nib.Nifti1Header) -> np.ndarray | None:
         return None
 
 
-def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> None:
+def save_volume(path: Path | str, volume: Volume, dtype: type | None = None, note: str = "") -> None:
     """Write NIfTI under a temporary name, then rename it; the same volume gives the same bytes.
 
-    Integer types are rounded first. nibabel's gzip header carries no time stamp.
+    Integer types are rounded first. ``note``, at most 79 characters, stands in the header (``descrip``). nibabel's
+    gzip header carries no time stamp.
     """
     data = volume.data
     if dtype is not None:
@@ -132,6 +133,7 @@ def save_volume(path: Path | str, volume: Volume, dtype: type | None = None) -> 
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.affine, code=1)
     image.set_qform(volume.affine, code=0)
+    image.header["descrip"] = note
     with replacing(path) as temporary:
         nib.save(image, temporary)
 

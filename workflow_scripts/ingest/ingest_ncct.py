@@ -104,7 +104,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
     first, second = (step / np.linalg.norm(step) for step in (stack.column_step, stack.row_step))
     if abs(first @ second) > 1e-3:
         raise InputError("The rows and columns of the NCCT are not perpendicular.", "give the DICOM images instead.")
-    require_head_size(stack.shape, given.spacing, "NCCT", WIDEST_GAP_MM)
+    require_head_size(stack.shape, [*_pixel_mm(stack), stack.shares[0]], "NCCT", WIDEST_GAP_MM)
     require_smooth_values(given.data)
     upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
     slices = upright.data.shape[2]

@@ -1,4 +1,8 @@
-"""Join the segmentations of an arm's models for one case, and bring the mask back to the acquired scan."""
+"""Join the segmentations of an arm's models for one case, and bring the mask back to the scan.
+
+The mask is written on the acquired slices, which no header describes where their gaps differ, and on the upright grid
+of the ingested NCCT, which is always regular.
+"""
 
 import argparse
 import logging
@@ -7,13 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import describe_slices, stack_of
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_json
+from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume
-from workflow_scripts.segment.masks.acquired_grid import to_acquired
+from workflow_scripts.segment.masks.acquired_grid import resample_mask, to_acquired
 from workflow_scripts.segment.masks.vote import vote
 
 log = logging.getLogger(__name__)
+
+UNEQUAL_GAPS = "Slice gaps differ, here is their mean: positions in the JSON beside."
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -21,26 +28,33 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--case", required=True)
     parser.add_argument("--members", nargs="+", type=Path, required=True, help="one folder a model, with its masks")
+    parser.add_argument("--ncct", type=Path, required=True, help="ingested NCCT: the upright grid")
     parser.add_argument("--record", type=Path, required=True, help="ncct.json of the case: the acquired slices")
     parser.add_argument("--vote", choices=("majority", "mean_probability"), required=True)
     parser.add_argument("--out-mask", type=Path, required=True, help="mask on the grid of the final images")
     parser.add_argument("--out-original", type=Path, required=True, help="mask on the grid of the acquired scan")
+    parser.add_argument("--out-slices", type=Path, required=True, help="JSON: where the acquired slices lie, volume")
+    parser.add_argument("--out-upright", type=Path, required=True, help="mask on the grid of the ingested NCCT")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the members' masks or probabilities, vote, write the mask on both grids."""
+    """Read the members' masks or probabilities, vote, write the mask on every grid."""
     arguments = _parse(argv)
     suffix = ".nii.gz" if arguments.vote == "majority" else ".probability.nii.gz"
     members = [load_volume(folder / f"{arguments.case}{suffix}") for folder in arguments.members]
     for folder, member in zip(arguments.members, members, strict=True):
         require_same_grid(members[0], member, str(arguments.members[0]), str(folder))
     mask = members[0].with_data(vote([member.data for member in members]))
-    acquired = to_acquired(mask, read_json(arguments.record))
+    record, ncct = read_json(arguments.record), load_volume(arguments.ncct)
+    acquired, upright = to_acquired(mask, record), resample_mask(mask, ncct.data.shape, ncct.affine)
+    slices = describe_slices(stack_of(record), acquired.data)
     save_volume(arguments.out_mask, mask, np.uint8)
-    save_volume(arguments.out_original, acquired, np.uint8)
-    volumes = [volume.data.sum() * volume.voxel_ml for volume in (mask, acquired)]
-    log.info("%.2f mL on the final grid, %.2f mL on the acquired one", *volumes)
+    save_volume(arguments.out_upright, upright, np.uint8)
+    save_volume(arguments.out_original, acquired, np.uint8, "" if record["acquired_origins"] is None else UNEQUAL_GAPS)
+    write_json(arguments.out_slices, slices)
+    volumes = [np.count_nonzero(volume.data) * volume.voxel_ml for volume in (mask, upright)]
+    log.info("%.2f mL on the final, %.2f on the upright, %.2f on the acquired grid", *volumes, slices["lesion_ml"])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:
     Returns
     -------
     Slices in the order of the acquired ones, each sampled where it was acquired. The affine is theirs (sheared for a
-    tilted gantry); where their gaps differ, no affine is, and it has the mean gap.
+    tilted gantry); where their gaps differ, no affine is, and it has the mean gap (`describe_slices` says the rest).
     """
     stack = stack_of(conversion)
     affine = np.asarray(conversion["acquired_affine"], float)
