@@ -32,6 +32,8 @@ FIGURE_FILES = [
     *(["<report>/figures/neighbours.png"] if PROBES and INTERPRETED else []),
     "<report>/figures/quality.svg",
 ]
+# What the page reads of an arm's trainings.
+ARM_RECORDS = ["settings.yaml", "nnunet/plans.json", *(f"seed-{seed}/curves.tsv" for seed in STUDY.seeds)]
 # Captions that the page shows; a figure's kind is its name before the first hyphen.
 CAPTIONS = ["table", *dict.fromkeys(Path(path).stem.split("-")[0] for path in FIGURE_FILES)]
 
@@ -178,7 +180,15 @@ rule segmentation_page:
 rule index:
     input:
         settings="<report>/settings.yaml",
-        split=[f"<split>/{name}" for name in ("splits.tsv", "leakage.json")],
+        split=[f"<split>/{name}" for name in ("splits.tsv", "balance.tsv", "leakage.json")],
+        ingest_json=inputs.acquisition_records(STUDY),
+        pretrain=[
+            f"<results>/pretrain/{name}/{file}"
+            for name in STUDY.pretrainings
+            for file in ("settings.yaml", "curves.tsv")
+        ],
+        finetune=[f"<results>/finetune/{arm}/{file}" for arm in STUDY.arms for file in ARM_RECORDS],
+        clinical=config["report"]["clinical"] or [],
         audits=[f"<results>/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
         case_json=inputs.case_records(STUDY),
@@ -195,6 +205,10 @@ rule index:
         split=stage_folder("split"),
         preprocess=stage_folder("preprocessed"),
         evaluate=stage_folder("evaluated"),
+        ingest=stage_folder("ingested"),
+        pretrain=stage_folder("pretraining"),
+        finetune=stage_folder("arm"),
+        clinical=options({"clinical": config["report"]["clinical"]}),
         code=code("report.index"),
     log:
         "<logs>/report/index.log",
@@ -207,6 +221,7 @@ rule index:
     shell:
         "python -m workflow_scripts.report.index --settings {input.settings:q} --split {params.split:q}"
         " --audits {input.audits:q} --probes {input.probes:q} --preprocess {params.preprocess:q}"
+        " --ingest {params.ingest:q} --pretrain {params.pretrain:q} --finetune {params.finetune:q} {params.clinical:q}"
         " --evaluate {params.evaluate:q} --tables {input.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --requirements {input.requirements:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ NOTICE = "Every head in this report is a phantom; the numbers say nothing about 
 
 # A reference to anything that is not on the page itself or another page of the report.
 LINKED = r"(?:\.\./)*(?:index\.html|(?:cases/|segmentations/)?[A-Za-z0-9-]+(?:/[A-Za-z0-9-]+)?\.html)"
-OUTSIDE = re.compile(rf"""(?:src|href)\s*=\s*["'](?!data:|#|{LINKED}["'])|https?://|@import|url\(|<script""")
+OUTSIDE = re.compile(rf"""(?:src|href)\s*=\s*["'](?!data:|#|{LINKED}["'])|https?://|@import|url\(|<script src""")
 
 
 class FakeStudy:
@@ -119,11 +119,19 @@ class FakeStudy:
     def finish(self) -> None:
         """Write the tables: split, scores, curves, interpretation, settings."""
         write_tsv(self.path("split/splits.tsv"), self.rows, list(self.rows[0]))
-        write_json(self.path("split/leakage.json"), {"cases": 16, "patients": 16, "on_two_sides": 0, "repeated": []})
+        write_json(
+            self.path("split/leakage.json"),
+            {
+                "on_two_sides": 0,
+                "repeated": [],
+                **dict.fromkeys(("cases", "patients", "pixel_digests", "final_digests"), 16),
+            },
+        )
         self._evaluate()
         self._curves()
         self._interpretation()
         self._probe()
+        self._records()
         write_yaml(self.path("report/settings.yaml"), settings())
 
     def _evaluate(self) -> None:
@@ -160,17 +168,41 @@ class FakeStudy:
                         "validation_loss": float(0.5 * np.exp(-epoch / 9) - 0.2 + noise[2, epoch]),
                         "pseudo_dice": float(pseudo[epoch]) if epoch else None,
                         "ema_pseudo_dice": float(pseudo[: epoch + 1].mean()),
+                        "seconds": 30.0,
                     }
                     for epoch in epochs
                 ]
                 write_tsv(self.path("finetune", arm, f"seed-{seed}", "curves.tsv"), rows, list(rows[0]))
         curves = [
-            {"epoch": e, "train_loss": 6 - 0.1 * e, "validation_loss": 6.1 - 0.1 * e, "teacher_entropy": 6.5 - 0.05 * e}
+            {
+                "epoch": e,
+                "train_loss": 6 - 0.1 * e,
+                "validation_loss": 6.1 - 0.1 * e,
+                "teacher_entropy": 6.5 - 0.05 * e,
+                "seconds": 3,
+            }
             for e in range(20)
         ]
         write_tsv(self.path("pretrain/ALL-SA/curves.tsv"), curves, list(curves[0]))
         rank = [{"epoch": e, "rankme": 5.0 + e, "rankme_centred": 4.0 + e, "samples": 64} for e in range(0, 20, 2)]
         write_tsv(self.path("pretrain/ALL-SA/rankme.tsv"), rank, list(rank[0]))
+
+    def _records(self) -> None:
+        """What the trainings used, and the balance of the splits."""
+        plan = {
+            "patch_size": [8, 20, 20],
+            "batch_size": 2,
+            "architecture": {"arch_kwargs": {"features_per_stage": [16, 32]}},
+        }
+        for arm in ARMS:
+            used = {"learning_rate": 0.01, "momentum": 0.99, "iterations_per_epoch": 25}
+            write_yaml(self.path("finetune", arm, "settings.yaml"), used)
+            write_json(self.path("finetune", arm, "nnunet/plans.json"), {"configurations": {"3d_fullres": plan}})
+        pretraining = {"method": "desd", "patch_size": [8, 20, 20], "batch_size": 8, "samples_per_epoch": 64}
+        write_yaml(self.path("pretrain/ALL-SA/settings.yaml"), pretraining | {"optimiser": {"learning_rate": 0.001}})
+        columns = ("cohort", "stratum", "split", "patients", "share", "cases", "median_lesion_ml")
+        balance = [dict(zip(columns, ("icoAIS", "all", "train", 4, 1, 4, 12.5), strict=True))]
+        write_tsv(self.path("split/balance.tsv"), balance, columns)
 
     def _interpretation(self) -> None:
         points = self.generator.normal(size=(len(self.rows), 2))
@@ -241,8 +273,11 @@ def settings() -> dict:
             "projection_head": {"prototypes": 1024},
         },
         "probe": {"random_encoders": 5},
-        "finetune": {"iterations_per_epoch": 25},
-        "segment": {"vote": "majority"},
+        "finetune": {
+            **{"iterations_per_epoch": 25, "learning_rate": 0.01, "momentum": 0.99},
+            **{"oversample_foreground": 0.33, "freeze_encoder_epochs": 0},
+        },
+        "segment": {"vote": "majority", "step": 0.5, "mirroring": True},
         "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95},
         "arms": {
             "FS-STKi": arm,

@@ -275,6 +275,11 @@ def case_records(study: Study) -> list[str]:
     return _of_cases(study, "preprocessed", ["case.json"], study.cases)
 
 
+def acquisition_records(study: Study) -> list[str]:
+    """How all scans were acquired."""
+    return _of_cases(study, "ingested", ["ncct.json"], study.cases)
+
+
 def case_page(study: Study, cohort: str, case: str) -> Named:
     """The images and records of a case."""
     found = study.case(cohort, case)

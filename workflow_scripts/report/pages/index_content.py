@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from statistics import median
 from typing import Any
 
 from workflow_scripts.common.vocabulary import (
@@ -10,13 +9,12 @@ from workflow_scripts.common.vocabulary import (
     ENSEMBLE,
     HELD_OUT,
     REPORTED_CRITERIA,
-    SPLITS,
     TABLES,
     criterion_label,
 )
 from workflow_scripts.report.figure_dice import significance
 from workflow_scripts.report.table import fixed
-from workflow_scripts.report.tables.formats import notes
+from workflow_scripts.report.tables.formats import notes, reference_note
 
 Row = Mapping[str, str]
 
@@ -40,27 +38,6 @@ SHOWN_PACKAGES = (
 )
 
 
-def cohort_rows(splits: Iterable[Row]) -> list[dict[str, Any]]:
-    """Count patients, cases, splits, labels, sides and lesion volumes of each cohort."""
-    rows = []
-    for cohort, members in _by(splits, "cohort"):
-        volumes = [float(row["lesion_ml"]) for row in members if row["lesion_ml"]]
-        lesions = [volume for volume in volumes if volume > 0]
-        rows.append(
-            {
-                "cohort": cohort,
-                "patients": len({row["patient"] for row in members}),
-                "cases": len(members),
-                **{split: sum(row["split"] == split for row in members) for split in SPLITS},
-                "labelled": len(volumes),
-                "lesions": len(lesions),
-                "volumes": f"{median(lesions):.1f} ({min(lesions):.1f}–{max(lesions):.1f})" if lesions else "",
-                **{side: sum(row["side"] == side for row in members) for side in ("left", "right", "bilateral")},
-            }
-        )
-    return rows
-
-
 def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dict[str, Any]:
     """Return a table for the page: its title, and a block with heading and rows for each cohort and criterion."""
     blocks = []
@@ -73,6 +50,7 @@ def result_table(name: str, rows: Sequence[Row], min_component_ml: float) -> dic
             {
                 "heading": f"{cohort}, {criterion_label(criterion, min_component_ml)} ({', '.join(counted)}{of})",
                 "rows": [{**row, "best": set(row["best"].split(","))} for row in block],
+                "referenced": reference_note(block),
                 "notes": notes(block),
             }
         )
@@ -135,17 +113,21 @@ def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str
 
 
 def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
-    """Say, for each held-out set and criterion, which arm has the highest mean Dice of the ensemble."""
+    """Say the mean Dice of every ensemble, for each held-out set and criterion; none is singled out."""
     chosen = [row for row in _dice(summary) if row["member"] == ENSEMBLE and row["mean"]]
     lines = []
     for (cohort, split, criterion), group in _by(chosen, "cohort", "split", "criterion"):
         if criterion in REPORTED_CRITERIA:
-            best = max(group, key=lambda row: float(row["mean"]))
-            lines.append(
-                f"{cohort}, {split} set, {criterion_label(criterion, min_component_ml)} (n = {best['n']}): "
-                f"highest mean Dice {float(best['mean']):.3f}, {best['arm']}."
-            )
+            counts = " to ".join(dict.fromkeys(sorted({row["n"] for row in group}, key=int)))
+            means = ", ".join(f"{row['arm']} {_number(row['mean'], 3)}{_bracketed(row)}" for row in group)
+            label = criterion_label(criterion, min_component_ml)
+            lines.append(f"{cohort}, {split} set, {label} (n = {counts}): mean Dice {means}.")
     return lines
+
+
+def _bracketed(row: Row) -> str:
+    interval = _interval(row, "mean")
+    return f" ({interval})" if interval else ""
 
 
 def measure_sets(summary: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:

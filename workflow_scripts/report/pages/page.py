@@ -1,4 +1,4 @@
-"""Pages that need nothing from elsewhere: no script, no font, no picture."""
+"""Pages that need nothing from elsewhere: script, style and pictures are on the page itself."""
 
 from pathlib import Path
 from typing import Any

@@ -36,9 +36,8 @@ class Heading:
     def sentences(self, rows: Sequence[Row]) -> list[str]:
         """Return the caption: title, what the brackets hold, whose the paper's numbers are, and the notice."""
         said = [f"{self.title}.", f"In brackets: {100 * self.confidence:g} % intervals."]
-        if tables := sorted({row["paper_table"] for row in rows} - {""}):
-            said.append(REFERENCE_NOTE.format(table=" and ".join(f"Table {name}" for name in tables)))
-        return said + ([self.notice] if self.notice else [])
+        said += filter(None, [reference_note(rows), self.notice])
+        return said
 
     def block(self, row: Row) -> str:
         """Name the cases of a block of rows."""
@@ -110,6 +109,12 @@ def notes(rows: Sequence[Row]) -> list[str]:
         for note in filter(None, row["note"].split("; ")):
             said.setdefault(note, []).append(row["experiment"])
     return [note if len(arms) == len(rows) else f"{', '.join(arms)}: {note}" for note, arms in said.items()]
+
+
+def reference_note(rows: Sequence[Row]) -> str:
+    """Say whose the paper's numbers are; empty where there are none."""
+    tables = {f"Table {row['paper_table']} (n = {row['paper_n']})": None for row in rows if row["paper_table"]}
+    return REFERENCE_NOTE.format(table=" and ".join(tables)) if tables else ""
 
 
 def has_reference(rows: Sequence[Row]) -> bool:
