@@ -10,47 +10,56 @@ include: "rules/common.smk"
 
 
 rule all:
+    """Everything: masks, scores, tables, figures and the report."""
     default_target: True
     input:
         targets("report"),
 
 
 rule all_ingest:
+    """Scans read: upright NCCT, MRI and lesion masks."""
     input:
         targets("ingest"),
 
 
 rule all_preprocess:
+    """Final images of all cases, and the pages that show their quality."""
     input:
         targets("preprocess"),
 
 
 rule all_split:
+    """Patients dealt to training, validation and test."""
     input:
         targets("split"),
 
 
 rule all_pretrain:
+    """Encoders pretrained without labels, with audit and probe."""
     input:
         targets("pretrain"),
 
 
 rule all_finetune:
+    """Models of all arms and seeds."""
     input:
         targets("finetune"),
 
 
 rule all_segment:
+    """Lesion masks of all arms, on the grids of the scans."""
     input:
         targets("segment"),
 
 
 rule all_evaluate:
+    """Scores, summaries and comparisons of all arms."""
     input:
         targets("evaluate"),
 
 
 rule all_report:
+    """The report, and the masks that it shows."""
     input:
         targets("report"),
 
@@ -59,6 +68,7 @@ rule all_report:
 for cohort in STUDY.cohorts:
 
     rule:
+        """The final images of the cases of this cohort."""
         name:
             f"cohort_{cohort}"
         input:
@@ -68,6 +78,7 @@ for cohort in STUDY.cohorts:
 for arm in STUDY.arms:
 
     rule:
+        """The masks and scores of this arm."""
         name:
             f"arm_{arm}"
         input:
@@ -95,3 +106,7 @@ wildcard_constraints:
     seed=r"\d+",
     modality=r"dwi|adc",
     network=r"synthstrip|synthsr",
+
+
+# Last of all, when every rule is known.
+check_call_targets()

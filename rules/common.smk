@@ -1,9 +1,13 @@
 import inspect
 import shlex
+import sys
 from pathlib import Path
+
+from snakemake.cli import get_argument_parser
 
 from workflow_scripts.common.training_store import made_with_other_code
 from workflow_scripts.study import arguments, inputs, paths
+from workflow_scripts.study.call import check_targets
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.options import options
 from workflow_scripts.study.schemas import StudyError
@@ -16,6 +20,7 @@ try:
         config,
         [*workflow.configfiles, *(workflow.overwrite_configfiles or [])],
         check_paths=workflow.is_main_process and "phantom" not in config,
+        given=workflow.config_settings.config,
     )
 except StudyError as error:
     raise WorkflowError(str(error)) from None
@@ -108,3 +113,18 @@ def threads(preset):
 def targets(stage):
     """Files of the target all_<stage>; asked for only by whoever builds the target, and not by each job's parsing."""
     return of_study(stage_files, stage=stage)
+
+
+def check_call_targets():
+    """Name the targets that there are when a call asks for another one; Snakemake's own message names none."""
+    called = Path(sys.argv[0])
+    if not workflow.is_main_process or "snakemake" not in (called.name, called.parent.name):
+        return
+    asked = get_argument_parser().parse_args().targets
+    files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
+    rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]
+    names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm")]
+    try:
+        check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None

@@ -2,6 +2,7 @@ from workflow_scripts.common.vocabulary import members_of
 
 
 rule score:
+    """Score the masks of an arm."""
     input:
         unpack(of_study(inputs.score)),
     output:
@@ -29,6 +30,7 @@ rule score:
 
 
 rule summarise:
+    """Summarise and compare the scores of all arms."""
     input:
         scores=[f"<evaluated>/{arm}/scores.tsv" for arm in STUDY.arms],
     output:

@@ -1,4 +1,5 @@
 rule finetune_settings:
+    """Write the settings of an arm into a file."""
     output:
         "<arm>/settings.yaml",
     params:
@@ -17,6 +18,7 @@ rule finetune_settings:
 
 
 rule finetune_dataset:
+    """Write the arrays that the trainings of an arm read."""
     input:
         unpack(of_study(inputs.finetune_dataset)),
     output:
@@ -52,6 +54,7 @@ rule finetune_dataset:
 
 
 rule finetune:
+    """Train a model of an arm, from scratch or from an encoder."""
     input:
         unpack(of_study(inputs.encoder)),
         settings="<arm>/settings.yaml",

@@ -1,4 +1,5 @@
 rule ingest_ncct:
+    """Read one head CT from DICOM or NIfTI, and stand it upright."""
     input:
         ancient(of_study(inputs.ncct)),
     output:
@@ -26,6 +27,7 @@ rule ingest_ncct:
 
 
 rule ingest_mri:
+    """Read one MRI of a case."""
     input:
         ancient(of_study(inputs.mri)),
     output:
@@ -54,6 +56,7 @@ rule ingest_mri:
 
 
 rule ingest_lesion:
+    """Read a lesion mask, on the grid of the image that it was drawn on."""
     input:
         unpack(of_study(inputs.drawn_lesion)),
     output:

@@ -8,6 +8,7 @@ if "phantom" in config:
     for _cohort, _layout in LAYOUTS.items():
 
         rule:
+            """Make an artificial head of this cohort."""
             name:
                 f"phantom_{_cohort}"
             output:
@@ -41,6 +42,7 @@ if "phantom" in config:
                 " --out {params.out:q} --out-truth {output.truth:q} > {log:q} 2>&1"
 
     rule phantom_attributes:
+        """Gather what is known of the artificial heads."""
         input:
             [f"<truth>/{case.cohort}/{case.case}" for case in STUDY.cases],
         output:

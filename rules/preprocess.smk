@@ -6,6 +6,7 @@ REGISTRATION = arguments.registration(STUDY)
 
 
 rule template:
+    """Make the CT template, or take the one that the configuration gives."""
     input:
         **inputs.given_template(STUDY),
     output:
@@ -31,6 +32,7 @@ rule template:
 
 
 rule weights:
+    """Fetch and check the published weights of a network for skull stripping."""
     input:
         unpack(of_study(inputs.given_weights)),
     output:
@@ -51,6 +53,7 @@ rule weights:
 
 
 rule resample_ncct:
+    """Resample a head CT to isotropic voxels."""
     input:
         "<ingested>/ncct.nii.gz",
     output:
@@ -76,6 +79,7 @@ rule resample_ncct:
 
 
 rule brain_mask:
+    """Find the brain in a head CT, and remove the rest."""
     input:
         **inputs.weights_of(STUDY, STRIPPING["ncct"]),
         ncct="<preprocessed>/resampled_ncct.nii.gz",
@@ -113,6 +117,7 @@ rule brain_mask:
 
 
 rule prepare_mri:
+    """Resample and skull-strip an MRI."""
     input:
         unpack(of_study(inputs.mri_to_strip)),
     output:
@@ -143,6 +148,7 @@ rule prepare_mri:
 
 
 rule register_mri:
+    """Register the MRI of a case to its CT."""
     input:
         ncct="<preprocessed>/stripped_ncct.nii.gz",
         brain="<preprocessed>/brain_mask.nii.gz",
@@ -171,6 +177,7 @@ rule register_mri:
 
 
 rule apply_registration:
+    """Bring an MRI onto the grid of the CT."""
     input:
         mri="<preprocessed>/stripped_{modality}.nii.gz",
         affine="<preprocessed>/mri_to_ncct.txt",
@@ -194,6 +201,7 @@ rule apply_registration:
 
 
 rule contralateral:
+    """Mirror a brain through its plane of symmetry."""
     input:
         unpack(of_study(inputs.to_mirror)),
     output:
@@ -222,6 +230,7 @@ rule contralateral:
 
 
 rule finalise:
+    """Crop and clip the images of a case: CT, mirrored CT, difference."""
     input:
         ncct="<preprocessed>/stripped_ncct.nii.gz",
         mirrored="<preprocessed>/contralateral.nii.gz",
@@ -253,6 +262,7 @@ rule finalise:
 
 
 rule lesion:
+    """Bring a lesion mask onto the grid of the final images."""
     input:
         unpack(of_study(inputs.lesion)),
     output:
@@ -275,6 +285,7 @@ rule lesion:
 
 
 rule describe_case:
+    """Write facts and quality of a case, with its flags."""
     input:
         unpack(of_study(inputs.to_describe)),
     output:

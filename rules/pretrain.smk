@@ -9,6 +9,7 @@ if config["resources"]["pretrain"]["gpu"] > 1:
 
 
 rule pretrain_dataset:
+    """Write the arrays that pretrainings on an image set read."""
     input:
         splits="<split>/splits.tsv",
         images=of_study(inputs.images_of_set),
@@ -44,6 +45,7 @@ rule pretrain_dataset:
 
 
 rule pretrain_settings:
+    """Write the settings of a pretraining into a file."""
     output:
         "<pretraining>/settings.yaml",
     params:
@@ -62,6 +64,7 @@ rule pretrain_settings:
 
 
 rule pretrain:
+    """Pretrain an encoder on images without labels."""
     input:
         unpack(of_study(inputs.pretrain)),
     output:
@@ -91,6 +94,7 @@ rule pretrain:
 
 
 rule pretrain_audit:
+    """Check which cases an encoder has seen, against the split."""
     input:
         unpack(of_study(inputs.audit)),
     output:
@@ -111,6 +115,7 @@ rule pretrain_audit:
 
 
 rule pretrain_probe:
+    """Predict attributes of heads from what an encoder computes."""
     input:
         unpack(of_study(inputs.probe)),
     output:
@@ -146,6 +151,7 @@ rule pretrain_probe:
 
 
 rule pretrain_interpret:
+    """Map the features of an encoder, and what they look at."""
     input:
         unpack(of_study(inputs.interpretation)),
     output:

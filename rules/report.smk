@@ -42,6 +42,7 @@ include: "report_figures.smk"
 
 
 rule report_settings:
+    """Write the settings that the report tells into a file."""
     output:
         "<report>/settings.yaml",
     params:
@@ -62,6 +63,7 @@ rule report_settings:
 
 
 rule table:
+    """Write a table of the report."""
     input:
         summary="<evaluated>/summary.tsv",
         agreement="<evaluated>/agreement.tsv",
@@ -96,6 +98,7 @@ rule table:
 
 
 rule case_page:
+    """Write the page of a case."""
     input:
         unpack(of_study(inputs.case_page)),
     output:
@@ -127,6 +130,7 @@ rule case_page:
 
 
 rule cohort_page:
+    """Write the page of a cohort: its cases, the most suspicious first."""
     input:
         unpack(of_study(inputs.cohort_page)),
     output:
@@ -157,6 +161,7 @@ rule cohort_page:
 
 
 rule segmentation_page:
+    """Write the page of a segmented case."""
     input:
         unpack(of_study(inputs.segmentation_page)),
     output:
@@ -178,6 +183,7 @@ rule segmentation_page:
 
 
 rule index:
+    """Write the first page of the report."""
     input:
         settings="<report>/settings.yaml",
         split=[f"<split>/{name}" for name in ("splits.tsv", "balance.tsv", "leakage.json")],

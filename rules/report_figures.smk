@@ -1,4 +1,5 @@
 rule figure_cohort:
+    """Draw the cohorts: lesion volumes and sides."""
     input:
         splits="<split>/splits.tsv",
     output:
@@ -20,6 +21,7 @@ rule figure_cohort:
 
 
 rule figure_dice:
+    """Draw the Dice of the arms."""
     input:
         scores="<evaluated>/scores.tsv",
         comparisons="<evaluated>/comparisons.tsv",
@@ -46,6 +48,7 @@ rule figure_dice:
 
 
 rule figure_examples:
+    """Draw example cases with the masks of the best arms."""
     input:
         unpack(of_study(inputs.examples)),
     output:
@@ -71,6 +74,7 @@ rule figure_examples:
 
 
 rule figure_finetune:
+    """Draw the curves of the trainings of the arms."""
     input:
         [f"<results>/finetune/{arm}/seed-{seed}/curves.tsv" for arm in STUDY.arms for seed in STUDY.seeds],
     output:
@@ -94,6 +98,7 @@ rule figure_finetune:
 
 
 rule figure_pretraining:
+    """Draw the curves of the pretrainings."""
     input:
         [f"<results>/pretrain/{name}/{table}.tsv" for name in STUDY.pretrainings for table in ("curves", "rankme")],
     output:
@@ -116,6 +121,7 @@ rule figure_pretraining:
 
 
 rule figure_interpretation:
+    """Draw the features of an encoder, and what they look at."""
     input:
         embedding=paths.file(STUDY.results, "pretraining", "interpretation/embedding.tsv", pretraining=INTERPRETED),
         neighbours=paths.file(STUDY.results, "pretraining", "interpretation/neighbours.tsv", pretraining=INTERPRETED),
@@ -141,6 +147,7 @@ rule figure_interpretation:
 
 
 rule figure_probe:
+    """Draw how well attributes of heads are predicted."""
     input:
         probes=PROBES,
     output:
@@ -162,6 +169,7 @@ rule figure_probe:
 
 
 rule figure_neighbours:
+    """Draw cases beside their nearest neighbours."""
     input:
         unpack(of_study(inputs.neighbours, pretraining=INTERPRETED)),
     output:
@@ -186,6 +194,7 @@ rule figure_neighbours:
 
 
 rule figure_quality:
+    """Draw the quality of the cases."""
     input:
         splits="<split>/splits.tsv",
         case_json=inputs.case_records(STUDY),

@@ -1,4 +1,5 @@
 rule segment:
+    """Segment the cases of a cohort with one model."""
     input:
         checkpoint="<training>/checkpoint.pth",
         images=of_study(inputs.images_to_segment),
@@ -32,6 +33,7 @@ rule segment:
 
 
 rule ensemble:
+    """Join the masks of the seeds, and bring them onto the grid of the scan."""
     input:
         members=[f"<segmented>/seed-{seed}/{{cohort}}" for seed in STUDY.seeds],
         ncct="<ingested>/ncct.nii.gz",

@@ -2,6 +2,7 @@ from workflow_scripts.common.vocabulary import SPLITS
 
 
 rule split:
+    """Deal the patients of each cohort to training, validation and test."""
     input:
         sheet=config["cases"],
         case_json=inputs.case_records(STUDY),

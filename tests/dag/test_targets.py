@@ -179,3 +179,14 @@ def test_an_own_cohort_is_preprocessed_with_the_shipped_configuration(tmp_path):
     assert "Left out: arms.FS-STKi; 'icoAIS' is not a cohort of the case sheet." in result.stdout
     report = snakemake(tmp_path, "-n", check=False)
     assert report.returncode and "no arm of run.arms can be trained" in report.stdout
+
+
+def test_the_list_of_rules_is_a_menu(tmp_path):
+    (tmp_path / "cases.tsv").write_text((ROOT / "profiles/demo/cases.tsv").read_text())
+    lines = [
+        line
+        for line in snakemake(tmp_path, "--list-rules", *demo_arguments()).stdout.splitlines()
+        if re.match(r"\w[\w-]*( \(|$)", line)
+    ]
+    assert len(lines) > 60
+    assert [line for line in lines if not re.fullmatch(r"[\w-]+ \(.+\.\)", line)] == []

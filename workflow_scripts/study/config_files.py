@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from workflow_scripts.study.schemas import StudyError
+from workflow_scripts.study.yaml_files import read_mapping
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.yaml"
+COMMAND_LINE = "--config, on the command line"
 Key = Sequence[str | int]
 
 
@@ -20,9 +20,10 @@ class ConfigFiles:
     contents: tuple[tuple[str, Any], ...]
 
     @classmethod
-    def read(cls, files: Sequence[Path | str]) -> Self:
-        """Read the files once, for all messages."""
-        return cls(tuple((str(file), yaml.safe_load(Path(file).read_text(encoding="utf-8"))) for file in files))
+    def read(cls, files: Sequence[Path | str], given: Mapping[str, Any] | None = None) -> Self:
+        """Read the files once, for all messages; ``given`` is what the command line says, and is stronger than they."""
+        contents = tuple((str(file), read_mapping(file)) for file in files)
+        return cls((*contents, (COMMAND_LINE, given)) if given else contents)
 
     def refuse(self, key: Key, complaint: str) -> StudyError:
         """Return the error for a value, naming the file that it stands in and its key."""
@@ -44,7 +45,7 @@ class ConfigFiles:
             except (KeyError, IndexError, TypeError):
                 continue
             return file
-        return "configuration (" + ", ".join(file for file, _ in self.contents) + ", or --config)"
+        return "configuration (" + ", ".join(file for file, _ in self.contents) + ")"
 
 
 def _value(content: Any, key: Key) -> Any:

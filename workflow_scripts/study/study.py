@@ -15,6 +15,7 @@ from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
+from workflow_scripts.study.typed import restore_types
 
 TWO_CHANNELS = "-D"  # after the name of the image set, in the name of its folder of arrays
 
@@ -115,24 +116,32 @@ class Study:
         return entry["image_set"] + (TWO_CHANNELS if "difference" in entry["channels"] else "")
 
 
-def load_study(config: dict[str, Any], config_files: Sequence[Path | str], check_paths: bool) -> Study:
+def load_study(
+    config: dict[str, Any],
+    config_files: Sequence[Path | str],
+    check_paths: bool,
+    given: Mapping[str, Any] | None = None,
+) -> Study:
     """Validate a merged configuration and read its case sheet.
 
     Parameters
     ----------
     config
-        the merged configuration; what names cohorts that the sheet lacks is taken out of it (`leave_out_absent`)
+        the merged configuration; text that stands for numbers becomes numbers (`restore_types`), and what names
+        cohorts that the sheet lacks is taken out of it (`leave_out_absent`)
     config_files
         the files it was merged from, later ones overriding earlier ones; named in messages
     check_paths
         whether every path of the sheet must exist now
+    given
+        what --config says, as far as it is known; named in messages
 
     Raises
     ------
     StudyError
         which names file, row or key, the value given and what is allowed
     """
-    files = ConfigFiles.read(config_files)
+    files = ConfigFiles.read(config_files, given)
     _validate_config(config, files)
     cases = load_cases(config["cases"], config["cases_root"], check_paths)
     included, excluded = tuple(c for c in cases if not c.exclude), tuple(c for c in cases if c.exclude)
@@ -145,11 +154,14 @@ def load_study(config: dict[str, Any], config_files: Sequence[Path | str], check
     return study
 
 
-def _validate_config(config: Mapping[str, Any], files: ConfigFiles) -> None:
-    errors = list(jsonschema.Draft202012Validator(load_schema("config")).iter_errors(config))
+def _validate_config(config: dict[str, Any], files: ConfigFiles) -> None:
+    schema = load_schema("config")
+    restore_types(config, schema)
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
         error = jsonschema.exceptions.best_match(errors)
         raise files.refuse(list(error.absolute_path), allowed(error))
+    config["evaluate"]["comparisons"] = config["evaluate"]["comparisons"] or {}
 
 
 def _check_references(study: Study, files: ConfigFiles) -> None:

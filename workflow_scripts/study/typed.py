@@ -1,0 +1,48 @@
+"""Values of the configuration that arrived as text.
+
+Snakemake hands over all that stands inside ``--config 'section={key: 3}'`` as text, and takes 1e-3 for text.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from workflow_scripts.study.yaml_files import read_scalar
+
+
+def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
+    """Turn text into what YAML 1.2 takes it for, in place, where the schema does not allow the text.
+
+    Examples
+    --------
+    >>> config = {"rate": "1e-3", "name": "1e-3"}
+    >>> restore_types(config, {"properties": {"rate": {"type": "number"}, "name": {"type": "string"}}})
+    >>> config
+    {'rate': 0.001, 'name': '1e-3'}
+    """
+    whole = jsonschema.Draft202012Validator(schema)
+
+    def restore(values: dict[str, Any], part: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            wanted = part.get("properties", {}).get(key, part.get("additionalProperties"))
+            if not isinstance(wanted, Mapping):
+                continue
+            if isinstance(value, dict):
+                restore(value, _resolved(wanted, schema))
+            elif isinstance(value, str | list) and not whole.evolve(schema=wanted).is_valid(value):
+                values[key] = _typed(value)
+
+    restore(config, schema)
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    return read_scalar(value) if isinstance(value, str) else value
+
+
+def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in part:
+        part = schema["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    return part
