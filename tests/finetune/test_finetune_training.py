@@ -1,9 +1,7 @@
 """Trainings: they repeat, resume, freeze and choose their best epoch as promised."""
 
 import math
-import os
 import shutil
-import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,121 +9,33 @@ import pytest
 import torch
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
-from tests.finetune.study import dataset_options, write_study
+from tests.finetune.trainings import SETTINGS, same, train
 from tests.short_of_memory import messages
 from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
-from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.plans import architecture
-from workflow_scripts.finetune import finetune, finetune_dataset
+from workflow_scripts.finetune import finetune
 from workflow_scripts.finetune.finetune import CURVES
-from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyLogger, StudyTrainer, epoch_rows, smoothed
-
-SETTINGS = FinetuneSettings(
-    epochs=3,
-    iterations_per_epoch=2,
-    validation_iterations=1,
-    learning_rate=0.01,
-    momentum=0.99,
-    oversample_foreground=0.33,
-    freeze_encoder_epochs=0,
-    save_every=1,
-)
-CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("training")
-    cases = write_study(root, ("train", "train", "validation"))
-    finetune_dataset.main([*dataset_options(root, root / "arm"), "--cases", *(f"icoAIS/{case}" for case in cases)])
-    (root / "arm" / "arrays" / ".snakemake_timestamp").touch()  # as Snakemake does in folders that are outputs
-    return root / "arm"
-
-
-@pytest.fixture(scope="module")
-def encoder(dataset) -> dict:
-    torch.manual_seed(5)
-    plans = read_json(dataset / "plans.json")
-    network = build_network(plans, 1, 2, deep_supervision=True)
-    return {"state_dict": network.encoder.state_dict(), "architecture": architecture(plans)}
-
-
-def train(
-    dataset: Path, state: Path, settings: FinetuneSettings = SETTINGS, seed: int = 1, encoder: dict | None = None
-):
-    best, rows = finetune.train(dataset, settings, encoder, seed, state, CPU, workers=0)
-    return best["network_weights"], [{key: row[key] for key in CURVES if key != "seconds"} for row in rows]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(dataset, tmp_path_factory):
-    return train(dataset, tmp_path_factory.mktemp("uninterrupted"))
-
-
-def same(first: dict, second: dict) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows, smoothed
+from workflow_scripts.finetune.training.trainer import StudyTrainer
 
 
 def test_training_repeats_bit_by_bit(dataset, uninterrupted, tmp_path):
-    weights, curves = train(dataset, tmp_path)
-    assert same(weights, uninterrupted[0])
+    model, curves = train(dataset, tmp_path)
+    assert same(model, uninterrupted[0])
     assert curves == uninterrupted[1]
 
 
 def test_another_seed_gives_another_training(dataset, uninterrupted, tmp_path):
-    weights, _ = train(dataset, tmp_path, seed=2)
-    assert not same(weights, uninterrupted[0])
-
-
-def test_resumed_training_ends_as_an_uninterrupted_one(dataset, uninterrupted, tmp_path, monkeypatch):
-    start = StudyTrainer.on_epoch_start
-
-    def stop_in_second_epoch(trainer):
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-        start(trainer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StudyTrainer, "on_epoch_start", stop_in_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train(dataset, tmp_path)
-    began = []
-    monkeypatch.setattr(
-        StudyTrainer, "on_epoch_start", lambda trainer: (began.append(trainer.current_epoch), start(trainer))
-    )
-    weights, curves = train(dataset, tmp_path)
-    assert began == [1, 2]
-    assert same(weights, uninterrupted[0])
-    assert curves == uninterrupted[1]
-
-
-@pytest.mark.parametrize("step", ["train_step", "validation_step"])
-def test_a_warning_ends_the_training_and_it_goes_on_from_the_saved_epoch(
-    dataset, uninterrupted, tmp_path, monkeypatch, step
-):
-    original, steps = getattr(StudyTrainer, step), []
-
-    def warned(trainer, batch):
-        steps.append(trainer.current_epoch)
-        if steps.count(1) == 1 and trainer.current_epoch == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(trainer, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StudyTrainer, step, warned)
-        with pytest.raises(Interrupted, match="SIGTERM"):
-            train(dataset, tmp_path)
-    assert steps.count(1) == 1
-    weights, curves = train(dataset, tmp_path)
-    assert same(weights, uninterrupted[0])
-    assert curves == uninterrupted[1]
+    model, _ = train(dataset, tmp_path, seed=2)
+    assert not same(model, uninterrupted[0])
 
 
 def test_training_starts_from_the_encoder_and_frozen_it_stays(dataset, encoder, tmp_path):
-    weights, _ = train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=3), encoder=encoder)
+    model, _ = train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=3), encoder=encoder)
+    weights = model["network_weights"]
     for key, value in encoder["state_dict"].items():
         assert torch.equal(weights[f"encoder.{key}"], value)
     decoder = build_network(read_json(dataset / "plans.json"), 1, 2, deep_supervision=True).decoder.state_dict()
@@ -148,9 +58,9 @@ def test_encoder_trains_once_its_frozen_epochs_are_over(dataset, encoder, tmp_pa
 
 def test_optimiser_is_nnunets_with_the_settings_rate_and_momentum(dataset, tmp_path, monkeypatch):
     groups = []
-    end = StudyTrainer.on_train_end
+    end = StudyTrainer.on_epoch_end
     monkeypatch.setattr(
-        StudyTrainer, "on_train_end", lambda trainer: (groups.extend(trainer.optimizer.param_groups), end(trainer))
+        StudyTrainer, "on_epoch_end", lambda trainer: (groups.extend(trainer.optimizer.param_groups), end(trainer))
     )
     _, rows = train(dataset, tmp_path, replace(SETTINGS, momentum=0.8))
     assert {(group["momentum"], group["nesterov"], group["weight_decay"]) for group in groups} == {(0.8, True, 3e-5)}
@@ -160,32 +70,17 @@ def test_optimiser_is_nnunets_with_the_settings_rate_and_momentum(dataset, tmp_p
 
 
 def test_patches_come_from_the_studys_own_split(dataset, tmp_path, monkeypatch):
-    seen = {}
-    start = StudyTrainer.on_train_start
+    seen = {"train_step": set(), "validation_step": set()}
+    for name, cases in seen.items():
+        step = getattr(StudyTrainer, name)
 
-    def watch(trainer):
-        start(trainer)
-        seen["train"] = trainer.dataloader_train.data_loader.indices
-        seen["validation"] = trainer.dataloader_val.data_loader.indices
+        def watch(trainer, batch, step=step, cases=cases):
+            cases.update(batch["keys"])
+            return step(trainer, batch)
 
-    monkeypatch.setattr(StudyTrainer, "on_train_start", watch)
-    train(dataset, tmp_path, replace(SETTINGS, epochs=1))
-    assert seen == {"train": ["icoAIS__I01", "icoAIS__I02"], "validation": ["icoAIS__I03"]}
-
-
-def test_augmentation_in_processes_of_its_own_is_seeded_for_each(dataset, tmp_path, monkeypatch):
-    seeds = []
-    start = StudyTrainer.on_train_start
-
-    def watch(trainer):
-        start(trainer)
-        seeds.extend([*trainer.dataloader_train.seeds, *trainer.dataloader_val.seeds])
-
-    monkeypatch.setattr(StudyTrainer, "on_train_start", watch)
-    _, rows = finetune.train(dataset, replace(SETTINGS, epochs=1), None, 1, tmp_path, CPU, workers=2)
-    assert len(rows) == 1
-    assert len(seeds) == len(set(seeds)) == 3
-    assert None not in seeds
+        monkeypatch.setattr(StudyTrainer, name, watch)
+    train(dataset, tmp_path, replace(SETTINGS, epochs=1, iterations_per_epoch=5))
+    assert seen == {"train_step": {"icoAIS__I01", "icoAIS__I02"}, "validation_step": {"icoAIS__I03"}}
 
 
 def test_smoothed_pseudo_dice_is_nnunets_where_every_epoch_has_one(tmp_path):
@@ -217,7 +112,7 @@ def test_undefined_pseudo_dice_is_an_empty_cell():
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "settings.yaml"
-    settings = replace(SETTINGS, epochs=1, iterations_per_epoch=1, momentum=0.9, save_every=5)
+    settings = replace(SETTINGS, epochs=1, iterations_per_epoch=1, momentum=0.9)
     write_yaml(path, {"arm": "ALL-STKi", "pretraining": "ALL", **asdict(settings)})
     return path
 
@@ -252,7 +147,7 @@ def test_lack_of_memory_is_told_wherever_it_shows(dataset, settings, encoder, tm
         f"torch:{trainer}:StudyTrainer.initialize": "this process can get",
         f"torch:{trainer}:StudyTrainer.train_step": "this process can get",
         f"gpu:{trainer}:StudyTrainer.validation_step": "the GPU has",
-        f"numpy:{trainer}:get_random_state": "this process can get",
+        f"numpy:{trainer}:StudyTrainer.state_dict": "this process can get",
         "torch:workflow_scripts.finetune.finetune:model_of": "this process can get",
     }
     options = command_line(dataset, settings, encoder, tmp_path / "short")

@@ -185,7 +185,7 @@ def voxels_beyond_32_bit(conditions: Conditions, table: Table) -> None:
 
 def resumed(conditions: Conditions, table: Table) -> None:
     """Weights after four steps: again undisturbed, and from a state saved after two."""
-    from workflow_scripts.pretrain.engine.state import States
+    from workflow_scripts.common.saved_states import States
 
     found = []
     settings = conditions.settings(**ON_DEVICE)

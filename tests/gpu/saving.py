@@ -7,10 +7,10 @@ from pathlib import Path
 from tests.gpu.conditions import STEP, Conditions
 from tests.gpu.speed import source_of
 from tests.gpu.table import Table, fresh_memory, wait
+from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE
 from workflow_scripts.pretrain.engine.finite import require_finite_state
 from workflow_scripts.pretrain.engine.loop import measure_embeddings, validate
-from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.views.ahead import prepared
 from workflow_scripts.pretrain.views.batches import Purpose
 

@@ -8,8 +8,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from scipy import ndimage
 
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
+from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.settings import parse_settings
 from workflow_scripts.pretrain.views.scans import Scan, describe_scan
 

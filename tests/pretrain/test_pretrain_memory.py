@@ -16,7 +16,7 @@ PLACES = {
     f"torch:{DESD}.embed": ANYWHERE,
     f"gpu:{DESD}.measure": ON_GPU,
     "torch:workflow_scripts.pretrain.engine.loop:rankme": ANYWHERE,
-    "numpy:workflow_scripts.pretrain.engine.state:States.save": ANYWHERE,
+    "numpy:workflow_scripts.common.saved_states:States.save": ANYWHERE,
     f"torch:{RULE}:save_encoder": ANYWHERE,
 }
 

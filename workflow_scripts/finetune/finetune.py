@@ -21,8 +21,11 @@ from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.out_of_memory import memory_shortage_told
+from workflow_scripts.common.saved_states import States
 from workflow_scripts.common.training_store import open_training
-from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyTrainer, epoch_rows, seed_everything
+from workflow_scripts.finetune.training.batches import seed_everything
+from workflow_scripts.finetune.training.record import epoch_rows
+from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyTrainer
 from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,7 @@ CURVES = (
     "learning_rate",
     "seconds",
 )
-BEST, LATEST = "checkpoint_best.pth", "checkpoint_latest.pth"
+HARMLESS = ("save_minutes",)
 MEMORY = (
     "lower nnunet.gpu_memory_gb, nnunet.batch_size or nnunet.patch_size; or raise resources.finetune.mem_mb, or take a "
     "GPU with more memory."
@@ -61,30 +64,25 @@ def train(
     encoder
         content of ``encoder.pt``, or None to train from scratch
     seed
-        seeds Python, numpy and torch before the network is made; with ``workers`` 0 a run on the CPU repeats
-        bit by bit
+        of the first weights and of each batch and step, whoever makes the batch; a run on the CPU repeats bit by bit
     state
-        folder for nnU-Net's own files; a training that was cut short goes on from there
+        folder for saved states and nnU-Net's own files; a training that was cut short goes on from there
     workers
-        processes for augmentation
+        processes that make the batches, in addition half as many for validation
     """
     plans, description = read_json(dataset / "plans.json"), read_json(dataset / "dataset.json")
     rows = read_tsv(dataset / "cases.tsv")
     keys = {split: [row["key"] for row in rows if row["split"] == split] for split in ("train", "validation")}
-    with nnunet_folders(state, workers):
+    with nnunet_folders(state, workers=0):
         _link_dataset(dataset, plans, state / "preprocessed")
         seed_everything(seed)
         trainer = StudyTrainer({**plans, "continue_training": False}, CONFIGURATION, 0, description, device)
-        trainer.configure(settings, keys["train"], keys["validation"], seed)
+        trainer.configure(settings, keys["train"], keys["validation"], seed, States(state), workers)
         trainer.initialize()
         if encoder is not None:
             load_encoder(trainer.bare_network, plans, encoder)
-        folder = Path(trainer.output_folder)
-        if (folder / LATEST).exists():
-            trainer.resume(folder / LATEST)
         trainer.run_training()
-        best = torch.load(folder / BEST, map_location="cpu", weights_only=False)
-    return best, epoch_rows(trainer.logger.get_checkpoint())
+        return trainer.best_checkpoint(), epoch_rows(trainer.logger.get_checkpoint())
 
 
 def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -96,6 +94,7 @@ def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: i
         "inference_allowed_mirroring_axes": checkpoint["inference_allowed_mirroring_axes"],
         "current_epoch": checkpoint["current_epoch"],
         "_best_ema": checkpoint["_best_ema"],
+        "precisions": checkpoint["precisions"],
         "settings": dict(settings),
         "seed": seed,
     }
@@ -106,7 +105,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return what decides a training: settings, seed, plans, cases, and digests of the arrays' and encoder's values."""
     return {
-        "settings": dict(settings),
+        "settings": {key: value for key, value in settings.items() if key not in HARMLESS},
         "seed": seed,
         "plans": read_json(dataset / "plans.json"),
         "dataset": read_json(dataset / "dataset.json"),

@@ -13,12 +13,12 @@ from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.common.out_of_memory import memory_shortage_told
+from workflow_scripts.common.saved_states import States
 from workflow_scripts.common.training_store import open_training
 from workflow_scripts.pretrain.distributed import joined, process_count
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
 from workflow_scripts.pretrain.engine.loop import Trained, pretrain
-from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
 from workflow_scripts.study.code_digest import code_digest

@@ -1,29 +1,25 @@
-"""nnU-Net's trainer with the study's settings: a given split, seeds, a pretrained encoder, quiet files."""
+"""nnU-Net's trainer with the study's settings: a given split, seeds, a pretrained encoder, and states to go on from."""
 
 import logging
-import math
-import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
-from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from workflow_scripts.common import seeds
-from workflow_scripts.common.files import replacing
 from workflow_scripts.common.interruption import Interruption
+from workflow_scripts.common.saved_states import States
+from workflow_scripts.finetune.training.batches import numbered_batches
+from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows
 
 log = logging.getLogger(__name__)
-
-EMA_KEEP = 0.9  # nnU-Net's
 
 
 @dataclass(frozen=True)
@@ -37,36 +33,7 @@ class FinetuneSettings:
     momentum: float
     oversample_foreground: float
     freeze_encoder_epochs: int
-    save_every: int
-
-
-def smoothed(pseudo_dice: Sequence[float]) -> float:
-    """Exponential moving average of the pseudo-Dice, which nnU-Net chooses the best epoch by.
-
-    An epoch whose validation patches hold no lesion, neither true nor predicted, has a pseudo-Dice of NaN. nnU-Net
-    would carry the NaN on and never find a better epoch; here such an epoch changes nothing. Before the first number
-    the average is 0. Without NaN it is nnU-Net's.
-    """
-    average = None
-    for value in pseudo_dice:
-        if not math.isnan(value):
-            average = value if average is None else EMA_KEEP * average + (1 - EMA_KEEP) * value
-    return 0.0 if average is None else float(average)
-
-
-class StudyLogger(MetaLogger):
-    """nnU-Net's record of a training, with the guarded average and without a plot drawn anew every epoch."""
-
-    def log(self, key: str, value: Any, step: int) -> None:
-        """Record a value of an epoch; the average follows the pseudo-Dice."""
-        if key != "mean_fg_dice":
-            super().log(key, value, step)
-            return
-        self.local_logger.log(key, float(value), step)
-        self.local_logger.log("ema_fg_dice", smoothed(self.get_value(key, None)[: step + 1]), step)
-
-    def plot_progress_png(self, output_folder: str) -> None:
-        """Draw nothing: the report plots curves.tsv."""
+    save_minutes: float
 
 
 class StudyTrainer(nnUNetTrainer):
@@ -76,27 +43,44 @@ class StudyTrainer(nnUNetTrainer):
     """
 
     def configure(
-        self, settings: FinetuneSettings, train_keys: Sequence[str], validation_keys: Sequence[str], seed: int
+        self,
+        settings: FinetuneSettings,
+        train_keys: Sequence[str],
+        validation_keys: Sequence[str],
+        seed: int,
+        states: States,
+        workers: int,
     ) -> None:
-        """Set what `initialize` and the epochs read; ``seed`` is for the augmentation's own processes."""
+        """Set what `initialize` and the epochs read; ``workers`` are the processes that make training batches."""
         self.num_epochs = settings.epochs
         self.num_iterations_per_epoch = settings.iterations_per_epoch
         self.num_val_iterations_per_epoch = settings.validation_iterations
         self.initial_lr = settings.learning_rate
         self.momentum = settings.momentum
         self.oversample_foreground_percent = settings.oversample_foreground
-        self.save_every = settings.save_every
         self.freeze_encoder_epochs = settings.freeze_encoder_epochs
+        self.save_minutes = settings.save_minutes
+        self.save_every = settings.epochs  # so that nnU-Net saves no checkpoint but that of a best epoch
         self.keys = (list(train_keys), list(validation_keys))
         self.seed = seed
-        self.random_state: dict[str, Any] | None = None
+        self.states = states
+        self.workers = workers
         self.interruption = Interruption()
         self.logger = StudyLogger(self.output_folder, resume=False)
+        self.losses: list[float] = []  # of the steps done in the running epoch
+        self.seconds = 0.0  # spent in the running epoch before this process began
+        self.best: dict[str, Any] = {}
+        self.precisions = [self.precision]
 
     @property
     def bare_network(self) -> torch.nn.Module:
         """The network itself, without the wrapper of ``torch.compile``."""
         return getattr(self.network, "_orig_mod", self.network)
+
+    @property
+    def precision(self) -> str:
+        """What nnU-Net computes in: float16 with a loss scale on a GPU, else float32."""
+        return "float32" if self.grad_scaler is None else "float16"
 
     def do_split(self) -> tuple[list[str], list[str]]:
         """Return the study's training and validation keys."""
@@ -109,15 +93,23 @@ class StudyTrainer(nnUNetTrainer):
             group["momentum"] = self.momentum
         return optimiser, schedule
 
-    def get_dataloaders(self) -> tuple[Any, Any]:
-        """Return nnU-Net's loaders; its worker processes get seeds, where its own would share one torch state."""
-        loaders = super().get_dataloaders()
-        for index, loader in enumerate(loaders):
-            if isinstance(loader, NonDetMultiThreadedAugmenter):
-                loader._finish()
-                workers = range(loader.num_processes)
-                loader.seeds = [seeds.integer(self.seed, "finetune worker", index, worker) for worker in workers]
-        return loaders
+    def get_dataloaders(self) -> tuple[Iterator[dict[str, Any]], Iterator[dict[str, Any]]]:
+        """Return the batches that are left of nnU-Net's loaders (which `nnunet_folders` keeps in this process)."""
+        train, validation = super().get_dataloaders()
+        steps, pin = self.num_iterations_per_epoch, self.device.type == "cuda"
+        training = range(self.current_epoch * steps + len(self.losses), self.num_epochs * steps)
+        validating = (epoch * self.num_val_iterations_per_epoch for epoch in (self.current_epoch, self.num_epochs))
+        return (
+            numbered_batches(train.data_loader, self.seed, "finetune training batch", training, self.workers, pin),
+            numbered_batches(
+                validation.data_loader,
+                self.seed,
+                "finetune validation batch",
+                range(*validating),
+                (self.workers + 1) // 2,
+                pin,
+            ),
+        )
 
     @staticmethod
     def get_training_transforms(*args: Any, **kwargs: Any) -> Any:
@@ -129,31 +121,48 @@ class StudyTrainer(nnUNetTrainer):
                 inner.benchmark = False
         return transforms
 
-    def on_train_start(self) -> None:
-        """Start as nnU-Net does; a resumed training then takes up the random state that it was stopped with."""
-        super().on_train_start()
-        if self.random_state is not None:
-            set_random_state(self.random_state)
-
     def run_training(self) -> None:
-        """Train as nnU-Net does; a scheduler's warning ends it, and the last saved epoch is where it goes on."""
-        with self.interruption:
-            try:
-                super().run_training()
-            finally:
-                for loader in (self.dataloader_train, self.dataloader_val):
-                    if isinstance(loader, NonDetMultiThreadedAugmenter):
-                        loader._finish()
+        """Train as nnU-Net does, from the newest saved state where there is one.
+
+        Raises `Interrupted` on a scheduler's warning, after the running step and with its state saved; and what
+        `States` raises.
+        """
+        self._resume()
+        self.on_train_start()
+        with self.interruption, self.states:
+            while self.current_epoch < self.num_epochs:
+                self.on_epoch_start()
+                self._train()
+                self._validate()
+                self.on_epoch_end()
+                self._save_if(self.current_epoch == self.num_epochs or self.states.due(self.save_minutes))
+        self.dataloader_train = self.dataloader_val = None  # ends their processes
+
+    def _train(self) -> None:
+        self.on_train_epoch_start()
+        while len(self.losses) < self.num_iterations_per_epoch:
+            self.losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
+            self._save_if(self.save_minutes > 0 and self.states.due(self.save_minutes))
+        self.on_train_epoch_end([{"loss": np.array(loss, np.float32)} for loss in self.losses])
+
+    def _validate(self) -> None:
+        outputs = []
+        with torch.no_grad():
+            self.on_validation_epoch_start()
+            for _ in range(self.num_val_iterations_per_epoch):
+                outputs.append(self.validation_step(next(self.dataloader_val)))
+                self._save_if(False)
+            self.on_validation_epoch_end(outputs)
 
     def train_step(self, batch: dict) -> dict:
-        """Take a step, unless a warning has come: raises `Interrupted`."""
-        self.interruption.check()
+        """Take nnU-Net's step; only a network planned with dropout draws from the global generator."""
+        step = self.current_epoch * self.num_iterations_per_epoch + len(self.losses)
+        torch.manual_seed(seeds.integer(self.seed, "finetune step", step))
         return super().train_step(batch)
 
-    def validation_step(self, batch: dict) -> dict:
-        """Validate on a batch, unless a warning has come: raises `Interrupted`."""
-        self.interruption.check()
-        return super().validation_step(batch)
+    def on_epoch_start(self) -> None:
+        """Note when the epoch began, as if it had not been interrupted."""
+        self.logger.log("epoch_start_timestamps", time.time() - self.seconds, self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
         """Freeze or free the encoder (paper 3.5.1), then start the epoch."""
@@ -165,6 +174,7 @@ class StudyTrainer(nnUNetTrainer):
     def on_epoch_end(self) -> None:
         """End the epoch as nnU-Net does and log one line."""
         super().on_epoch_end()
+        self.losses, self.seconds = [], 0.0
         row = epoch_rows(self.logger.get_checkpoint())[-1]
         log.info(
             "epoch %d/%d: training loss %.4f, validation loss %.4f, pseudo-Dice %s (average %.4f), "
@@ -180,27 +190,76 @@ class StudyTrainer(nnUNetTrainer):
         )
 
     def save_checkpoint(self, filename: str) -> None:
-        """Save nnU-Net's checkpoint whole or not at all, with the random state that a resumed training needs."""
-        checkpoint = {
-            "network_weights": self.bare_network.state_dict(),
-            "optimizer_state": self.optimizer.state_dict(),
-            "grad_scaler_state": self.grad_scaler.state_dict() if self.grad_scaler is not None else None,
-            "logging": self.logger.get_checkpoint(),
-            "_best_ema": self._best_ema,
+        """Keep the weights of an epoch that nnU-Net found the best so far; they are part of every saved state."""
+        del filename
+        weights = self.bare_network.state_dict()
+        self.best = {
+            "network_weights": {name: value.detach().to("cpu", copy=True) for name, value in weights.items()},
             "current_epoch": self.current_epoch + 1,
-            "init_args": self.my_init_kwargs,
-            "trainer_name": nnUNetTrainer.__name__,
-            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
-            "random_state": get_random_state(),
+            "_best_ema": self._best_ema,
         }
-        with replacing(filename) as temporary:
-            torch.save(checkpoint, temporary)
 
-    def resume(self, filename: Path) -> None:
-        """Go on from a checkpoint of `save_checkpoint`."""
-        self.load_checkpoint(str(filename))
-        self.random_state = torch.load(filename, map_location="cpu", weights_only=False)["random_state"]
-        log.info("resuming after epoch %d", self.current_epoch)
+    def best_checkpoint(self) -> dict[str, Any]:
+        """Return the best epoch's checkpoint under nnU-Net's keys, and the precisions it was trained in."""
+        return {
+            **self.best,
+            "trainer_name": nnUNetTrainer.__name__,
+            "init_args": self.my_init_kwargs,
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+            "precisions": self.precisions,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the rest of the training depends on, the best epoch included, as tensors and plain objects.
+
+        Nothing of a random generator is in it: each batch and each step has a seed of its own.
+        """
+        starts = self.logger.get_value("epoch_start_timestamps", None)
+        return {
+            "network": self.bare_network.state_dict(),
+            "optimiser": self.optimizer.state_dict(),
+            "scaler": {} if self.grad_scaler is None else self.grad_scaler.state_dict(),
+            "precisions": self.precisions,
+            "best": self.best,
+            "curves": self.logger.of_epochs(self.current_epoch),
+            "losses": self.losses,
+            "seconds": time.time() - starts[-1] if len(starts) > self.current_epoch else 0.0,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned, maybe on another device.
+
+        A loss scale is only what steps in float16 had: without them the scaler begins anew.
+        """
+        self.bare_network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimiser"])
+        if self.grad_scaler is not None and state["scaler"]:
+            self.grad_scaler.load_state_dict(state["scaler"])
+        self.precisions = list(state["precisions"])
+        if self.precisions[-1] != self.precision:
+            log.warning("trained in %s until now, from here on in %s", self.precisions[-1], self.precision)
+            self.precisions.append(self.precision)
+        self.best = dict(state["best"])
+        self._best_ema = self.best.get("_best_ema")
+        self.logger.load_checkpoint(dict(state["curves"]))
+        self.current_epoch = len(state["curves"]["epoch_end_timestamps"])
+        self.losses, self.seconds = list(state["losses"]), state["seconds"]
+
+    def _resume(self) -> None:
+        state = self.states.load()
+        if state is not None:
+            self.load_state_dict(state)
+            log.info("continuing in epoch %d after %d of its steps", self.current_epoch + 1, len(self.losses))
+
+    def _save_if(self, due: bool) -> None:
+        warned = self.interruption.requested
+        if due or warned:
+            # The validation of an epoch counts as one step more.
+            done = self.current_epoch * (self.num_iterations_per_epoch + 1) + len(self.losses)
+            self.states.save(self.state_dict(), done)
+        if warned:
+            self.states.wait()
+            self.interruption.check()
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         """Keep nnU-Net's messages in its own file."""
@@ -212,50 +271,3 @@ class StudyTrainer(nnUNetTrainer):
 
     def _save_debug_information(self) -> None:
         """Write nothing; nnU-Net's file names the machine."""
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch; nnU-Net draws from the global generators of all three."""
-    random.seed(seed)
-    np.random.set_bit_generator(np.random.MT19937(seed))
-    torch.manual_seed(seed)
-
-
-def get_random_state() -> dict[str, Any]:
-    """Return the state of the global random generators."""
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_bit_generator().state,
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put the global random generators into a state of `get_random_state`."""
-    random.setstate(state["python"])
-    np.random.get_bit_generator().state = state["numpy"]
-    torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def epoch_rows(logging_lists: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Turn nnU-Net's record into the rows of ``curves.tsv``; an undefined pseudo-Dice is None."""
-    columns = ("train_losses", "val_losses", "mean_fg_dice", "ema_fg_dice", "lrs")
-    starts, ends = logging_lists["epoch_start_timestamps"], logging_lists["epoch_end_timestamps"]
-    rows = []
-    for epoch, end in enumerate(ends):
-        train, validation, dice, average, rate = (float(logging_lists[column][epoch]) for column in columns)
-        rows.append(
-            {
-                "epoch": epoch,
-                "train_loss": train,
-                "validation_loss": validation,
-                "pseudo_dice": None if math.isnan(dice) else dice,
-                "ema_pseudo_dice": average,
-                "learning_rate": rate,
-                "seconds": end - starts[epoch],
-            }
-        )
-    return rows

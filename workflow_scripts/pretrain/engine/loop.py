@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted, Interruption
+from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.engine.finite import require_finite_losses, require_finite_state
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
-from workflow_scripts.pretrain.engine.state import States
 from workflow_scripts.pretrain.methods.method import METHODS, Method
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import bytes_of_step, check_patch
@@ -137,16 +137,14 @@ class Saver:
         self._states = states
         self._settings = settings
         self._processes = processes
-        self._last = time.monotonic()
 
     @property
     def due(self) -> bool:
         """Whether the time between two saved states has passed."""
-        return time.monotonic() - self._last >= 60 * self._settings.save_minutes
+        return self._states.due(self._settings.save_minutes)
 
     def save(self) -> None:
         """Save the present state, in the background; raises `InputError` where a weight is no number."""
-        self._last = time.monotonic()
         if not self._processes.first:
             return
         step = self._progress.epoch * self._settings.steps_per_epoch + len(self._progress.losses)

@@ -1,8 +1,9 @@
-"""The state that a stopped pretraining goes on from."""
+"""The states that a stopped training goes on from."""
 
 import io
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,11 @@ class States:
         self.folder = folder
         self._pool = ThreadPoolExecutor(1, "state")
         self._writing: Future[None] | None = None
+        self._last = time.monotonic()
+
+    def due(self, minutes: float) -> bool:
+        """Whether this time has passed since a state was saved, or since the training began."""
+        return time.monotonic() - self._last >= 60 * minutes
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +72,7 @@ class States:
         Older ones go when it is safely on the disk. Raises what `wait` raises of the state before.
         """
         self.wait()
+        self._last = time.monotonic()
         copy = _with_tensors(lambda tensor: tensor.detach().to("cpu", copy=True), dict(state))
         self._writing = self._pool.submit(self._write, copy, step)
 
