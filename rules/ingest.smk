@@ -77,3 +77,25 @@ rule ingest_lesion:
     shell:
         "python -m workflow_scripts.ingest.ingest_lesion --cohort={wildcards.cohort} --case={wildcards.case}"
         " --lesion {params.given:q} --reference {input.reference:q} {params.record:q} {params.labels} --out {output:q} > {log:q} 2>&1"
+
+
+rule ingest_brain:
+    input:
+        unpack(of_study(inputs.drawn_brain)),
+    output:
+        "<ingested>/brain.nii.gz",
+    params:
+        given=of_study(arguments.brain_mask_path),
+        code=code("ingest.ingest_brain"),
+    log:
+        "<logs>/ingest/ingest_brain/{cohort}/{case}.log",
+    benchmark:
+        "<benchmarks>/ingest/ingest_brain/{cohort}/{case}.tsv"
+    resources:
+        **request("preprocess"),
+    conda:
+        "../envs/imaging.yaml"
+    shell:
+        "python -m workflow_scripts.ingest.ingest_brain --cohort={wildcards.cohort} --case={wildcards.case}"
+        " --brain {params.given:q} --reference {input.reference:q} --record {input.record:q} --out {output:q}"
+        " > {log:q} 2>&1"

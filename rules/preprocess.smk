@@ -81,8 +81,7 @@ rule resample_ncct:
 rule brain_mask:
     """Find the brain in a head CT, and remove the rest."""
     input:
-        **inputs.weights_of(STUDY, STRIPPING["ncct"]),
-        ncct="<preprocessed>/resampled_ncct.nii.gz",
+        unpack(of_study(inputs.to_strip)),
     output:
         pseudo_t1="<preprocessed>/pseudo_t1.nii.gz",
         mask="<preprocessed>/brain_mask.nii.gz",

@@ -1,4 +1,4 @@
-"""NIfTI files that are no head CT, no MRI, or no lesion mask of the scan."""
+"""NIfTI files that are no head CT, no MRI, or no mask of the scan's lesion or brain."""
 
 import gzip
 from collections.abc import Callable
@@ -26,6 +26,7 @@ def corner(points: np.ndarray) -> np.ndarray:
 
 
 LESION = SMALL.drawn(lesion).astype(np.float32)
+BRAIN = SMALL.drawn(lambda points: head_hu(points) > 0).astype(np.float32)
 
 
 def saved(data: np.ndarray, affine: np.ndarray = AFFINE) -> Make:
@@ -202,4 +203,17 @@ MASK = (
 MRI_MASK = (
     nifti("another number of slices", saved(LESION[..., 1:])),
     nifti("affine with left and right swapped", saved(LESION, MIRRORED @ AFFINE)),
+)
+
+BRAIN_MASK = (
+    nifti("path that does not exist", lambda path: path),
+    nifti("two labels", saved(BRAIN + LESION)),
+    nifti("a probability map", saved(BRAIN * np.linspace(0.1, 1, BRAIN.shape[0], dtype=np.float32)[:, None, None])),
+    nifti("label everywhere", saved(np.ones_like(BRAIN))),
+    nifti("affine with left and right swapped", saved(BRAIN, MIRRORED @ AFFINE)),
+    nifti("fewer slices than the scan", saved(BRAIN[..., 1:])),
+    nifti("mask of the lesion", saved(LESION)),
+    nifti("all but the brain", saved(1 - BRAIN)),
+    nifti("mask of zeros", saved(np.zeros_like(BRAIN))),
+    nifti("mask 40 mm aside", saved(np.roll(BRAIN, 10, axis=0))),
 )

@@ -22,7 +22,7 @@ from tests.ingest.command import CASE, mri_command, ncct_arguments
 from tests.ingest.dicom_series import edit, write_series
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import run
-from workflow_scripts.ingest import ingest_lesion, ingest_mri, ingest_ncct
+from workflow_scripts.ingest import ingest_brain, ingest_lesion, ingest_mri, ingest_ncct
 from workflow_scripts.study.case_sheet import load_cases
 from workflow_scripts.study.schemas import StudyError
 
@@ -40,6 +40,14 @@ def lesion_arguments(source: Path, out: Path) -> list[str]:
     return [*CASE, "--lesion", str(source), *grid, "--out", str(out / "lesion.nii.gz")]
 
 
+def brain_arguments(source: Path, out: Path) -> list[str]:
+    """A brain mask for an NCCT that is ingested already."""
+    ingested = out.with_name("ingested")
+    ingest_ncct.main(ncct_arguments(images.saved(images.NOISY)(out.with_name("ncct.nii.gz")), ingested))
+    grid = ["--reference", str(ingested / "ncct.nii.gz"), "--record", str(ingested / "ncct.json")]
+    return [*CASE, "--brain", str(source), *grid, "--out", str(out / "brain.nii.gz")]
+
+
 def mri_lesion_arguments(source: Path, out: Path) -> list[str]:
     """A mask drawn on an MRI that is ingested already."""
     reference = images.saved(images.HEAD + 1000)(out.with_name("dwi.nii.gz"))
@@ -51,6 +59,7 @@ SECTIONS = {
     "NCCT: a NIfTI file": (ingest_ncct.main, ncct_arguments, images.NCCT),
     "MRI": (ingest_mri.main, mri_arguments, images.MRI),
     "Lesion mask": (ingest_lesion.main, lesion_arguments, images.MASK),
+    "Brain mask": (ingest_brain.main, brain_arguments, images.BRAIN_MASK),
     "Lesion mask on the MRI": (ingest_lesion.main, mri_lesion_arguments, images.MRI_MASK),
 }
 MISTAKES = {"Case sheet": study.SHEET, "Configuration": study.VALUES}

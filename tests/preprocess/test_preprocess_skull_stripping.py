@@ -5,6 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.preprocess.networks import bright_is_brain, write_synthstrip
 from workflow_scripts.common.errors import InputError
@@ -109,6 +110,26 @@ def test_the_command_writes_mask_stripped_image_and_facts_the_same_twice(head, t
     assert facts["cross_check_dice"] > 0.93
     assert (stripped[~inside] == -100).all()
     assert np.array_equal(stripped[inside], head.ct.data[inside])
+
+
+def test_a_given_mask_is_taken_and_the_record_says_so(head, tmp_path):
+    """On a grid of its own, 2 mm finer, and 8 mm smaller than what any method would find."""
+    save_volume(tmp_path / "ncct.nii.gz", head.ct)
+    drawn = ndimage.binary_erosion(head.brain, iterations=2)
+    fine = np.diag([2.0, 2, 2, 1])
+    fine[:3, 3] = head.ct.affine[:3, 3] - 1
+    drawn_fine = drawn.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    save_volume(tmp_path / "given.nii.gz", Volume(drawn_fine.astype(np.uint8), fine))
+    common = "--cohort c --case k --method synthsr+synthstrip --cross-check hu --background -100 --threads 1".split()
+    common += ["--border-mm", "0", "--deepbet-grid", str(GRID)]
+    common += ["--ncct", str(tmp_path / "ncct.nii.gz"), "--given", str(tmp_path / "given.nii.gz")]
+    names = {"pseudo-t1": "t1.nii.gz", "mask": "mask.nii.gz", "stripped": "stripped.nii.gz", "json": "mask.json"}
+    brain_mask.main(common + [w for key, name in names.items() for w in (f"--out-{key}", str(tmp_path / name))])
+    facts = json.loads((tmp_path / "mask.json").read_text())
+    found = np.asarray(nib.load(tmp_path / "mask.nii.gz").dataobj) > 0
+    assert dice(found, drawn) > 0.99
+    assert (np.asarray(nib.load(tmp_path / "stripped.nii.gz").dataobj)[~drawn & ~found] == -100).all()
+    assert (facts["method"], facts["weights_sha256"], facts["cross_check_dice"]) == ("given", {}, None)
 
 
 def test_the_command_runs_synthstrip_on_the_ct_itself(head, tmp_path):

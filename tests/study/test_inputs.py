@@ -56,6 +56,7 @@ def test_a_case_without_mri_or_lesion_is_described_without_them(study, whole):
     [
         (inputs.mri, {"cohort": "icoAIS", "case": "bare", "modality": "dwi"}, "icoAIS/bare has no dwi"),
         (inputs.drawn_lesion, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no lesion mask"),
+        (inputs.drawn_brain, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no brain mask"),
         (inputs.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
         (inputs.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
         (inputs.encoder, {"arm": "none"}, "'none' is not an entry of arms"),
@@ -72,6 +73,18 @@ def test_an_mri_that_came_stripped_needs_no_method_and_no_weights(study, whole):
     modality = study.case("icoAIS", whole).stripped[0]
     assert inputs.mri_stripping(study, "icoAIS", whole, modality) == "none"
     assert inputs.mri_to_strip(study, "icoAIS", whole, modality).keys() == {"mri"}
+
+
+def test_a_case_with_a_brain_mask_is_not_stripped_and_another_is(tmp_path):
+    rows = [ROW | {"cohort": cohort} for cohort in COHORTS]
+    rows[2] |= {"brain_mask": "C1/brain.nii.gz"}
+    config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
+    study = load_study(config, [], check_paths=False)
+    given, other = (inputs.to_strip(study, cohort, ROW["case"]) for cohort in ("icoAIS", "AISD"))
+    assert given["given"] == f"out/ingest/icoAIS/{ROW['case']}/brain.nii.gz"
+    assert set(given) == {"ncct", "given"}
+    assert set(other) == {"ncct", "synthsr_weights", "synthstrip_weights"}
+    assert inputs.drawn_brain(study, "icoAIS", ROW["case"])["brain"] == [str(tmp_path / "C1/brain.nii.gz")]
 
 
 def test_the_papers_stripping_reads_both_networks(study):

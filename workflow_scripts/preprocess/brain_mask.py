@@ -1,4 +1,4 @@
-"""Find the brain in the resampled NCCT and blank everything else (paper section 3.2b)."""
+"""Find the brain in the resampled NCCT, or take the mask that is given, and blank the rest (paper section 3.2b)."""
 
 import argparse
 import logging
@@ -11,7 +11,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.settings import add_options, from_options
-from workflow_scripts.common.volume import Volume, load_volume, save_volume
+from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
     NCCT_METHODS,
@@ -22,6 +22,8 @@ from workflow_scripts.preprocess.stripping.methods import (
     weights_digests,
 )
 from workflow_scripts.preprocess.voxels.morphology import hull_excess
+
+GIVEN = "given"
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def _cross_check(
     settings: StrippingSettings,
 ) -> float | None:
     """Compare ``brain``, found in the pseudo-T1 ``image``, with what the second method finds."""
-    if arguments.cross_check in ("none", arguments.method):
+    if arguments.given or arguments.cross_check in ("none", arguments.method):
         return None
     try:
         if arguments.method == SYNTHETIC:
@@ -47,10 +49,23 @@ def _cross_check(
     return dice(brain, other)
 
 
+def given_brain(mask: Volume, ncct: Volume, padded: np.ndarray) -> np.ndarray:
+    """Return a mask of 0 and 1 on the grid of the NCCT, boolean: where linear interpolation gives half or more.
+
+    Raises `InputError` when nothing of it is left.
+    """
+    share = resample(mask, ncct.data.shape, ncct.affine, order=1, background=0).data
+    brain = (share >= 0.5) & ~padded
+    if not brain.any():
+        raise InputError("The given brain mask does not reach the NCCT.", "correct column brain_mask.")
+    return brain
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
     parser.add_argument("--ncct", required=True, help="resampled NCCT, HU")
+    parser.add_argument("--given", help="brain mask that is taken instead of what --method finds")
     parser.add_argument("--method", choices=NCCT_METHODS, required=True)
     parser.add_argument("--cross-check", choices=("hu", "deepbet", "none"), required=True)
     parser.add_argument(
@@ -69,11 +84,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     ncct = load_volume(arguments.ncct)
     padded = tissue.padding(ncct.data) if arguments.stripped else np.zeros(ncct.data.shape, bool)
     settings = from_options(StrippingSettings, arguments)
-    image = pseudo_t1(arguments.method, ncct, padded, settings)
-    brain = ncct_brain(arguments.method, ncct, image, padded, settings)
+    if arguments.given:
+        image = tissue.pseudo_t1(ncct.data, ncct.spacing, padded)
+        brain = given_brain(load_volume(arguments.given), ncct, padded)
+    else:
+        image = pseudo_t1(arguments.method, ncct, padded, settings)
+        brain = ncct_brain(arguments.method, ncct, image, padded, settings)
     facts = {
-        "method": arguments.method,
-        "weights_sha256": weights_digests(arguments.method, settings),
+        "method": GIVEN if arguments.given else arguments.method,
+        "weights_sha256": {} if arguments.given else weights_digests(arguments.method, settings),
         "stripped_before": arguments.stripped,
         "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(brain),

@@ -29,6 +29,11 @@ def lesion_path(study: Study, cohort: str, case: str) -> str | None:
     return study.case(cohort, case).lesion
 
 
+def brain_mask_path(study: Study, cohort: str, case: str) -> str | None:
+    """The path of the brain mask."""
+    return study.case(cohort, case).brain_mask
+
+
 def ncct_source(study: Study, cohort: str, case: str) -> str:
     """Digest of the scan's files, so that its job runs again when one is overwritten inside its folder."""
     return source_digest(study.case(cohort, case).ncct)

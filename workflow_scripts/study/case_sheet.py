@@ -36,6 +36,7 @@ class Case:
     lesion: str | None
     lesion_space: str
     lesion_labels: tuple[int, ...]
+    brain_mask: str | None
     mri_aligned: bool
     stripped: tuple[str, ...]
     label_standard: str
@@ -181,6 +182,7 @@ def _case_of_row(
             "stripped", f"{sorted(surplus)} are not images of this row; allowed: ncct, {', '.join(modalities)}."
         )
     paths = {"ncct": (row["ncct"],), "mri": mri, "lesion": _split(row["lesion"])}
+    paths["brain_mask"] = _split(row.get("brain_mask", ""))
     joined = {column: tuple(str(folder / path) for path in given) for column, given in paths.items()}
     if check_paths and not row["exclude"]:
         for column, given in joined.items():
@@ -199,6 +201,7 @@ def _case_of_row(
         lesion=joined["lesion"][0] if joined["lesion"] else None,
         lesion_space=row["lesion_space"],
         lesion_labels=tuple(int(label) for label in _split(row.get("lesion_labels", ""))),
+        brain_mask=joined["brain_mask"][0] if joined["brain_mask"] else None,
         mri_aligned=row["mri_aligned"] == "true",
         stripped=stripped,
         label_standard=row["label_standard"],

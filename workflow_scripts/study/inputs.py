@@ -69,6 +69,15 @@ def drawn_lesion(study: Study, cohort: str, case: str) -> Named:
     return {"lesion": _tracked(found.lesion), "reference": reference, "record": record}
 
 
+def drawn_brain(study: Study, cohort: str, case: str) -> Named:
+    """The brain mask that the case sheet gives, and the ingested NCCT that it follows."""
+    found = study.case(cohort, case)
+    if not found.brain_mask:
+        raise StudyError(f"Case {cohort}/{case} has no brain mask in the case sheet.")
+    image, record = (_file(study, "ingested", name, cohort=cohort, case=case) for name in ("ncct.nii.gz", "ncct.json"))
+    return {"brain": _tracked(found.brain_mask), "reference": image, "record": record}
+
+
 # Preprocess
 
 
@@ -88,6 +97,14 @@ def weights_of(study: Study, method: str) -> Named:
     """The weights of each network of a skull-stripping method, by the name of their option."""
     networks = [name for name in method.split("+") if name.startswith("synth")]
     return {f"{network}_weights": _file(study, "weights", f"{network}.weights") for network in networks}
+
+
+def to_strip(study: Study, cohort: str, case: str) -> Named:
+    """The resampled NCCT with the brain mask that the case sheet gives, or the weights that stripping needs."""
+    image = {"ncct": _file(study, "preprocessed", "resampled_ncct.nii.gz", cohort=cohort, case=case)}
+    if study.case(cohort, case).brain_mask:
+        return image | {"given": _file(study, "ingested", "brain.nii.gz", cohort=cohort, case=case)}
+    return image | weights_of(study, study.config["preprocess"]["skull_stripping"]["ncct"])
 
 
 def mri_stripping(study: Study, cohort: str, case: str, modality: str) -> str:

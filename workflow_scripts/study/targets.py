@@ -44,8 +44,12 @@ def _ingest(study: Study) -> list[str]:
     return [
         paths.file(study.results, "ingested", f"{image}.nii.gz", cohort=case.cohort, case=case.case)
         for case in study.cases
-        for image in ("ncct", *case.mri_modality, *(["lesion"] if case.lesion else []))
+        for image in ("ncct", *case.mri_modality, *_given_masks(case))
     ]
+
+
+def _given_masks(case: Case) -> list[str]:
+    return [name for name, given in (("lesion", case.lesion), ("brain", case.brain_mask)) if given]
 
 
 def _preprocess(study: Study) -> list[str]:

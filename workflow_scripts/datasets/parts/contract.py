@@ -34,6 +34,7 @@ class FoundCase:
 
     ``mri`` maps a modality (``dwi``, ``adc``) to its folder or file. ``lesion`` is a mask of 0 and 1 on the grid of
     ``lesion_space``; None means that nobody knows, all zeros that the data set says that there is no lesion.
+    ``brain_mask`` is a mask file on the grid of the NCCT.
     """
 
     cohort: str
@@ -46,6 +47,7 @@ class FoundCase:
     lesion_space: str = "ncct"
     mri_aligned: bool = False
     stripped: tuple[str, ...] = ()
+    brain_mask: Path | None = None
     split: str = ""
     exclude: str = ""
 
@@ -131,7 +133,7 @@ def write(results: Iterable[FoundCase | LeftOut], out: Path) -> None:
             left_out.append(result)
         elif (result.cohort, result.case) in rows:
             left_out.append(LeftOut(result.case, "case", "its name is taken by another folder", "rename one of them."))
-        elif not all(map(_fits_a_cell, (result.ncct, *result.mri.values()))):
+        elif not all(map(_fits_a_cell, filter(None, (result.ncct, result.brain_mask, *result.mri.values())))):
             left_out.append(LeftOut(result.case, "case", UNWRITABLE, "rename the folder."))
         else:
             rows[result.cohort, result.case] = _row(result, _write_lesion(result, out))
@@ -163,6 +165,7 @@ def _row(found: FoundCase, lesion: Path | None) -> dict[str, Any]:
         "lesion_space": found.lesion_space if lesion else None,
         "mri_aligned": found.mri_aligned if found.mri else None,
         "stripped": ";".join(found.stripped),
+        "brain_mask": found.brain_mask,
         "split": found.split,
         "exclude": found.exclude,
     }

@@ -1,4 +1,4 @@
-"""Lesion masks that were drawn on a scan as acquired."""
+"""Masks that were drawn on a scan as acquired: of a lesion, or of the brain."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,10 +12,17 @@ from workflow_scripts.common.volume import Volume, same_grid, to_ras
 from workflow_scripts.ingest.image.head_ct_check import AIR_HU
 
 ROUNDING = 1e-3
+LESION = "lesion mask"
 
 
-def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any] = MappingProxyType({})) -> Volume:
-    """Bring a lesion mask to the grid of the upright NCCT by its nearest voxel.
+def follow(
+    mask: Volume,
+    stack: Stack,
+    ncct: Volume,
+    record: Mapping[str, Any] = MappingProxyType({}),
+    name: str = LESION,
+) -> Volume:
+    """Bring a mask, called ``name`` in messages, to the grid of the upright NCCT by its nearest voxel.
 
     The mask lies either on the grid of ``ncct`` already; or on the tilt-corrected file of dcm2niix, whose place
     ``record`` (ncct.json) knows where it was wrong; or on the acquired slices. Programs that know no shear
@@ -35,20 +42,21 @@ def follow(mask: Volume, stack: Stack, ncct: Volume, record: Mapping[str, Any] =
         other = record.get("other_affine")
         if other is not None and same_grid(upright, to_ras(Volume(np.zeros(stack.shape, np.uint8), np.array(other)))):
             raise InputError(
-                "The lesion mask fits the qform of the NCCT's header, which places the scan by its sform.",
+                f"The {name} fits the qform of the NCCT's header, which places the scan by its sform.",
                 "find out which is right, and give scan and mask that one only.",
             )
         raise InputError(
-            f"The lesion mask {mask.data.shape} is not on the grid of the NCCT as acquired {stack.shape} "
+            f"The {name} {mask.data.shape} is not on the grid of the NCCT as acquired {stack.shape} "
             "(shape, or position within the planes, differs).",
-            "draw or resample the mask on the NCCT's own grid, or correct lesion_space in the case sheet.",
+            "draw or resample the mask on the NCCT's own grid"
+            + (", or correct lesion_space in the case sheet." if name == LESION else "."),
         )
     target = in_order_of(stack, ncct)
     data = sample(stack, acquired.data.astype(np.uint8), target.data.shape, target.affine, order=0, background=0)
     return to_ras(Volume(data, target.affine))
 
 
-def binary(mask: Volume, labels: Sequence[int] = ()) -> Volume:
+def binary(mask: Volume, labels: Sequence[int] = (), name: str = LESION) -> Volume:
     """Return the mask as 0 and 1: where it has one of ``labels``, or its only one where none are given.
 
     Values within `ROUNDING` of a whole number are that number, since masks are resampled in floating point. Raises
@@ -61,29 +69,27 @@ def binary(mask: Volume, labels: Sequence[int] = ()) -> Volume:
     if fractions.size or (found.size > 1 and not labels):
         shown = ", ".join(f"{value:g}" for value in found[:5])
         raise InputError(
-            f"The lesion mask holds {found.size} values beside 0 ({shown}{', …' if found.size > 5 else ''}).",
+            f"The {name} holds {found.size} values beside 0 ({shown}{', …' if found.size > 5 else ''}).",
             "give a mask of 0 and one label."
-            if fractions.size
+            if fractions.size or name != LESION
             else "give a mask of 0 and one label, or name those that are lesion in column lesion_labels.",
         )
     if (found < 0).any():
-        raise InputError(
-            f"The lesion mask holds the negative label {found.min():g}.", "give a mask of 0 and one label."
-        )
+        raise InputError(f"The {name} holds the negative label {found.min():g}.", "give a mask of 0 and one label.")
     if found.size and values.size == found.size:
-        raise InputError("The lesion mask covers the whole image.", "give a mask that is 0 outside the lesion.")
+        raise InputError(f"The {name} covers the whole image.", f"give a mask that is 0 outside the {name.split()[0]}.")
     return mask.with_data((np.isin(whole, labels) if labels else whole != 0).astype(np.uint8))
 
 
-def require_in_head(mask: Volume, ncct: Volume) -> None:
-    """Raise `InputError` when more than half of a mask lies in air or in the padding of the NCCT on its grid."""
+def require_in_head(mask: Volume, ncct: Volume, name: str = LESION, most: float = 0.5) -> None:
+    """Raise `InputError` when more than a share of a mask lies in air or in the padding of the NCCT on its grid."""
     values, counts = np.unique(np.rint(ncct.data), return_counts=True)
     padding = values[counts.argmax()]
     covered = np.rint(ncct.data[mask.data > 0])
     outside = (covered < AIR_HU) | (covered == padding)
-    if outside.size and outside.mean() > 0.5:
+    if outside.size and outside.mean() > most:
         raise InputError(
-            f"{100 * outside.mean():.0f} % of the lesion mask lie outside the head.",
+            f"{100 * outside.mean():.0f} % of the {name} lie outside the head.",
             "check that the mask belongs to this scan and is not mirrored or shifted.",
         )
 
