@@ -1,10 +1,12 @@
 import inspect
+import json
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 
+from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.training_store import made_with_other_code
 from workflow_scripts.study import arguments, inputs, paths
 from workflow_scripts.study.call import check_targets
@@ -45,17 +47,18 @@ for stage in ("pretrain", "finetune"):
 
 
 # One set-up for every environment: where the package lies, and ITK's threads beside those that Snakemake sets itself.
-# RETRAIN and the numbers of GPUs are variables of the shell and no params: changing them must not start a training. The
+# RETRAIN, the numbers of GPUs and the digest are variables of the shell and no params: changing them must not start a job. The
 # GPUs are those of the configuration, since a cluster's profile may ask for them by another resource.
 RETRAIN = "--retrain" if str(config["retrain"]).lower() == "true" else "--no-retrain"
 GPUS = " ".join(
     f"GPUS_{preset.upper()}={0 if config['device'] == 'cpu' else config['resources'][preset]['gpu']}"
     for preset in ("pretrain", "finetune", "segment")
 )
+CONFIG_SHA256 = bytes_digest(json.dumps(config, sort_keys=True, default=str).encode())
 shell.prefix(
     "set -euo pipefail; "
     f"export PYTHONPATH={shlex.quote(workflow.basedir)} "
-    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN} {GPUS}; "
+    f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN} CONFIG_SHA256={CONFIG_SHA256} {GPUS}; "
 )
 
 

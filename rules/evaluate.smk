@@ -29,10 +29,40 @@ rule score:
         " --splits {input.splits:q} --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
 
 
+rule score_test:
+    input:
+        unpack(of_study(inputs.score_test)),
+    output:
+        "<evaluated>/{arm}/test_scores.tsv",
+    params:
+        # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
+        references=stage_folder("preprocessed"),
+        segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
+        cases=[f"{case.cohort}/{case.case}" for case in STUDY.labelled(config["run"]["evaluate"])],
+        members=members_of(STUDY.seeds),
+        min_component_ml=config["evaluate"]["min_component_ml"],
+        # No rule declares the record of looks at the test set: it outlives every rerun.
+        looks=lambda wildcards: paths.file(STUDY.results, "state", f"test_looks/{wildcards.arm}.tsv"),
+        code=code("evaluate.score_test"),
+    log:
+        "<logs>/evaluate/score_test/{arm}.log",
+    benchmark:
+        "<benchmarks>/evaluate/score_test/{arm}.tsv"
+    resources:
+        **request("evaluate"),
+    conda:
+        "../envs/statistics.yaml"
+    shell:
+        "python -m workflow_scripts.evaluate.score_test --arm {wildcards.arm} --members {params.members}"
+        " --cases {params.cases} --segmentations {params.segmentations:q} --references {params.references:q}"
+        " --splits {input.splits:q} --min-component-ml {params.min_component_ml} --looks {params.looks:q}"
+        " --config-sha256 $CONFIG_SHA256 --out {output:q} > {log:q} 2>&1"
+
+
 rule summarise:
     """Summarise and compare the scores of all arms."""
     input:
-        scores=[f"<evaluated>/{arm}/scores.tsv" for arm in STUDY.arms],
+        scores=inputs.all_scores(STUDY),
     output:
         scores="<evaluated>/scores.tsv",
         summary="<evaluated>/summary.tsv",
@@ -40,6 +70,7 @@ rule summarise:
         agreement="<evaluated>/agreement.tsv",
         ranks="<evaluated>/ranks.tsv",
         variance="<evaluated>/variance.tsv",
+        test_looks="<evaluated>/test_looks.tsv",
     params:
         comparisons=[
             f"{family}:{first},{second}"
@@ -50,6 +81,9 @@ rule summarise:
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
         seed=config["seed"],
+        selected_on=config["evaluate"]["selected_on"],
+        test_arms=STUDY.test_arms,
+        looks=lambda wildcards: paths.file(STUDY.results, "state", "test_looks"),
         code=code("evaluate.summarise"),
     log:
         "<logs>/evaluate/summarise.log",
@@ -62,6 +96,8 @@ rule summarise:
     shell:
         "python -m workflow_scripts.evaluate.summarise --scores {input.scores:q} --comparisons {params.comparisons}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
+        " --selected-on {params.selected_on} --test-arms {params.test_arms} --looks {params.looks:q}"
         " --out-scores {output.scores:q} --out-summary {output.summary:q} --out-comparisons {output.comparisons:q}"
         " --out-agreement {output.agreement:q} --out-ranks {output.ranks:q} --out-variance {output.variance:q}"
+        " --out-test-looks {output.test_looks:q}"
         " > {log:q} 2>&1"

@@ -1,10 +1,11 @@
-from workflow_scripts.common.vocabulary import HELD_OUT, SPLITS, TABLES
+from workflow_scripts.common.vocabulary import HELD_OUT, SPLITS, TABLES, TEST
 
 
 report: "captions/workflow.rst"
 
 
 BEST_ARMS = config["report"]["best_arms"]
+TEST_ARMS = STUDY.test_arms
 SINGLE_CHANNEL = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 1]
 TWO_CHANNELS = [arm for arm in STUDY.arms if len(STUDY.arm(arm)["channels"]) == 2]
 INTERPRETED = config["report"]["interpreted"]
@@ -15,7 +16,7 @@ PROBES = [f"<results>/pretrain/{name}/probe.tsv" for name in PROBED]
 TABLE_ARMS = {
     "table1": SINGLE_CHANNEL,
     "table2": SINGLE_CHANNEL,
-    "table3": BEST_ARMS,
+    "table3": TEST_ARMS,
     "tableB4": TWO_CHANNELS,
     "tableB5": TWO_CHANNELS,
     "filtered": STUDY.arms,
@@ -23,7 +24,12 @@ TABLE_ARMS = {
 TABLE_FILES = [f"<report>/tables/{name}.tsv" for name in TABLES if TABLE_ARMS[name]]
 FIGURE_FILES = [
     "<report>/figures/cohort.svg",
-    *(f"<report>/figures/dice-{c}-{s}.svg" for c in config["run"]["evaluate"] for s in HELD_OUT),
+    *(
+        f"<report>/figures/dice-{cohort}-{split}.svg"
+        for cohort in config["run"]["evaluate"]
+        for split in HELD_OUT
+        if split != TEST or TEST_ARMS
+    ),
     *(f"<report>/figures/examples-{cohort}.png" for cohort in config["run"]["evaluate"]),
     "<report>/figures/finetune.svg",
     *(["<report>/figures/pretraining.svg"] if STUDY.pretrainings else []),
@@ -179,7 +185,7 @@ rule segmentation_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.segmentation_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --ncct {input.ncct:q} --brain {input.brain:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
+        " --ncct {input.ncct:q} --brain {input.brain:q} --splits {input.splits:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule index:

@@ -28,7 +28,7 @@ rule figure_dice:
     output:
         report("<report>/figures/dice-{cohort}-{split}.svg", caption="captions/dice.rst", category="Dice"),
     params:
-        arms=BEST_ARMS,
+        arms=lambda wildcards: TEST_ARMS if wildcards.split == TEST else BEST_ARMS,
         min_component_ml=config["evaluate"]["min_component_ml"],
         code=code("report.figure_dice"),
     log:
@@ -38,7 +38,7 @@ rule figure_dice:
     resources:
         **request("figure"),
     wildcard_constraints:
-        split="|".join(SPLITS),
+        split="|".join(split for split in SPLITS if split != TEST or TEST_ARMS),
     conda:
         "../envs/report.yaml"
     shell:
@@ -56,7 +56,7 @@ rule figure_examples:
     params:
         preprocess=stage_folder("preprocessed"),
         segment=stage_folder("segmented"),
-        arms=BEST_ARMS,
+        arms=TEST_ARMS or BEST_ARMS,
         examples=config["report"]["example_cases"],
         code=code("report.figure_examples"),
     log:

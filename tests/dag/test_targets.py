@@ -82,6 +82,16 @@ def test_any_file_is_a_target(tmp_path, file, jobs):
     assert dry_run(tmp_path, *demo_arguments(), file).items() >= jobs.items()
 
 
+def test_the_test_set_is_scored_for_the_arms_that_are_named_and_no_other(paper):
+    jobs = dry_run(paper)
+    assert (jobs["score"], jobs["score_test"]) == (len(CONFIG["run"]["arms"]), len(CONFIG["evaluate"]["test_arms"]))
+    asked = snakemake(paper, "-n", "results/evaluate/ALL-STKi/test_scores.tsv", check=False)
+    assert asked.returncode
+    assert "'ALL-STKi' is not scored on the test set: evaluate.test_arms names" in asked.stdout
+    for arm, wanted in (("FS-STKi", True), ("ALL-STKi", False)):
+        assert ("score_test" in dry_run(paper, "--cores", "1", f"arm_{arm}")) == wanted
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -92,8 +102,9 @@ def test_any_file_is_a_target(tmp_path, file, jobs):
         {"run": {"segment": ["icoAIS", "AISD"], "evaluate": ["icoAIS", "AISD"]}},
         {"pretrain": {"splits": ["train", "validation"]}, "nnunet": {"patch_size": [96, 160, 160]}},
         {"probe": {"attributes": []}},
+        {"evaluate": {"test_arms": []}},
     ],
-    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values", "no probe"],
+    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values", "no probe", "no test"],
 )
 def test_other_configurations_build_their_dag(paper, tmp_path, change):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(change))

@@ -11,7 +11,7 @@ import pytest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.volume import Volume, save_volume
-from workflow_scripts.evaluate import score, summarise
+from workflow_scripts.evaluate import score, score_test, summarise
 
 MEMBERS = ("seed-0", "seed-1", "seed-2", "ensemble")
 AFFINE = np.diag([10.0, 10.0, 10.0, 1.0])  # one voxel is 1 mL
@@ -39,10 +39,12 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_score(study: Path, arm: str) -> list[dict[str, str]]:
+def run_score(study: Path, arm: str, test: bool = False) -> list[dict[str, str]]:
     out = study / f"{arm}.tsv"
-    score.main(
+    record = ["--looks", str(study / f"looks/{arm}.tsv"), "--config-sha256", "0"] if test else []
+    (score_test if test else score).main(
         [
+            *record,
             *("--arm", arm, "--members", *MEMBERS, "--cases", "A/p1", "A/p2", "A/p3", "A/p4"),
             *("--segmentations", str(study / "segment" / arm), "--references", str(study / "preprocess")),
             *("--splits", str(study / "splits.tsv"), "--min-component-ml", "3", "--out", str(out)),
@@ -51,13 +53,16 @@ def run_score(study: Path, arm: str) -> list[dict[str, str]]:
     return read_tsv(out)
 
 
-def run_summarise(study: Path, out: Path, pairs: Sequence[str] = ("main:Y,X",)) -> dict[str, list[dict[str, str]]]:
-    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
+def run_summarise(
+    study: Path, out: Path, pairs: Sequence[str] = ("main:Y,X",), tested: Sequence[str] = ("X", "Y")
+) -> dict[str, list[dict[str, str]]]:
+    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
     summarise.main(
         [
             *("--scores", str(study / "X.tsv"), str(study / "Y.tsv"), "--comparisons", *pairs),
             *("--bootstrap", "200", "--confidence", "0.95", "--seed", "3"),
-            *(part for name in names for part in (f"--out-{name}", str(out / f"{name}.tsv"))),
+            *("--selected-on", "validation", "--test-arms", *tested, "--looks", str(study / "looks")),
+            *(part for name in names for part in (f"--out-{name.replace('_', '-')}", str(out / f"{name}.tsv"))),
         ]
     )
     return {name: read_tsv(out / f"{name}.tsv") for name in names}
@@ -139,11 +144,11 @@ def test_total_volume_counts_where_no_component_is_large(study):
     assert criteria == {"all", "large-total"}
 
 
-def scores_table(path: Path, arm: str, dice: dict[tuple[str, str], float]) -> None:
+def scores_table(path: Path, arm: str, dice: dict[tuple[str, str], float], split: str = "validation") -> None:
     """Write scores of two trainings and their ensemble: one value for each (patient, case)."""
     rows = [
         dict.fromkeys(score.COLUMNS, 0.5)
-        | {"arm": arm, "member": member, "cohort": "A", "patient": patient, "case": case, "split": "test"}
+        | {"arm": arm, "member": member, "cohort": "A", "patient": patient, "case": case, "split": split}
         | {"criterion": "all", "dice": value, "hd95_mm": None if case == "1a" else 5.0, "hd95_penalised_mm": 50.0}
         for member in ("seed-0", "seed-1", "ensemble")
         for (patient, case), value in dice.items()
@@ -175,6 +180,52 @@ def test_scans_of_one_patient_count_as_one_and_nothing_missing_vanishes(tmp_path
     variance = next(row for row in tables["variance"] if row["criterion"] == "all")
     assert (variance["cases"], variance["methods"], variance["seeds"]) == ("7", "2", "2")
     assert float(variance["method"]) == pytest.approx(0.1**2 / 2)
+
+
+class TestTheTestSet:
+    @pytest.fixture
+    def held_out(self, study: Path) -> Path:
+        """The study with its first case in the test set."""
+        splits = read_tsv(study / "splits.tsv")
+        write_tsv(study / "splits.tsv", [splits[0] | {"split": "test"}, *splits[1:]], list(splits[0]))
+        return study
+
+    def test_it_is_scored_by_itself_and_every_look_is_kept(self, held_out):
+        assert {row["case"] for row in run_score(held_out, "X")} == {"p2", "p3", "p4"}
+        for number in (1, 2):
+            rows = run_score(held_out, "X", test=True)
+            looks = read_tsv(held_out / "looks/X.tsv")
+            assert {row["case"] for row in rows} == {"p1"}
+            assert [(look["arm"], look["look"], look["cases"]) for look in looks][-1] == ("X", str(number), "1")
+        assert looks[0]["scores_sha256"] == looks[1]["scores_sha256"]
+        save_volume(held_out / "segment/X/ensemble/A/p1.nii.gz", Volume(box(), AFFINE))
+        run_score(held_out, "X", test=True)
+        assert read_tsv(held_out / "looks/X.tsv")[2]["scores_sha256"] != looks[0]["scores_sha256"]
+
+    def test_no_mask_of_a_test_case_is_read_for_other_scores(self, held_out):
+        for member in MEMBERS:
+            (held_out / f"segment/X/{member}/A/p1.nii.gz").unlink()
+        assert run_score(held_out, "X")
+
+    def test_scores_of_an_arm_that_is_not_named_stop_the_study(self, tmp_path):
+        for arm in "XY":
+            scores_table(tmp_path / f"{arm}.tsv", arm, {(str(i), str(i)): 0.1 * i for i in range(9)}, "test")
+        with pytest.raises(InputError, match=r"test scores of Y.*evaluate\.test_arms"):
+            run_summarise(tmp_path, tmp_path / "out", tested=["X"])
+        assert not (tmp_path / "out").exists()
+
+    def test_it_has_no_ranks_and_no_comparison_with_an_arm_that_is_not_scored_on_it(self, tmp_path):
+        validation = {(f"v{i}", f"v{i}"): 0.1 * i for i in range(9)}
+        scores_table(tmp_path / "Y.tsv", "Y", validation)
+        scores_table(tmp_path / "X.tsv", "X", validation)
+        both = read_tsv(tmp_path / "X.tsv") + [row | {"split": "test"} for row in read_tsv(tmp_path / "X.tsv")]
+        write_tsv(tmp_path / "X.tsv", both, score.COLUMNS)
+        tables = run_summarise(tmp_path, tmp_path / "out", ("main:X,Y", "main:Y,Z"), tested=["X"])
+        assert {row["split"] for row in tables["summary"]} == {"validation", "test"}
+        assert {row["arm"] for row in tables["summary"] if row["split"] == "test"} == {"X"}
+        for name in ("ranks", "comparisons"):
+            assert {row["split"] for row in tables[name]} == {"validation"}, name
+        assert {(row["first"], row["second"], row["family_size"]) for row in tables["comparisons"]} == {("X", "Y", "1")}
 
 
 def test_families_are_adjusted_apart(tmp_path):

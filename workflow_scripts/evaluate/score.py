@@ -1,4 +1,4 @@
-"""Score one arm: each member and the ensemble, each labelled case, each lesion-size criterion (docs/metrics.md)."""
+"""Score one arm, test set apart: each member and the ensemble, each labelled case, each criterion (docs/metrics.md)."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.masks import dice
-from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED, LARGE_TOTAL
+from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED, LARGE_TOTAL, SPLITS, TEST
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid
 from workflow_scripts.evaluate.measures.lesionwise import VOLUME_TOLERANCE, detect, without_small_components
 from workflow_scripts.evaluate.measures.surface_distance import (
@@ -122,27 +122,29 @@ def _score_files(
     return score_case(reference, predictions, min_component_ml)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arm", required=True)
-    parser.add_argument("--members", nargs="+", required=True, help="folders below --segmentations")
-    parser.add_argument("--cases", nargs="+", required=True, help="labelled cases, each as cohort/case")
-    parser.add_argument("--segmentations", type=Path, required=True, help="folder with {member}/{cohort}/{case}.nii.gz")
-    parser.add_argument("--references", type=Path, required=True, help="folder with {cohort}/{case}/lesion.nii.gz")
-    parser.add_argument("--splits", type=Path, required=True, help="table of the split stage")
-    parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args(argv)
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the command line that scoring one arm needs, whatever the split."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--arm", required=True)
+    found.add_argument("--members", nargs="+", required=True, help="folders below --segmentations")
+    found.add_argument("--cases", nargs="+", required=True, help="labelled cases, each as cohort/case")
+    found.add_argument("--segmentations", type=Path, required=True, help="folder with {member}/{cohort}/{case}.nii.gz")
+    found.add_argument("--references", type=Path, required=True, help="folder with {cohort}/{case}/lesion.nii.gz")
+    found.add_argument("--splits", type=Path, required=True, help="table of the split stage")
+    found.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
+    found.add_argument("--out", type=Path, required=True)
+    return found
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the scores of one arm as a table."""
-    arguments = _parse(argv)
+def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows (`COLUMNS`) of an arm's cases that lie in the splits ``wanted``; reads no mask of another one."""
     splits = {f"{row['cohort']}/{row['case']}": row for row in read_tsv(arguments.splits)}
     rows: list[dict[str, Any]] = []
     for case in arguments.cases:
         if case not in splits:
             raise InputError(f"Case {case} is not in {arguments.splits.name}.", "run the split stage again.")
+        if splits[case]["split"] not in wanted:
+            continue
         cohort, name = case.split("/")
         fixed = {"arm": arguments.arm, "cohort": cohort, "case": name}
         fixed |= {column: splits[case][column] for column in ("patient", "split")}
@@ -151,6 +153,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         rows += [fixed | row for row in scored]
         log.info("%s scored", case)
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the scores of one arm as a table; those of the test set are `score_test`'s."""
+    arguments = parser(__doc__).parse_args(argv)
+    rows = score_splits(arguments, [split for split in SPLITS if split != TEST])
     write_tsv(arguments.out, rows, COLUMNS)
 
 

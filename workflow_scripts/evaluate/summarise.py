@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import write_tsv
-from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, TEST, TRAIN, VALIDATION
 from workflow_scripts.evaluate import score
 from workflow_scripts.evaluate.measures.agreement import Agreement, agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison, compare, holm
@@ -23,6 +24,7 @@ from workflow_scripts.evaluate.measures.intervals import mean_interval, skewed_m
 from workflow_scripts.evaluate.measures.ranks import Rank, rank_stability
 from workflow_scripts.evaluate.measures.signed_rank import ZERO_METHOD
 from workflow_scripts.evaluate.measures.variance import Variance, split_variance
+from workflow_scripts.evaluate.score_test import LOOK_COLUMNS
 
 GROUP = ["arm", "member", "cohort", "split", "criterion"]
 PANEL = ["cohort", "split", "criterion"]
@@ -89,13 +91,16 @@ def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int)
 def compare_arms(scores: pd.DataFrame, families: Sequence[tuple[str, str, str]], confidence: float) -> Rows:
     """Compare the ensembles' Dice for each pair of arms, given as (family, first, second).
 
-    Holm's method adjusts over the pairs of one family in one cohort, split and criterion.
+    Holm's method adjusts over the pairs of one family in one cohort, split and criterion. A pair of which an arm has no
+    scores there, as on the test set, has no row.
     """
     rows: Rows = []
     for key, dice in _panels(scores):
         for family in dict.fromkeys(name for name, _, _ in families):
             compared: Rows = []
             for first, second in ((first, second) for name, first, second in families if name == family):
+                if not {first, second} <= set(dice.columns):
+                    continue
                 both = dice.reindex(columns=[first, second]).dropna().to_numpy(float)
                 named = {"family": family, "measure": "dice", "member": ENSEMBLE, "first": first, "second": second}
                 compared.append(key | named | asdict(compare(both[:, 0], both[:, 1], confidence=confidence)))
@@ -104,7 +109,7 @@ def compare_arms(scores: pd.DataFrame, families: Sequence[tuple[str, str, str]],
 
 
 def rank_arms(scores: pd.DataFrame, *, draws: int, confidence: float, seed: int) -> Rows:
-    """Rank the arms by the mean Dice of their ensembles in each cohort, split and criterion."""
+    """Rank the arms by the mean Dice of their ensembles in each cohort, split and criterion, to choose among them."""
     rows: Rows = []
     for key, dice in _panels(scores):
         complete = dice.dropna().to_numpy(float)
@@ -183,6 +188,15 @@ def _read_scores(paths: Sequence[Path]) -> pd.DataFrame:
     return scores
 
 
+def _require_named(scores: pd.DataFrame, test_arms: Sequence[str]) -> None:
+    found = scores.loc[scores["split"] == TEST, "arm"].unique()
+    if others := [arm for arm in found if arm not in test_arms]:
+        raise InputError(
+            f"There are test scores of {', '.join(others)}, which evaluate.test_arms does not name.",
+            "choose arms on another set, and name them in the configuration before their test scores are made.",
+        )
+
+
 def _pair(text: str) -> tuple[str, str, str]:
     family, pair = text.split(":")
     first, second = pair.split(",")
@@ -198,8 +212,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--confidence", type=float, required=True, help="level of the confidence intervals")
     parser.add_argument("--seed", type=int, required=True)
-    for name in ("scores", "summary", "comparisons", "agreement", "ranks", "variance"):
-        parser.add_argument(f"--out-{name}", type=Path, required=True)
+    parser.add_argument("--selected-on", choices=[TRAIN, VALIDATION], required=True, help="split whose arms are ranked")
+    parser.add_argument("--test-arms", nargs="*", default=[], help="arms that may have test scores")
+    parser.add_argument("--looks", type=Path, required=True, help="folder with the record of looks at the test set")
+    for name in ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks"):
+        parser.add_argument(f"--out-{name.replace('_', '-')}", type=Path, required=True)
     return parser.parse_args(argv)
 
 
@@ -207,10 +224,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the tables of the evaluation."""
     arguments = _parse(argv)
     scores = _read_scores(arguments.scores)
+    _require_named(scores, arguments.test_arms)
     confidence = arguments.confidence
     options = {"confidence": confidence, "draws": arguments.bootstrap, "seed": arguments.seed}
     summary, agreements = summarise(scores, **options)
-    ranks = rank_arms(scores, **options)
+    ranks = rank_arms(scores[scores["split"] == arguments.selected_on], **options)
+    looks = [row for path in sorted(arguments.looks.glob("*.tsv")) for row in read_tsv(path)]
     written = {
         "scores": (scores.astype(object).where(scores.notna(), None).to_dict("records"), score.COLUMNS),
         "summary": (summary, SUMMARY_COLUMNS),
@@ -218,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "agreement": (agreements, AGREEMENT_COLUMNS),
         "ranks": (ranks, RANK_COLUMNS),
         "variance": (split_variances(scores), VARIANCE_COLUMNS),
+        "test_looks": (sorted(looks, key=lambda row: row["time"]), LOOK_COLUMNS),
     }
     for name, (rows, columns) in written.items():
         write_tsv(getattr(arguments, f"out_{name}"), rows, columns)

@@ -70,6 +70,9 @@ def _take_out_names(config: dict[str, Any], left: dict[str, str], shipped: Shipp
         config["run"]["arms"] = [arm for arm in config["run"]["arms"] if arm not in gone]
     if shipped(["report", "best_arms"]):
         config["report"]["best_arms"] = [arm for arm in config["report"]["best_arms"] if arm not in gone]
+    if shipped(["evaluate", "test_arms"]):
+        tested = config["evaluate"]["test_arms"]
+        config["evaluate"]["test_arms"] = [arm for arm in tested if arm in config["run"]["arms"]]
     # A comparison of arms that do not run is passed over, whoever wrote it.
     for family, pairs in config["evaluate"]["comparisons"].items():
         config["evaluate"]["comparisons"][family] = [pair for pair in pairs if not gone & set(pair)]

@@ -144,9 +144,9 @@ def case_page(study: Study, cohort: str, case: str) -> list[str]:
 
 
 def segmentation_page(study: Study, cohort: str, case: str) -> list[str]:
-    """Heading of a page of segmentations, the lesion and the mask of each of the best arms."""
+    """Heading of a page of segmentations, lesion, masks of the best arms, and which arms may show a test case."""
     files = inputs.segmentation_page(study, cohort, case)
-    words = _heading(study, files["lesion"])
+    words = _heading(study, files["lesion"]) + options({"test-arms": study.test_arms})
     for arm, path in zip(study.config["report"]["best_arms"], files["segmentations"], strict=True):
         words += ["--segmentation", arm, path]
     return words

@@ -284,6 +284,23 @@ def score(study: Study, arm: str) -> Named:
     }
 
 
+def score_test(study: Study, arm: str) -> Named:
+    """What `score` reads, of an arm that may be scored on the test set; raises `StudyError` for another one."""
+    if arm not in study.test_arms:
+        named = ", ".join(study.test_arms) or "none"
+        raise StudyError(
+            f"{arm!r} is not scored on the test set: evaluate.test_arms names {named}. Choose arms on the "
+            f"{study.config['evaluate']['selected_on']} set, and name an arm there before you look at its test scores."
+        )
+    return score(study, arm)
+
+
+def all_scores(study: Study) -> list[str]:
+    """The scores of every arm, and the test scores of those that have any."""
+    names = [f"{arm}/scores.tsv" for arm in study.arms] + [f"{arm}/test_scores.tsv" for arm in study.test_arms]
+    return [_file(study, "evaluated", name) for name in names]
+
+
 # Report
 
 
@@ -332,17 +349,19 @@ def segmentation_page(study: Study, cohort: str, case: str) -> Named:
         "ncct": _file(study, "preprocessed", "ncct.nii.gz", cohort=cohort, case=case),
         "brain": _file(study, "preprocessed", "brain.nii.gz", cohort=cohort, case=case),
         "lesion": _of_cases(study, "preprocessed", ["lesion.nii.gz"] if found.lesion else [], [found]),
-        "segmentations": _best_masks(study, [found]),
+        "segmentations": _ensemble_masks(study, study.config["report"]["best_arms"], [found]),
+        "splits": _file(study, "split", "splits.tsv"),
     }
 
 
 def examples(study: Study, cohort: str) -> Named:
-    """The labelled cases of a cohort with the masks of the best arms, and their scores."""
+    """The labelled cases of a cohort with the masks of the arms that are drawn, and their scores."""
     cases = study.labelled([cohort])
+    arms = study.test_arms or study.config["report"]["best_arms"]
     return {
         "scores": _file(study, "evaluated", "scores.tsv"),
         "images": _of_cases(study, "preprocessed", ["ncct.nii.gz", "lesion.nii.gz"], cases),
-        "segmentations": _best_masks(study, cases),
+        "segmentations": _ensemble_masks(study, arms, cases),
     }
 
 
@@ -366,5 +385,5 @@ def cohort_pages(study: Study) -> list[str]:
     return [_file(study, "report", f"cases/{cohort}.html") for cohort in study.cohorts]
 
 
-def _best_masks(study: Study, cases: Iterable[Case]) -> list[str]:
-    return [path for arm in study.config["report"]["best_arms"] for path in masks(study, arm, ENSEMBLE, cases)]
+def _ensemble_masks(study: Study, arms: Iterable[str], cases: Iterable[Case]) -> list[str]:
+    return [path for arm in arms for path in masks(study, arm, ENSEMBLE, cases)]

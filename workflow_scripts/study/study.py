@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 
+from workflow_scripts.common.vocabulary import TEST
 from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.config_files import ConfigFiles
@@ -37,6 +38,11 @@ class Study:
     def arms(self) -> list[str]:
         """Names of the arms to run, in the order of the tables."""
         return list(self.config["run"]["arms"])
+
+    @property
+    def test_arms(self) -> list[str]:
+        """Names of the arms that are scored on the test set, in the order of the tables."""
+        return [arm for arm in self.arms if arm in self.config["evaluate"]["test_arms"]]
 
     @property
     def seeds(self) -> list[int]:
@@ -207,6 +213,12 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
         raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} have no case with a lesion mask.")
     require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
+    require(["evaluate", "test_arms"], config["evaluate"]["test_arms"], study.arms, "an arm of run.arms")
+    if config["evaluate"]["selected_on"] == TEST:
+        raise files.refuse(
+            ["evaluate", "selected_on"],
+            "arms that are chosen on the test set have no test set left to be judged on; choose on validation.",
+        )
     for family, pairs in config["evaluate"]["comparisons"].items():
         for index, pair in enumerate(pairs):
             require(["evaluate", "comparisons", family, index], pair, config["arms"], "an entry of `arms`")

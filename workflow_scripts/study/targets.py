@@ -36,7 +36,8 @@ def cohort_files(study: Study, cohort: str) -> list[str]:
 
 def arm_files(study: Study, arm: str) -> list[str]:
     """Return an arm's lesion masks, on the grids of the original scans, and its scores."""
-    scores = [paths.file(study.results, "evaluated", f"{arm}/scores.tsv")] if study.config["run"]["evaluate"] else []
+    names = ["scores", *(["test_scores"] if arm in study.test_arms else [])] if study.config["run"]["evaluate"] else []
+    scores = [paths.file(study.results, "evaluated", f"{arm}/{name}.tsv") for name in names]
     return _masks(study, arm) + scores if study.cases else []
 
 
@@ -98,7 +99,7 @@ def _masks(study: Study, arm: str) -> list[str]:
 
 
 def _evaluate(study: Study) -> list[str]:
-    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
+    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
     return [paths.file(study.results, "evaluated", f"{name}.tsv") for name in names]
 
 
