@@ -151,7 +151,7 @@ VALUES = (
     value("arm whose cohorts have no mask", arms={"FS-STKi": {"train": ["HEALTHY"]}}),
     value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
     value("arms chosen on the test set", evaluate={"selected_on": "test"}),
-    value("arm to test that does not run", evaluate={"test_arms": ["ALL-STKi"]}),
+    value("arm to test that does not run", evaluate={"test_arms": ["FS-STKi-D"]}),
     value("cohort to evaluate that is not segmented", run={"evaluate": ["HEALTHY"]}),
     value("unknown cohort in an image set", run={"arms": ["ALL-STKi"]}, report={"best_arms": ["ALL-STKi"]}),
     value(

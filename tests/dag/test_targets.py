@@ -104,7 +104,7 @@ def test_the_test_set_is_scored_for_the_arms_that_are_named_and_no_other(paper):
         {"probe": {"attributes": []}},
         {"evaluate": {"test_arms": []}},
     ],
-    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "other values", "no probe", "no test"],
+    ids=["classical masks", "one arm", "control arm", "five seeds", "two cohorts", "values", "no probe", "no test"],
 )
 def test_other_configurations_build_their_dag(paper, tmp_path, change):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(change))

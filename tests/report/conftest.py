@@ -1,6 +1,7 @@
 """A small results folder with everything that the report reads: ellipsoids for heads, boxes for lesions."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json, write_tsv, write_yaml
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
-from workflow_scripts.evaluate import score, summarise
+from workflow_scripts.evaluate import score, score_test, summarise
 from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.pretrain import pretrain_probe
 
@@ -136,22 +137,26 @@ class FakeStudy:
 
     def _evaluate(self) -> None:
         cases = [f"icoAIS/{row['case']}" for row in self.rows if row["cohort"] == "icoAIS"]
-        for arm in ARMS:
-            score.main(
+        record = ("--looks", self.path("state/test_looks/{arm}.tsv"), "--config-sha256", "0" * 64)
+        names = [(score.main, "scores.tsv", ()), (score_test.main, "test_scores.tsv", record)]
+        for arm, (main, name, looks) in product(ARMS, names):
+            main(
                 [
+                    *(word.format(arm=arm) for word in looks),
                     *("--arm", arm, "--members", *(f"seed-{seed}" for seed in SEEDS), "ensemble", "--cases", *cases),
                     *("--segmentations", self.path("segment", arm), "--references", self.path("preprocess")),
                     *("--splits", self.path("split/splits.tsv"), "--min-component-ml", "3"),
-                    *("--out", self.path("evaluate", arm, "scores.tsv")),
+                    *("--out", self.path("evaluate", arm, name)),
                 ]
             )
-        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
+        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
         summarise.main(
             [
-                *("--scores", *(self.path("evaluate", arm, "scores.tsv") for arm in ARMS)),
+                *("--scores", *(self.path("evaluate", arm, name) for arm, (_, name, _) in product(ARMS, names))),
+                *("--selected-on", "validation", "--test-arms", *ARMS, "--looks", self.path("state/test_looks")),
                 *("--comparisons", "main:FS-STKi,ALL-STKi-SA", "main:FS-STKi,FS-STKi-D"),
                 *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
-                *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),
+                *(part for name in outputs for part in (f"--out-{name.replace('_', '-')}", self.path(f"evaluate/{name}.tsv"))),
             ]
         )
 

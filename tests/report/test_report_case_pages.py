@@ -148,15 +148,27 @@ def test_the_page_of_a_large_cohort_stays_small(study, tmp_path):
     assert len(text.encode()) < 1_500_000
 
 
-def test_the_page_of_a_segmented_case_outlines_the_reference_and_each_arm(study, tmp_path):
-    folder = "preprocess/icoAIS/S04"
-    arguments = ["--cohort", "icoAIS", "--case", "S04", "--title", "Study", "--out", str(tmp_path / "page.html")]
+def segmented(study, out, case, *test_arms):
+    """The page of a case that two arms segmented."""
+    folder = f"preprocess/icoAIS/{case}"
+    arguments = ["--cohort", "icoAIS", "--case", case, "--title", "Study", "--out", str(out)]
+    arguments += ["--splits", study.path("split/splits.tsv"), "--test-arms", *test_arms]
     for name in ("ncct", "brain", "lesion"):
         arguments += [f"--{name}", study.path(folder, f"{name}.nii.gz")]
     for arm in ("FS-STKi", "ALL-STKi-SA"):
-        arguments += ["--segmentation", arm, study.path("segment", arm, "ensemble/icoAIS/S04.nii.gz")]
+        arguments += ["--segmentation", arm, study.path("segment", arm, f"ensemble/icoAIS/{case}.nii.gz")]
     segmentation_page.main(arguments)
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    return out.read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_test_case_shows_the_arms_that_are_tested_and_no_other(study, tmp_path):
+    text = segmented(study, tmp_path / "page.html", "S12", "FS-STKi")
+    assert 'class="mask-FS-STKi"' in text
+    assert "ALL-STKi-SA" not in text
+
+
+def test_the_page_of_a_segmented_case_outlines_the_reference_and_each_arm(study, tmp_path):
+    text = segmented(study, tmp_path / "page.html", "S04")
     for name in ("reference", "FS-STKi", "ALL-STKi-SA"):
         assert f'<path class="mask-{name}" d="M' in text
         assert re.search(rf"path\.mask-{name} {{ stroke: #[0-9A-F]{{6}}; }}", text)
