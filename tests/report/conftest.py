@@ -149,14 +149,15 @@ class FakeStudy:
                     *("--out", self.path("evaluate", arm, name)),
                 ]
             )
-        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
         summarise.main(
             [
                 *("--scores", *(self.path("evaluate", arm, name) for arm, (_, name, _) in product(ARMS, names))),
                 *("--selected-on", "validation", "--test-arms", *ARMS, "--looks", self.path("state/test_looks")),
                 *("--comparisons", "main:FS-STKi,ALL-STKi-SA", "main:FS-STKi,FS-STKi-D"),
                 *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
-                *(part for name in outputs for part in (f"--out-{name.replace('_', '-')}", self.path(f"evaluate/{name}.tsv"))),
+                *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),
+                *("--out-test-looks", self.path("evaluate/test_looks.tsv")),
             ]
         )
 
