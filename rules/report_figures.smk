@@ -4,6 +4,7 @@ rule figure_cohort:
         splits="<split>/splits.tsv",
     output:
         report("<report>/figures/cohort.svg", caption="captions/cohort.rst", category="Cases"),
+        "<report>/figures/cohort.png",
     params:
         min_component_ml=config["evaluate"]["min_component_ml"],
         code=code("report.figure_cohort"),
@@ -27,6 +28,7 @@ rule figure_dice:
         comparisons="<evaluated>/comparisons.tsv",
     output:
         report("<report>/figures/dice-{cohort}-{split}.svg", caption="captions/dice.rst", category="Dice"),
+        "<report>/figures/dice-{cohort}-{split}.png",
     params:
         arms=lambda wildcards: TEST_ARMS if wildcards.split == TEST else BEST_ARMS,
         min_component_ml=config["evaluate"]["min_component_ml"],
@@ -53,6 +55,7 @@ rule figure_examples:
         unpack(of_study(inputs.examples)),
     output:
         report("<report>/figures/examples-{cohort}.png", caption="captions/examples.rst", category="Examples"),
+        "<report>/figures/examples-{cohort}.svg",
     params:
         preprocess=stage_folder("preprocessed"),
         segment=stage_folder("segmented"),
@@ -79,6 +82,7 @@ rule figure_finetune:
         [f"<results>/finetune/{arm}/seed-{seed}/curves.tsv" for arm in STUDY.arms for seed in STUDY.seeds],
     output:
         report("<report>/figures/finetune.svg", caption="captions/finetune.rst", category="Training"),
+        "<report>/figures/finetune.png",
     params:
         finetune=stage_folder("arm"),
         arms=STUDY.arms,
@@ -103,6 +107,7 @@ rule figure_pretraining:
         [f"<results>/pretrain/{name}/{table}.tsv" for name in STUDY.pretrainings for table in ("curves", "rankme")],
     output:
         report("<report>/figures/pretraining.svg", caption="captions/pretraining.rst", category="Training"),
+        "<report>/figures/pretraining.png",
     params:
         pretrain=stage_folder("pretraining"),
         pretrainings=STUDY.pretrainings,
@@ -129,6 +134,7 @@ rule figure_interpretation:
         splits="<split>/splits.tsv",
     output:
         report("<report>/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
+        "<report>/figures/interpretation.svg",
     params:
         pretraining=INTERPRETED,
         code=code("report.figure_interpretation"),
@@ -152,6 +158,7 @@ rule figure_probe:
         probes=PROBES,
     output:
         report("<report>/figures/probe.svg", caption="captions/probe.rst", category="Interpretation"),
+        "<report>/figures/probe.png",
     params:
         confidence=config["evaluate"]["confidence"],
         code=code("report.figure_probe"),
@@ -174,6 +181,7 @@ rule figure_neighbours:
         unpack(of_study(inputs.neighbours, pretraining=INTERPRETED)),
     output:
         report("<report>/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
+        "<report>/figures/neighbours.svg",
     params:
         preprocess=stage_folder("preprocessed"),
         attribute=lambda wildcards: config["probe"]["attributes"][0],
@@ -200,6 +208,7 @@ rule figure_quality:
         case_json=inputs.case_records(STUDY),
     output:
         report("<report>/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
+        "<report>/figures/quality.png",
     params:
         preprocess=stage_folder("preprocessed"),
         code=code("report.figure_quality"),

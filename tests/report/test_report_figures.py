@@ -133,7 +133,7 @@ def test_neighbours_are_shown_of_heads_along_the_order_of_the_attribute(study):
 def test_no_head_is_chosen_where_the_attribute_is_not_known(study, tmp_path):
     rows = [row | {"value": ""} for row in read_tsv(study.path("pretrain/ALL-SA/neighbours.tsv"))]
     assert figure_neighbours.choose(rows) == []
-    figure_neighbours.draw(tmp_path / "empty.png", [], Path(study.path("preprocess")), "size", "ALL-SA")
+    figure_neighbours.draw([tmp_path / "empty.png"], [], Path(study.path("preprocess")), "size", "ALL-SA")
     assert (tmp_path / "empty.png").stat().st_size > 1000
 
 
@@ -212,10 +212,11 @@ def test_a_pretraining_without_a_teacher_is_drawn_and_described(tmp_path):
     figure_pretraining.main(["--pretrain", str(tmp_path), "--pretrainings", "ALL-MAE", "--out", str(drawn)])
     assert "ALL-MAE: deviation of the embeddings" in drawn.read_text()
     study = settings()
-    assert "masked autoencoding" not in render("methods.html.j2", settings=study, confidence="95 %")
+    content = {"settings": study, "confidence": "95 %", "pretraining_records": [], "arm_records": []}
+    assert "masked autoencoding" not in render("index/methods.html.j2", **content)
     study["pretrainings"]["ALL-MAE"] = {"image_set": "ALL", "channels": ["ncct"], "symmetry": False, "method": "mae"}
     study["pretrain"]["masking"] = {"fraction": 0.75}
-    page = render("methods.html.j2", settings=study, confidence="95 %")
+    page = render("index/methods.html.j2", **content)
     assert "hidden blocks (75 % of a view)" in page and "ncct, masked autoencoding." in page
 
 

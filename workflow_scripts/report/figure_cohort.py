@@ -17,10 +17,10 @@ VOLUME_LIMITS_ML = (0.08, 600)
 VOLUME_TICKS_ML = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
-def draw(path: Path, cases: Sequence[Mapping[str, str]], min_component_ml: float) -> None:
+def draw(paths: Sequence[Path], cases: Sequence[Mapping[str, str]], min_component_ml: float) -> None:
     """Draw the rows of splits.tsv: counts at the left, total lesion volume of each labelled case at the right."""
     cohorts = list(dict.fromkeys(row["cohort"] for row in cases))
-    with drawing(path, 10.2, 0.9 + 0.55 * len(cohorts)) as figure:
+    with drawing(paths, 10.2, 0.9 + 0.55 * len(cohorts)) as figure:
         counts, volumes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.25))
         left = np.zeros(len(cohorts))
         for split in SPLITS:
@@ -70,7 +70,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--min-component-ml", type=float, required=True, help="drawn as a dotted line, mL")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

@@ -65,7 +65,7 @@ def draw_panel(
 
 
 def draw(
-    path: Path,
+    paths: Sequence[Path],
     scores: Sequence[Mapping[str, str]],
     comparisons: Sequence[Mapping[str, str]],
     arms: Sequence[str],
@@ -75,7 +75,7 @@ def draw(
 ) -> None:
     """Write the figure of one cohort and split: one panel with all lesions, one with the larger ones."""
     width = max(7.0, 2.4 + 2.2 * len(arms))
-    with drawing(path, width, 4.0) as figure:
+    with drawing(paths, width, 4.0) as figure:
         panels = figure.subplots(1, len(REPORTED_CRITERIA), sharey=True)
         for axes, criterion in zip(panels, REPORTED_CRITERIA, strict=True):
             here = {"cohort": cohort, "split": split, "criterion": criterion}
@@ -106,7 +106,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--split", required=True)
     parser.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

@@ -60,10 +60,10 @@ def choose(scores: Sequence[Mapping[str, str]], arms: Sequence[str], count: int)
     return split, [ranked[index] for index in picked]
 
 
-def draw(path: Path, examples: Sequence[Example], arms: Sequence[str], heading: str) -> None:
+def draw(paths: Sequence[Path], examples: Sequence[Example], arms: Sequence[str], heading: str) -> None:
     """Draw one row for each case: the plain slice, the reference in red, each arm's prediction over the reference."""
     columns, rows = 2 + len(arms), max(len(examples), 1)
-    with drawing(path, PANEL_WIDTH * columns, PANEL_HEIGHT * rows + 0.5) as figure:
+    with drawing(paths, PANEL_WIDTH * columns, PANEL_HEIGHT * rows + 0.5) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             bare(axes)
@@ -122,7 +122,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--arms", nargs="+", required=True, help="arms to draw, from left to right")
     parser.add_argument("--examples", type=int, required=True, help="cases to draw")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

@@ -21,7 +21,7 @@ def column(rows: Sequence[Mapping[str, str]], name: str) -> list[float]:
     return [float(row[name]) if row[name] else float("nan") for row in rows]
 
 
-def draw(path: Path, curves: Mapping[str, Curves]) -> None:
+def draw(paths: Sequence[Path], curves: Mapping[str, Curves]) -> None:
     """Draw ``curves[arm][seed]``, rows with epoch, train_loss, validation_loss, pseudo_dice, ema_pseudo_dice.
 
     Arms stand side by side, losses above and pseudo-Dice below, on common axes.
@@ -29,7 +29,7 @@ def draw(path: Path, curves: Mapping[str, Curves]) -> None:
     arms = list(curves)
     columns = min(len(arms), MAX_COLUMNS)
     blocks = -(-len(arms) // columns)
-    with drawing(path, min(WIDTH, MAX_PANEL_WIDTH * columns), PANEL_HEIGHT * 2 * blocks + 0.5) as figure:
+    with drawing(paths, min(WIDTH, MAX_PANEL_WIDTH * columns), PANEL_HEIGHT * 2 * blocks + 0.5) as figure:
         grid = figure.subplots(2 * blocks, columns, squeeze=False)
         for index in range(blocks * columns):
             block, place = divmod(index, columns)
@@ -68,7 +68,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--finetune", type=Path, required=True, help="folder with {arm}/seed-{seed}/curves.tsv")
     parser.add_argument("--arms", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

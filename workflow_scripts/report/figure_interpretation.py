@@ -29,14 +29,14 @@ def kind_of(lesion_ml: str) -> str:
 
 
 def draw(
-    path: Path, embedding: Rows, neighbours: Rows, splits: Rows, slices: Mapping[str, np.ndarray], title: str
+    paths: Sequence[Path], embedding: Rows, neighbours: Rows, splits: Rows, slices: Mapping[str, np.ndarray], title: str
 ) -> None:
     """Draw the scatter, and below it the groups' images and attributions, one row for each group and channel."""
     groups = sorted({int(row["group"]) for row in neighbours})
     columns = 1 + max(int(row["neighbour"]) for row in neighbours)
     channels = len(slices["image-0-0"])
     rows = len(groups) * channels
-    with drawing(path, max(2 * columns * TILE, 9.0), SCATTER_HEIGHT + rows * TILE * 1.25 + 0.5) as figure:
+    with drawing(paths, max(2 * columns * TILE, 9.0), SCATTER_HEIGHT + rows * TILE * 1.25 + 0.5) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         top, bottom = figure.subfigures(2, 1, height_ratios=(SCATTER_HEIGHT, rows * TILE * 1.25))
         lesions = {(row["cohort"], row["case"]): kind_of(row["lesion_ml"]) for row in splits}
@@ -116,7 +116,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--slices", type=Path, required=True, help="NPZ")
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, for the lesions")
     parser.add_argument("--pretraining", required=True, help="name that stands in the heading")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

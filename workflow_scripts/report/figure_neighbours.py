@@ -44,14 +44,16 @@ def _order(value: str) -> tuple[float, str]:
         return 0.0, value
 
 
-def draw(path: Path, chosen: Sequence[Sequence[Row]], preprocess: Path, attribute: str, pretraining: str) -> None:
+def draw(
+    paths: Sequence[Path], chosen: Sequence[Sequence[Row]], preprocess: Path, attribute: str, pretraining: str
+) -> None:
     """Draw the middle sagittal slice of each case of ``chosen`` with its value, all to one scale, a row a head."""
     slices = [[read_slice(preprocess / row["cohort"] / row["case"] / "ncct.nii.gz") for row in line] for line in chosen]
     sizes = [size for line in slices for _, size in line] or [(1.0, 1.0)]
     largest = (max(depth for depth, _ in sizes), max(height for _, height in sizes))
     columns, rows = max((len(line) for line in chosen), default=1), max(len(chosen), 1)
     tile = TILE * largest[1] / largest[0] + 0.25
-    with drawing(path, max(columns * TILE, 6.0), rows * tile + 0.6) as figure:
+    with drawing(paths, max(columns * TILE, 6.0), rows * tile + 0.6) as figure:
         title = f"Nearest cases, features of {pretraining}; below: {attribute}"
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -99,7 +101,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/ncct.nii.gz")
     parser.add_argument("--attribute", required=True, help="name of the values in the table")
     parser.add_argument("--pretraining", required=True, help="name that stands in the heading")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

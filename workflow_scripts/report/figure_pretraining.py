@@ -18,9 +18,9 @@ PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.1
 Table = Sequence[Mapping[str, str]]
 
 
-def draw(path: Path, trainings: Mapping[str, tuple[Table, Table]]) -> None:
+def draw(paths: Sequence[Path], trainings: Mapping[str, tuple[Table, Table]]) -> None:
     """Draw ``trainings[name]``, a pair of the tables curves.tsv and rankme.tsv, one row of panels each."""
-    with drawing(path, 3 * PANEL_WIDTH, PANEL_HEIGHT * len(trainings) + 0.3) as figure:
+    with drawing(paths, 3 * PANEL_WIDTH, PANEL_HEIGHT * len(trainings) + 0.3) as figure:
         grid = figure.subplots(len(trainings), 3, squeeze=False)
         for (loss, rank, spread), (name, (curves, rankme)) in zip(grid, trainings.items(), strict=True):
             epochs, colours = column(curves, "epoch"), iter(COLOURS)
@@ -45,7 +45,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pretrain", type=Path, required=True, help="folder with {pretraining}/curves.tsv, rankme.tsv")
     parser.add_argument("--pretrainings", nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

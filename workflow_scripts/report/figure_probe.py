@@ -19,11 +19,11 @@ LOWEST = -1.0
 Rows = Sequence[Mapping[str, str]]
 
 
-def draw(path: Path, tables: Sequence[Rows], confidence: float) -> None:
+def draw(paths: Sequence[Path], tables: Sequence[Rows], confidence: float) -> None:
     """Draw one row of panels for each table probe.tsv: the skill of both kinds of features with its interval."""
     names = [list(dict.fromkeys(row["attribute"] for row in rows)) for rows in tables]
     heights = [ROW_HEIGHT * len(attributes) + PANEL_MARGIN for attributes in names]
-    with drawing(path, 2 * PANEL_WIDTH, sum(heights) + 0.3) as figure:
+    with drawing(paths, 2 * PANEL_WIDTH, sum(heights) + 0.3) as figure:
         grid = figure.subplots(len(tables), 2, squeeze=False, sharex=True, height_ratios=heights)
         for line, rows, attributes in zip(grid, tables, names, strict=True):
             for axes, (measure, title) in zip(line, TITLES.items(), strict=True):
@@ -65,7 +65,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--probes", type=Path, nargs="+", required=True, help="probe.tsv of each pretraining")
     parser.add_argument("--confidence", type=float, required=True, help="level of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

@@ -21,10 +21,10 @@ PANELS = (
 CALM, FLAGGED = COLOURS[0], COLOURS[7]
 
 
-def draw(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
+def draw(paths: Sequence[Path], cases: Sequence[Mapping[str, Any]]) -> None:
     """Draw numbers of the cases (contents of ``case.json``); flagged cases are marked by colour and shape."""
     cohorts = list(dict.fromkeys(case["facts"]["cohort"] for case in cases))
-    with drawing(path, 11.6, 0.9 + 0.5 * len(cohorts)) as figure:
+    with drawing(paths, 11.6, 0.9 + 0.5 * len(cohorts)) as figure:
         for axes, (part, key, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
             generator = np.random.default_rng(0)
             for case in cases:
@@ -46,7 +46,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, which names the cases")
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
-    parser.add_argument("--out", type=Path, required=True, help="SVG or PNG")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="SVG, PNG or both")
     return parser.parse_args(argv)
 
 

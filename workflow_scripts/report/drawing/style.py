@@ -47,13 +47,14 @@ METADATA = {".svg": {"Date": None}, ".png": {"Software": None}}
 
 
 @contextmanager
-def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield an empty figure of the given size in inches; it is written to ``path`` (SVG or PNG) at the end."""
+def drawing(paths: Sequence[Path], width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure of the given size in inches; it is written to each of ``paths`` (SVG or PNG) at the end."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=160, metadata=METADATA[path.suffix])
+        for path in paths:
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=160, metadata=METADATA[path.suffix])
 
 
 def curve(axes: Axes, epochs: Sequence[float], values: Sequence[float], **look: Any) -> None:
