@@ -159,4 +159,5 @@ VALUES = (
         image_sets={"ALL": ["icoAIS"]},
         arms={"FS-STKi": {"pretraining": "ALL-D"}},
     ),
+    value("frozen encoder of an arm from scratch", arms={"FS-STKi": {"encoder": {"freeze_epochs": 33}}}),
 )

@@ -4,11 +4,15 @@ import math
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
+from tests.finetune.study import dataset_options, write_case, write_study
 from tests.finetune.trainings import SETTINGS, same, train
 from tests.short_of_memory import messages
 from tests.stored_arrays import change_voxel, recompress
@@ -16,10 +20,10 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.plans import architecture
-from workflow_scripts.finetune import finetune
+from workflow_scripts.finetune import finetune, finetune_dataset
 from workflow_scripts.finetune.finetune import CURVES
 from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows, smoothed
-from workflow_scripts.finetune.training.trainer import StudyTrainer
+from workflow_scripts.finetune.training.trainer import EncoderTraining, StudyTrainer, with_lesion
 
 
 def test_training_repeats_bit_by_bit(dataset, uninterrupted, tmp_path):
@@ -34,7 +38,7 @@ def test_another_seed_gives_another_training(dataset, uninterrupted, tmp_path):
 
 
 def test_training_starts_from_the_encoder_and_frozen_it_stays(dataset, encoder, tmp_path):
-    model, _ = train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=3), encoder=encoder)
+    model, _ = train(dataset, tmp_path, replace(SETTINGS, encoder=EncoderTraining(3, 1.0, 0)), encoder=encoder)
     weights = model["network_weights"]
     for key, value in encoder["state_dict"].items():
         assert torch.equal(weights[f"encoder.{key}"], value)
@@ -52,7 +56,7 @@ def test_encoder_trains_once_its_frozen_epochs_are_over(dataset, encoder, tmp_pa
         end(trainer, outputs)
 
     monkeypatch.setattr(StudyTrainer, "on_train_epoch_end", watch)
-    train(dataset, tmp_path, replace(SETTINGS, freeze_encoder_epochs=1), encoder=encoder)
+    train(dataset, tmp_path, replace(SETTINGS, encoder=EncoderTraining(1, 1.0, 0)), encoder=encoder)
     assert moved == [False, True, True]
 
 
@@ -67,6 +71,41 @@ def test_optimiser_is_nnunets_with_the_settings_rate_and_momentum(dataset, tmp_p
     assert [row["learning_rate"] for row in rows] == pytest.approx(
         [0.01 * (1 - epoch / 3) ** 0.9 for epoch in range(3)]
     )
+
+
+def test_encoder_has_a_learning_rate_and_a_warm_up_of_its_own(dataset, encoder, tmp_path, monkeypatch):
+    rates = []
+    step = StudyTrainer.train_step
+
+    def watch(trainer, batch):
+        rates.append({group["name"]: group["lr"] for group in trainer.optimizer.param_groups})
+        return step(trainer, batch)
+
+    monkeypatch.setattr(StudyTrainer, "train_step", watch)
+    settings = replace(SETTINGS, iterations_per_epoch=1, epochs=4, encoder=EncoderTraining(1, 0.5, 1))
+    _, rows = train(dataset, tmp_path, settings, encoder=encoder)
+    assert [rate["encoder"] / rate["rest"] for rate in rates] == pytest.approx([0.0, 0.25, 0.5, 0.5])
+    assert [rate["rest"] for rate in rates] == [row["learning_rate"] for row in rows]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5])
+def test_at_least_half_of_any_batch_shows_a_lesion(batch_size):
+    """The choice itself is nnU-Net's: it asks for lesion from this index of the batch on."""
+    loader = SimpleNamespace(
+        batch_size=batch_size, oversample_foreground_percent=with_lesion(0.5, batch_size) / batch_size
+    )
+    chosen = [nnUNetDataLoader._oversample_last_XX_percent(loader, index) for index in range(batch_size)]
+    assert 2 * sum(chosen) >= batch_size and 2 * (sum(chosen) - 1) < batch_size
+
+
+def test_cases_without_lesion_are_named_in_log_and_model(tmp_path, caplog):
+    cases = write_study(tmp_path, ("train", "train", "validation"))
+    write_case(tmp_path / "preprocess" / "icoAIS" / "I02", np.random.default_rng(2), lesion=False)
+    options = [*dataset_options(tmp_path, tmp_path / "arm"), "--cases", *(f"icoAIS/{case}" for case in cases)]
+    finetune_dataset.main(options)
+    best, _ = train(tmp_path / "arm", tmp_path, replace(SETTINGS, epochs=1, iterations_per_epoch=1))
+    assert best["without_lesion"] == ["icoAIS/I02"]
+    assert "random one in cases that have none: icoAIS/I02" in caplog.text
 
 
 def test_patches_come_from_the_studys_own_split(dataset, tmp_path, monkeypatch):

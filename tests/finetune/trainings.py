@@ -14,8 +14,8 @@ SETTINGS = FinetuneSettings(
     validation_iterations=1,
     learning_rate=0.01,
     momentum=0.99,
-    oversample_foreground=0.33,
-    freeze_encoder_epochs=0,
+    oversample_foreground=0.5,
+    encoder=None,
     save_minutes=0,
 )
 CPU = torch.device("cpu")

@@ -255,6 +255,8 @@ class FakeStudy:
 def settings() -> dict:
     """What rule report_settings writes, cut down to what the page uses."""
     arm = {"train": ["icoAIS"], "channels": ["ncct"], "pretraining": None, "statistics_from": None, "epochs": 8}
+    arm["encoder"] = None
+    trained_on = {"freeze_epochs": 0, "learning_rate_factor": 1.0, "warmup_epochs": 0}
     pretraining = {"image_set": "ALL", "channels": ["ncct"], "symmetry": True}
     return {
         "title": "Infarcts on phantoms",
@@ -281,13 +283,13 @@ def settings() -> dict:
         "probe": {"random_encoders": 5},
         "finetune": {
             **{"iterations_per_epoch": 25, "learning_rate": 0.01, "momentum": 0.99},
-            **{"oversample_foreground": 0.33, "freeze_encoder_epochs": 0},
+            **{"oversample_foreground": 0.5},
         },
         "segment": {"vote": "majority", "step": 0.5, "mirroring": True},
         "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95},
         "arms": {
             "FS-STKi": arm,
-            "ALL-STKi-SA": arm | {"pretraining": "ALL-SA"},
+            "ALL-STKi-SA": arm | {"pretraining": "ALL-SA", "encoder": trained_on},
             "FS-STKi-D": arm | {"channels": ["ncct", "difference"]},
         },
         "pretrainings": {"ALL-SA": pretraining},

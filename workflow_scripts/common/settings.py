@@ -55,7 +55,8 @@ def from_options(kind: type[Settings], arguments: argparse.Namespace) -> Setting
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
+    kind, _ = _without_none(kind)
+    if is_dataclass(kind) and value is not None:
         return from_mapping(kind, value, where)
     return tuple(value) if isinstance(value, list) else value
 

@@ -22,6 +22,7 @@ from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
+from workflow_scripts.common.settings import from_mapping
 from workflow_scripts.common.training_store import open_training
 from workflow_scripts.finetune.training.batches import seed_everything
 from workflow_scripts.finetune.training.record import epoch_rows
@@ -72,6 +73,13 @@ def train(
     """
     plans, description = read_json(dataset / "plans.json"), read_json(dataset / "dataset.json")
     rows = read_tsv(dataset / "cases.tsv")
+    without_lesion = [
+        f"{row['cohort']}/{row['case']}" for row in rows if row["split"] == "train" and row["label_voxels"] == "0"
+    ]
+    if without_lesion:
+        log.warning(
+            "a patch drawn for the lesion is a random one in cases that have none: %s", ", ".join(without_lesion)
+        )
     keys = {split: [row["key"] for row in rows if row["split"] == split] for split in ("train", "validation")}
     with nnunet_folders(state, workers=0):
         _link_dataset(dataset, plans, state / "preprocessed")
@@ -82,7 +90,9 @@ def train(
         if encoder is not None:
             load_encoder(trainer.bare_network, plans, encoder)
         trainer.run_training()
-        return trainer.best_checkpoint(), epoch_rows(trainer.logger.get_checkpoint())
+        return trainer.best_checkpoint() | {"without_lesion": without_lesion}, epoch_rows(
+            trainer.logger.get_checkpoint()
+        )
 
 
 def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -95,6 +105,7 @@ def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: i
         "current_epoch": checkpoint["current_epoch"],
         "_best_ema": checkpoint["_best_ema"],
         "precisions": checkpoint["precisions"],
+        "without_lesion": checkpoint["without_lesion"],
         "settings": dict(settings),
         "seed": seed,
     }
@@ -176,10 +187,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("trained before with these settings and data: the model of then is put back")
         training.restore()
         return
-    names = [field.name for field in fields(FinetuneSettings)]
+    values = {field.name: settings[field.name] for field in fields(FinetuneSettings)}
     best, rows = train(
         arguments.dataset,
-        FinetuneSettings(**{name: settings[name] for name in names}),
+        from_mapping(FinetuneSettings, values, str(arguments.settings)),
         encoder,
         seed,
         training.folder,

@@ -35,7 +35,7 @@ def prepare(arguments: argparse.Namespace, cases: Sequence[DatasetCase], folder:
         plans = with_architecture_of(plans, read_json(arguments.base_plans))
     else:
         plans = with_overrides(plans, arguments.patch_size, arguments.batch_size, arguments.features)
-    write_dataset(folder, cases, fingerprint, plans, dataset, arguments.threads)
+    write_dataset(folder, cases, voxels, fingerprint, plans, dataset, arguments.threads)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

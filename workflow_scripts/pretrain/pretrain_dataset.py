@@ -31,7 +31,7 @@ def prepare(arguments: argparse.Namespace, cases: Sequence[DatasetCase], folder:
     dataset = dataset_json(arguments.channels, "brain", len(seen))
     plans = make_plans(fingerprint, dataset, cases[0], arguments.spacing, arguments.gpu_memory)
     plans = with_overrides(plans, arguments.patch_size, arguments.batch_size, arguments.features)
-    write_dataset(folder, cases, fingerprint, plans, dataset, arguments.threads)
+    write_dataset(folder, cases, voxels, fingerprint, plans, dataset, arguments.threads)
     (folder / "companions").mkdir()
     jobs = [(case, plans, dataset, folder / "arrays", folder / "companions") for case in cases]
     for_each(write_companion, jobs, arguments.threads)

@@ -107,7 +107,7 @@ def finetune_settings(study: Study, arm: str) -> str:
     """Settings of an arm's trainings, as JSON."""
     entry = study.arm(arm)
     own = {name: entry[name] for name in ("train", "channels", "pretraining", "statistics_from", "epochs")}
-    return json.dumps({"arm": arm, **own, **study.config["finetune"]})
+    return json.dumps({"arm": arm, **own, **study.config["finetune"], "encoder": study.encoder_training(arm)})
 
 
 def labelled_cases(study: Study, arm: str) -> list[str]:
@@ -127,7 +127,7 @@ def report_settings(study: Study) -> str:
     sections += ("segment", "evaluate", "report")
     content: dict[str, Any] = {name: config[name] for name in sections}
     content |= {
-        "arms": {name: study.arm(name) for name in study.arms},
+        "arms": {name: study.arm(name) | {"encoder": study.encoder_training(name)} for name in study.arms},
         "pretrainings": {name: study.pretraining(name) for name in study.pretrainings},
         "excluded": [{"cohort": c.cohort, "case": c.case, "reason": c.exclude} for c in study.excluded],
     }

@@ -85,6 +85,11 @@ class Study:
         """Return the entry of an arm; raises `StudyError` when there is none of that name."""
         return self._entry("arms", name)
 
+    def encoder_training(self, arm: str) -> dict[str, Any] | None:
+        """Return how the pretrained encoder of an arm is trained on; None for an arm from scratch."""
+        entry = self.arm(arm)
+        return {**self.config["finetune"]["encoder"], **entry.get("encoder", {})} if entry["pretraining"] else None
+
     def pretraining(self, name: str) -> dict[str, Any]:
         """Return the entry of a pretraining; raises `StudyError` when there is none of that name."""
         return self._entry("pretrainings", name)
@@ -201,6 +206,8 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
             raise files.refuse(
                 [*path, "statistics_from"], "must be null where a pretraining is given, which decides them."
             )
+        if "encoder" in arm and not arm["pretraining"]:
+            raise files.refuse([*path, "encoder"], "an encoder from scratch is trained as the rest of the network.")
     if config["report"]["interpreted"]:
         interpreted = [config["report"]["interpreted"]]
         require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")

@@ -48,15 +48,20 @@ def require_cases(cases: Sequence[DatasetCase], split: str, what: str) -> list[D
 def write_dataset(
     folder: Path,
     cases: Sequence[DatasetCase],
+    voxels: Sequence[int],
     fingerprint: Mapping[str, Any],
     plans: Mapping[str, Any],
     dataset: Mapping[str, Any],
     threads: int,
 ) -> None:
-    """Write fingerprint.json, plans.json, dataset.json, cases.tsv and ``arrays/`` into ``folder``."""
+    """Write fingerprint.json, plans.json, dataset.json, cases.tsv and ``arrays/`` into ``folder``.
+
+    ``voxels`` are the counts of label voxels of `check_cases`.
+    """
     for name, content in (("fingerprint", fingerprint), ("plans", plans), ("dataset", dataset)):
         write_json(folder / f"{name}.json", content)
-    write_tsv(folder / "cases.tsv", [case.row for case in cases], COLUMNS)
+    rows = [case.row | {"label_voxels": count} for case, count in zip(cases, voxels, strict=True)]
+    write_tsv(folder / "cases.tsv", rows, COLUMNS)
     (folder / "arrays").mkdir()
     for_each(write_arrays, [(case, plans, dataset, folder / "arrays") for case in cases], threads)
     log.info("preprocessed %d cases", len(cases))

@@ -9,7 +9,7 @@ import numpy as np
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import GRID_TOLERANCE_MM, load_volume, require_same_grid
 
-COLUMNS = ("cohort", "case", "split", "key")
+COLUMNS = ("cohort", "case", "split", "key", "label_voxels")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DatasetCase:
 
     @property
     def row(self) -> dict[str, str]:
-        """The case's row of ``cases.tsv``."""
+        """The case's row of ``cases.tsv``, but for the count of label voxels."""
         return {"cohort": self.cohort, "case": self.case, "split": self.split, "key": self.key}
 
 

@@ -1,6 +1,7 @@
 """nnU-Net's trainer with the study's settings: a given split, seeds, a pretrained encoder, and states to go on from."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,35 @@ from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows
 log = logging.getLogger(__name__)
 
 
+ENCODER = "encoder"  # name of the encoder's group of parameters in the optimiser
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """How a pretrained encoder is trained on; names as in config.yaml, section ``finetune.encoder``."""
+
+    freeze_epochs: int
+    learning_rate_factor: float
+    warmup_epochs: int
+
+    def factor(self, epoch: int) -> float:
+        """Return the encoder's learning rate in an epoch over that of the rest of the network.
+
+        Examples
+        --------
+        >>> [EncoderTraining(1, 0.5, 1).factor(epoch) for epoch in range(4)]
+        [0.0, 0.25, 0.5, 0.5]
+        """
+        trained = epoch - self.freeze_epochs + 1  # epochs, this one included
+        return self.learning_rate_factor * min(1.0, max(0, trained) / (self.warmup_epochs + 1))
+
+
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """What a finetuning may vary; names and units as in config.yaml, section ``finetune``."""
+    """What a finetuning may vary; names and units as in config.yaml, section ``finetune``.
+
+    ``encoder`` is None for an arm from scratch, whose encoder is trained as the rest of the network.
+    """
 
     epochs: int
     iterations_per_epoch: int
@@ -32,8 +59,23 @@ class FinetuneSettings:
     learning_rate: float
     momentum: float
     oversample_foreground: float
-    freeze_encoder_epochs: int
+    encoder: EncoderTraining | None
     save_minutes: float
+
+
+def with_lesion(share: float, batch_size: int) -> int:
+    """Return how many samples of a batch show a lesion for certain: at least this share of them.
+
+    nnU-Net rounds to the nearest: of a third it makes none of one sample, one of three and two of five.
+
+    Examples
+    --------
+    >>> [with_lesion(0.5, size) for size in (1, 2, 3, 5)]
+    [1, 1, 2, 3]
+    >>> with_lesion(0.1, 30)
+    3
+    """
+    return math.ceil(share * batch_size - 1e-9)
 
 
 class StudyTrainer(nnUNetTrainer):
@@ -57,8 +99,9 @@ class StudyTrainer(nnUNetTrainer):
         self.num_val_iterations_per_epoch = settings.validation_iterations
         self.initial_lr = settings.learning_rate
         self.momentum = settings.momentum
-        self.oversample_foreground_percent = settings.oversample_foreground
-        self.freeze_encoder_epochs = settings.freeze_encoder_epochs
+        batch = self.configuration_manager.batch_size
+        self.oversample_foreground_percent = with_lesion(settings.oversample_foreground, batch) / batch
+        self.encoder_training = settings.encoder
         self.save_minutes = settings.save_minutes
         self.save_every = settings.epochs  # so that nnU-Net saves no checkpoint but that of a best epoch
         self.keys = (list(train_keys), list(validation_keys))
@@ -87,10 +130,18 @@ class StudyTrainer(nnUNetTrainer):
         return list(self.keys[0]), list(self.keys[1])
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
-        """Return nnU-Net's optimiser and schedule with the study's momentum, which nnU-Net fixes at 0.99."""
+        """Return nnU-Net's optimiser and schedule with the study's momentum, which nnU-Net fixes at 0.99.
+
+        The encoder is a group of its own, after the rest of the network, whose learning rate is logged.
+        """
         optimiser, schedule = super().configure_optimizers()
-        for group in optimiser.param_groups:
-            group["momentum"] = self.momentum
+        (group,) = optimiser.param_groups
+        group["momentum"] = self.momentum
+        encoder = set(self.bare_network.encoder.parameters())
+        rest = [parameter for parameter in group["params"] if parameter not in encoder]
+        both = [{**group, "name": name} for name in ("rest", ENCODER)]
+        both[0]["params"], both[1]["params"] = rest, [p for p in group["params"] if p in encoder]
+        optimiser.param_groups = both
         return optimiser, schedule
 
     def get_dataloaders(self) -> tuple[Iterator[dict[str, Any]], Iterator[dict[str, Any]]]:
@@ -165,11 +216,13 @@ class StudyTrainer(nnUNetTrainer):
         self.logger.log("epoch_start_timestamps", time.time() - self.seconds, self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
-        """Freeze or free the encoder (paper 3.5.1), then start the epoch."""
-        frozen = self.current_epoch < self.freeze_encoder_epochs
-        for parameter in self.bare_network.encoder.parameters():
-            parameter.requires_grad_(not frozen)
+        """Start the epoch with the encoder frozen (paper 3.5.1), or at its own learning rate."""
         super().on_train_epoch_start()
+        factor = 1.0 if self.encoder_training is None else self.encoder_training.factor(self.current_epoch)
+        for parameter in self.bare_network.encoder.parameters():
+            parameter.requires_grad_(factor > 0)
+        (group,) = (group for group in self.optimizer.param_groups if group["name"] == ENCODER)
+        group["lr"] *= factor
 
     def on_epoch_end(self) -> None:
         """End the epoch as nnU-Net does and log one line."""

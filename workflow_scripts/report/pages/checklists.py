@@ -82,7 +82,7 @@ def answers_of(
         "channels": (f"Voxels of the channels {', '.join(channels)}", "methods"),
         "prediction": ("Sliding window" + (" with mirroring" if settings["segment"]["mirroring"] else ""), "methods"),
         "imbalance": (
-            f"Patches with lesion: share {settings['finetune']['oversample_foreground']:g} of a batch",
+            f"Patches with lesion: share of at least {settings['finetune']['oversample_foreground']:g} of a batch",
             "methods",
         ),
         "output": ("A lesion mask on the grid of the scan", "methods"),
