@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from tests.ingest.command import CASE, ingest_ncct
 from tests.ingest.dicom_series import LPS, Scan, head_hu, write_series
-from tests.ingest.tilt import lesion
+from tests.ingest.tilt import GAPS, lesion
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
 
@@ -149,18 +149,36 @@ def test_the_labels_that_are_lesion_are_named(ingested, tmp_path):
     (ncct.parent / "lesion.nii.gz").unlink()
 
 
+FEET_FIRST = np.diag([-1.0, 1, -1])
+
+
 @pytest.mark.parametrize("tilt", [-17.0, 17.0])
-def test_a_mask_drawn_on_the_tilt_corrected_file_of_dcm2niix_is_taken(tilt, tmp_path):
-    scan = Scan(tilt=tilt)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"downwards": True},
+        {"frame": FEET_FIRST},
+        {"tag": False},
+        {"gaps": GAPS["unequal"]},
+        {"gaps": GAPS["unequal"], "downwards": True},
+        {"fields": {"PixelPaddingValue": 24}},
+    ],
+    ids=["plain", "numbered downwards", "feet first", "no tag", "unequal", "unequal, numbered downwards", "padding"],
+)
+def test_a_mask_drawn_on_any_image_that_dcm2niix_makes_is_taken(tilt, how, tmp_path):
+    """The lesion is brighter than the head; where dcm2niix puts it is not asked."""
+    scan = Scan(tilt=tilt, values=lambda points: np.where(lesion(points), 300, head_hu(points)), **how)
     ncct = ingest(scan, tmp_path)
     (tmp_path / "nii").mkdir()
     command = [str(dcm2niix.bin), "-f", "scan", "-l", "n", "-o", str(tmp_path / "nii"), str(tmp_path / "dicom")]
     subprocess.run(command, capture_output=True, check=True)
-    corrected = nib.load(next((tmp_path / "nii").glob("*Tilt*.nii*")))
-    bright = np.asarray(corrected.dataobj) > 50
-    mask = save(tmp_path / "mask.nii.gz", bright, corrected.affine)
-    followed, image = follow(mask, ncct), nib.load(ncct)
-    assert np.array_equal(followed.get_fdata() > 0, image.get_fdata() > 50)
+    made = sorted((tmp_path / "nii").glob("*.nii*"))
+    assert len(made) == 2 and any("Tilt" in path.name for path in made)
+    for path in made:
+        drawn_on = nib.load(path)
+        mask = save(tmp_path / "mask.nii.gz", np.asarray(drawn_on.dataobj) > 170, drawn_on.affine)
+        assert dice_to_truth(follow(mask, ncct), ncct) >= 0.93, path.name
 
 
 def test_a_mask_that_fits_the_other_form_of_the_header_is_told_so(tmp_path):

@@ -23,6 +23,7 @@ from workflow_scripts.ingest.dicom.losses import with_losses
 from workflow_scripts.ingest.dicom.plain import plain_images
 from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
+from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
 from workflow_scripts.ingest.image.padding import without_padding
 from workflow_scripts.ingest.image.plausible_slices import require_smooth_values
@@ -53,7 +54,7 @@ def from_dicom(
         plain = plain_output(outputs, stack.shape).volume
         pixels = in_stack_order(stack, plain, files)
     output, output_records = choose_output(outputs, limits.min_slices)
-    upright = output.volume
+    upright, grids = output.volume, dcm2niix_grids(stack, pixels, [image.path for image in chosen.images])
     if (padding := chosen.padding_hu) is not None and padding > hu_floor:
         # Where slices were shifted to and fro, padding and tissue are mixed already.
         pixels = without_padding(pixels, padding, hu_floor)
@@ -78,7 +79,6 @@ def from_dicom(
         "placement": {
             "method": placed.method,
             "difference_hu": round(placed.difference_hu, 3),
-            "dcm2niix_affine": None if placed.given_affine is None else placed.given_affine.tolist(),
         },
         "slices": {
             "acquired": len(chosen.images),
@@ -87,6 +87,7 @@ def from_dicom(
             "interpolated": not stack.equal_gaps,
             "straightened": not stack.orthogonal,
         },
+        "dcm2niix_grids": grids,
         **describe(stack),
     }
 

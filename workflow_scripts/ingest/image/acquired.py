@@ -8,7 +8,8 @@ import numpy as np
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.stack import Stack, in_order_of, sample
-from workflow_scripts.common.volume import Volume, same_grid, to_ras
+from workflow_scripts.common.volume import Volume, resample, same_grid, to_ras
+from workflow_scripts.ingest.image.drawn_on import find_grid, in_true_place
 from workflow_scripts.ingest.image.head_ct_check import AIR_HU
 
 ROUNDING = 1e-3
@@ -24,8 +25,8 @@ def follow(
 ) -> Volume:
     """Bring a mask, called ``name`` in messages, to the grid of the upright NCCT by its nearest voxel.
 
-    The mask lies either on the grid of ``ncct`` already; or on the tilt-corrected file of dcm2niix, whose place
-    ``record`` (ncct.json) knows where it was wrong; or on the acquired slices. Programs that know no shear
+    The mask lies either on the grid of ``ncct`` already; or on an image that dcm2niix makes of the scan, whose true
+    place ``record`` (ncct.json) knows; or on the acquired slices. Programs that know no shear
     store those with a plain grid that starts at the first or the last slice, so the affine of such a mask has to
     agree within the planes and at that slice only; pixels then stay with their slice.
 
@@ -34,11 +35,12 @@ def follow(
     upright = to_ras(mask)
     if same_grid(upright, ncct):
         return upright.with_data(upright.data.astype(np.uint8))
-    corrected = record.get("placement", {}).get("dcm2niix_affine")
-    if corrected is not None and same_grid(upright, Volume(ncct.data, np.array(corrected))):
-        return ncct.with_data(upright.data.astype(np.uint8))
     acquired = in_order_of(stack, mask)
-    if acquired.data.shape != stack.shape or not _starts_alike(stack, acquired):
+    if grid := find_grid(acquired, record.get("dcm2niix_grids", [])):
+        acquired = in_true_place(acquired, grid, stack)
+        if grid["true_affine"] is not None:
+            return resample(acquired, ncct.data.shape, ncct.affine, order=0, background=0)
+    elif acquired.data.shape != stack.shape or not _starts_alike(stack, acquired):
         other = record.get("other_affine")
         if other is not None and same_grid(upright, to_ras(Volume(np.zeros(stack.shape, np.uint8), np.array(other)))):
             raise InputError(

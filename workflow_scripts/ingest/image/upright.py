@@ -1,7 +1,8 @@
 """The upright volume of a scan, held to the positions that its DICOM headers state."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,24 +17,18 @@ TOLERANCE_HU = 1.0  # mean; rounding to whole HU makes 0.1 to 0.2, a shift by a 
 
 @dataclass(frozen=True)
 class Placed:
-    """An upright image (RAS+), how it came to its place, and its mean difference in HU from the acquired pixels.
-
-    ``given_affine`` is where dcm2niix had put it (RAS+), None where nothing of its is left.
-    """
+    """An upright image, how it came to its place, and its mean difference in HU from the acquired pixels."""
 
     volume: Volume
     method: str
     difference_hu: float
-    given_affine: np.ndarray | None = None
 
 
 def place(stack: Stack, pixels: np.ndarray, upright: Volume | None, background: float) -> Placed:
-    """Return the upright image in its true place.
+    """Return the upright image (RAS+) in its true place: dcm2niix's (`true_place`), or one made here.
 
-    dcm2niix shifts each slice of a tilted series along its rows. For one direction of tilt it then writes a wrong
-    origin (rordenlab/dcm2niix issue 259), so its image is compared with the acquired pixels at the positions that
-    the headers give: as it is, then with the origin that its padding implies. Where neither agrees, the acquired
-    slices are shifted here, linearly, onto the smallest upright grid.
+    Where dcm2niix's does not agree with the acquired pixels, these are shifted here, linearly, onto the smallest
+    upright grid.
 
     Parameters
     ----------
@@ -44,23 +39,31 @@ def place(stack: Stack, pixels: np.ndarray, upright: Volume | None, background: 
     background
         HU outside the acquired slices
     """
-    best = np.inf
-    for method, candidate in _candidates(stack, upright):
-        difference = _difference(stack, pixels, candidate)
-        if difference <= TOLERANCE_HU:
-            return Placed(to_ras(candidate), method, difference, to_ras(upright).affine)
-        best = min(best, difference)
-    log.warning("dcm2niix's image lies elsewhere than the headers say (%.1f HU mean difference); shifted here.", best)
+    if upright is not None:
+        if placed := true_place(stack, pixels, in_order_of(stack, upright)):
+            return replace(placed, volume=to_ras(placed.volume))
+        log.warning("dcm2niix's image does not show what the headers say; the slices are shifted here.")
     shape, affine = upright_grid(stack)
     image = Volume(sample(stack, pixels, shape, affine, order=1, background=background), affine)
     return Placed(to_ras(image.with_data(np.rint(image.data))), "shifted here", _difference(stack, pixels, image))
 
 
-def _candidates(stack: Stack, upright: Volume | None) -> list[tuple[str, Volume]]:
-    if upright is None:
-        return []
-    given = in_order_of(stack, upright)
-    return [("dcm2niix", given), ("dcm2niix, origin corrected", _with_true_origin(stack, given))]
+def true_place(
+    stack: Stack, pixels: np.ndarray, image: Volume, tolerance_hu: float = TOLERANCE_HU, leans: Sequence[int] = (0,)
+) -> Placed | None:
+    """Return an image by dcm2niix, in the order of the stack, in its true place; None where its pixels are not found.
+
+    dcm2niix shifts each slice of a tilted series along its rows. For one direction of tilt it then writes a wrong
+    origin (rordenlab/dcm2niix issue 259), so the image is compared with the acquired pixels at the positions that
+    the headers give: as it is, then with the origin that its padding implies. ``leans`` says how its slices may lie:
+    0 upright, 1 as acquired, 2 with twice the tilt, as where it shifts them in the wrong direction.
+    """
+    corrected = [("dcm2niix, origin corrected", _with_true_origin(stack, image, lean)) for lean in leans]
+    for method, candidate in [("dcm2niix", image), *corrected]:
+        difference = _difference(stack, pixels, candidate)
+        if difference <= tolerance_hu:
+            return Placed(candidate, method, difference)
+    return None
 
 
 def straighten(volume: Volume, background: float) -> Volume:
@@ -70,14 +73,17 @@ def straighten(volume: Volume, background: float) -> Volume:
     return to_ras(Volume(sample(stack, volume.data, shape, affine, order=1, background=background), affine))
 
 
-def _with_true_origin(stack: Stack, image: Volume) -> Volume:
-    """Place an upright image, in the order of the stack, where its pixels say that it lies.
+def _with_true_origin(stack: Stack, image: Volume, lean: int) -> Volume:
+    """Place an image, in the order of the stack, where its pixels say that it lies (``lean`` as in `true_place`).
 
     dcm2niix pads with whole rows and leaves the slice that lies farthest along the rows at their end.
     """
     padding = image.data.shape[1] - stack.rows
+    drift = stack.drift[:, 1]
+    gap = abs(image.affine[:3, 2] @ stack.normal)
     affine = np.array(image.affine)
-    affine[:3, 3] = stack.origins[0] + (stack.drift[:, 1].max() - padding) * stack.row_step
+    affine[:3, 2] = gap * (stack.normal + lean * drift[-1] / stack.heights[-1] * stack.row_step)
+    affine[:3, 3] = stack.origins[0] + (((1 - lean) * drift).max() - padding) * stack.row_step
     return Volume(image.data, affine)
 
 
