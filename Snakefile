@@ -3,7 +3,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+include: "rules/place.smk"
+
+
+configfile: f"{REPOSITORY}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -109,4 +112,5 @@ wildcard_constraints:
 
 
 # Last of all, when every rule is known.
-check_call_targets()
+if not IN_MODULE:
+    check_call_targets()

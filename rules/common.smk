@@ -1,8 +1,6 @@
 import inspect
 import json
 import shlex
-import sys
-from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 
@@ -11,18 +9,30 @@ from workflow_scripts.common.training_store import made_with_other_code
 from workflow_scripts.study import arguments, inputs, paths
 from workflow_scripts.study.call import check_targets
 from workflow_scripts.study.code_digest import code_digest
+from workflow_scripts.study.config_files import SHIPPED, complete
 from workflow_scripts.study.options import options
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
 from workflow_scripts.study.targets import arm_files, cohort_files, stage_files
 
+# As a module, the workflow is given a configuration by another one, or takes its own and what the command line says.
+IN_MODULE = workflow.modifier.parent_modifier is not None
+if IN_MODULE:
+    config_files = [SHIPPED]
+    own = config if workflow.modifier.skip_configfile else workflow.config_settings.overwrite_config
+    given = {"the configuration of the module": dict(own)}
+else:
+    config_files = [*workflow.configfiles, *(workflow.overwrite_configfiles or [])]
+    given = {"--config, on the command line": workflow.config_settings.config}
+
 try:
+    config = complete(config)
     # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
     STUDY = load_study(
         config,
-        [*workflow.configfiles, *(workflow.overwrite_configfiles or [])],
+        config_files,
         check_paths=workflow.is_main_process and "phantom" not in config,
-        given=workflow.config_settings.config,
+        given=given,
     )
 except StudyError as error:
     raise WorkflowError(str(error)) from None
@@ -57,7 +67,7 @@ GPUS = " ".join(
 CONFIG_SHA256 = bytes_digest(json.dumps(config, sort_keys=True, default=str).encode())
 shell.prefix(
     "set -euo pipefail; "
-    f"export PYTHONPATH={shlex.quote(workflow.basedir)} "
+    f"export PYTHONPATH={shlex.quote(str(REPOSITORY))} "
     f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN} CONFIG_SHA256={CONFIG_SHA256} {GPUS}; "
 )
 

@@ -73,7 +73,7 @@ rule table:
     input:
         summary="<evaluated>/summary.tsv",
         agreement="<evaluated>/agreement.tsv",
-        paper=f"{workflow.basedir}/workflow_scripts/report/tables/paper.tsv",
+        paper=f"{REPOSITORY}/workflow_scripts/report/tables/paper.tsv",
     output:
         tsv=report("<report>/tables/{table}.tsv", caption="captions/table.rst", category="Tables"),
         markdown="<report>/tables/{table}.md",
@@ -207,8 +207,8 @@ rule index:
         evaluate=[f"<evaluated>/{name}.tsv" for name in ("summary", "comparisons", "agreement", "ranks", "variance")],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
-        captions=[f"{workflow.basedir}/rules/captions/{kind}.rst" for kind in CAPTIONS],
-        requirements=f"{workflow.basedir}/requirements.txt",
+        captions=[f"{REPOSITORY}/rules/captions/{kind}.rst" for kind in CAPTIONS],
+        requirements=f"{REPOSITORY}/requirements.txt",
         cohorts=inputs.cohort_pages(STUDY),
         segmentations=inputs.segmentation_pages(STUDY),
     output:

@@ -9,8 +9,12 @@ from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.yaml_files import read_mapping
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.yaml"
-COMMAND_LINE = "--config, on the command line"
 Key = Sequence[str | int]
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with what it does not say taken from the project's own file; lists are not merged."""
+    return _merged(read_mapping(SHIPPED), config)
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,9 @@ class ConfigFiles:
 
     @classmethod
     def read(cls, files: Sequence[Path | str], given: Mapping[str, Any] | None = None) -> Self:
-        """Read the files once, for all messages; ``given`` is what the command line says, and is stronger than they."""
-        contents = tuple((str(file), read_mapping(file)) for file in files)
-        return cls((*contents, (COMMAND_LINE, given)) if given else contents)
+        """Read the files once, for all messages; ``given`` is what stands in no file, by its name, and is stronger."""
+        contents = [(str(file), read_mapping(file)) for file in files]
+        return cls((*contents, *(given or {}).items()))
 
     def refuse(self, key: Key, complaint: str) -> StudyError:
         """Return the error for a value, naming the file that it stands in and its key."""
@@ -31,10 +35,13 @@ class ConfigFiles:
         return StudyError(f"{self._holder(key)}, key {name}: {complaint}")
 
     def are_shipped(self, config: Mapping[str, Any], key: Key) -> bool:
-        """Say whether the value of a key is that of the project's own file, which nobody overrides."""
+        """Say whether the value of a key is that of the project's own file."""
         for file, content in self.contents:
             if Path(file).resolve() == SHIPPED:
-                return self._holder(key) == file and _value(content, key) == _value(config, key)
+                try:
+                    return _value(content, key) == _value(config, key)
+                except KeyError:
+                    return False
         return False
 
     def _holder(self, key: Key) -> str:
@@ -52,3 +59,11 @@ def _value(content: Any, key: Key) -> Any:
     for part in key:
         content = content[part]
     return content
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged

@@ -145,7 +145,7 @@ def load_study(
     check_paths
         whether every path of the sheet must exist now
     given
-        what --config says, as far as it is known; named in messages
+        what stands in no file, such as that of --config, by its name in messages
 
     Raises
     ------
