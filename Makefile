@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo cases test test-slurm test-conda test-gpu lint bench slurm
+.PHONY: setup demo export segment cases test test-slurm test-conda test-gpu lint bench slurm
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -13,12 +13,31 @@ setup:
 	  python -m pip install --disable-pip-version-check -r requirements.txt && \
 	  cp requirements.txt .venv/installed.txt; }
 
+# Ends with what a stranger would do: a model is exported, and segments a head that the study has never seen.
+DEMO_NEW := results/demo/new_patient
 demo: setup
-	python -m snakemake --profile profiles/demo
+	python -m snakemake --profile profiles/demo all export_FS-STKi
+	python -m workflow_scripts.phantom.head --cohort icoAIS --case I04 --seed 77 --voxel-mm 3 --slice-mm 5 \
+	  --out $(DEMO_NEW)/scan --out-truth $(DEMO_NEW)/truth
+	python -m workflow_scripts.segment.new_patient --dicom $(DEMO_NEW)/scan/ncct --model results/demo/models/FS-STKi.zip \
+	  --out $(DEMO_NEW)/result
 	@echo "The report: $(CURDIR)/results/demo/report/index.html"
+	@echo "A new patient: $(CURDIR)/$(DEMO_NEW)/result/report.html"
+
+# make export ARM=ALL-STKi-SA [CORES=8]: results/models/ARM and its zip (docs/new_patient.md)
+CORES = all
+export: setup
+	@test -n "$(ARM)" || { echo "Give ARM (docs/new_patient.md)."; exit 1; }
+	python -m snakemake --cores $(CORES) "export_$(ARM)"
+
+# make segment DICOM=folder MODEL=model.zip OUT=folder, or NIFTI=file instead of DICOM (docs/new_patient.md)
+segment: setup
+	@test -n "$(DICOM)$(NIFTI)" -a -n "$(MODEL)" -a -n "$(OUT)" || { echo "Give DICOM or NIFTI, MODEL and OUT (docs/new_patient.md)."; exit 1; }
+	python -m workflow_scripts.segment.new_patient $(if $(DICOM),--dicom "$(DICOM)",--nifti "$(NIFTI)") \
+	  --model "$(MODEL)" --out "$(OUT)" --cores $(CORES) $(OPTIONS)
 
 # make cases READER=aisd FOLDER=/data/AISD [OPTIONS="--labels 1 2 3 5"] [OUT=folder]: docs/public_data.md
-OUT = results/datasets/$(READER)
+cases: OUT = results/datasets/$(READER)
 cases: setup
 	@test -n "$(READER)" -a -n "$(FOLDER)" || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
 	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)

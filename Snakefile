@@ -87,6 +87,12 @@ for arm in STUDY.arms:
         input:
             lambda wildcards, arm=arm: arm_files(STUDY, arm),
 
+    rule:
+        name:
+            f"export_{arm}"
+        input:
+            paths.file(STUDY.results, "model", arm=arm),
+
 
 include: "rules/phantom.smk"
 include: "rules/ingest.smk"
@@ -95,6 +101,8 @@ include: "rules/split.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/segment.smk"
+include: "rules/export.smk"
+include: "rules/new_patient.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.lesion_facts import side
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.preprocess import finalise
-from workflow_scripts.preprocess.facts.lesion import side
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 
 CLIP = (-100.0, 400.0)

@@ -11,15 +11,12 @@ import numpy as np
 
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.dicom.grouping import find_series
-from workflow_scripts.common.dicom.headers import read_images
-from workflow_scripts.common.dicom.series import Limits, judge
+from workflow_scripts.common.dicom.series import Limits
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, load_volume, other_affine, save_volume, to_ras
-from workflow_scripts.ingest.dicom.choice import choose_series
-from workflow_scripts.ingest.dicom.losses import with_losses
+from workflow_scripts.ingest.dicom.choice import find_ncct
 from workflow_scripts.ingest.dicom.plain import plain_images
 from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
@@ -44,9 +41,7 @@ def from_dicom(
     came to its place. No text of a header is in the record. Raises `InputError` for anything that is no CT series
     within ``limits``, and where several are equally good.
     """
-    found = read_images(folder)
-    series = [judge(group, "CT", limits) for group in find_series(found.images, "CT", limits.min_slices)]
-    chosen, series_records = choose_series(with_losses(series, found.damaged, limits), number)
+    found, chosen, series_records = find_ncct(folder, limits, number)
     stack = chosen.stack
     require_head_size(stack.shape, [*_pixel_mm(stack), chosen.gap_mm], "NCCT", WIDEST_GAP_MM)
     with plain_images(chosen.images, stack) as files:

@@ -8,10 +8,10 @@ import numpy as np
 from workflow_scripts.common.array_digests import image_digest
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.lesion_facts import lesion_facts
 from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, require_same_grid, to_ras
-from workflow_scripts.preprocess.facts.lesion import lesion_facts
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
 from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality

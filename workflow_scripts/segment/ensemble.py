@@ -11,16 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.common.acquisition import describe_slices, stack_of
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume
-from workflow_scripts.segment.masks.acquired_grid import resample_mask, to_acquired
+from workflow_scripts.segment.masks.acquired_grid import resample_mask, write_acquired
 from workflow_scripts.segment.masks.vote import vote
 
 log = logging.getLogger(__name__)
-
-UNEQUAL_GAPS = "Slice gaps differ, here is their mean: positions in the JSON beside."
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,12 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         require_same_grid(members[0], member, str(arguments.members[0]), str(folder))
     mask = members[0].with_data(vote([member.data for member in members]))
     record, ncct = read_json(arguments.record), load_volume(arguments.ncct)
-    acquired, upright = to_acquired(mask, record), resample_mask(mask, ncct.data.shape, ncct.affine)
-    slices = describe_slices(stack_of(record), acquired.data)
+    upright = resample_mask(mask, ncct.data.shape, ncct.affine)
     save_volume(arguments.out_mask, mask, np.uint8)
     save_volume(arguments.out_upright, upright, np.uint8)
-    save_volume(arguments.out_original, acquired, np.uint8, "" if record["acquired_origins"] is None else UNEQUAL_GAPS)
-    write_json(arguments.out_slices, slices)
+    slices = write_acquired(mask, record, arguments.out_original, arguments.out_slices)
     volumes = [np.count_nonzero(volume.data) * volume.voxel_ml for volume in (mask, upright)]
     log.info("%.2f mL on the final, %.2f on the upright, %.2f on the acquired grid", *volumes, slices["lesion_ml"])
 

@@ -18,6 +18,8 @@ FOLDERS = {
     "arm": "finetune/{arm}",
     "training": "finetune/{arm}/seed-{seed}",
     "segmented": "segment/{arm}",
+    "model": "models/{arm}",
+    "patient": "patients/{cohort}/{case}",
     "evaluated": "evaluate",
     "report": "report",
     "truth": "truth",

@@ -36,9 +36,13 @@ def cohort_files(study: Study, cohort: str) -> list[str]:
 
 def arm_files(study: Study, arm: str) -> list[str]:
     """Return an arm's lesion masks, on the grids of the original scans, and its scores."""
+    return _masks(study, arm) + score_files(study, arm) if study.cases else []
+
+
+def score_files(study: Study, arm: str) -> list[str]:
+    """Return an arm's tables of scores: that of the test set only where the arm is tested."""
     names = ["scores", *(["test_scores"] if arm in study.test_arms else [])] if study.config["run"]["evaluate"] else []
-    scores = [paths.file(study.results, "evaluated", f"{arm}/{name}.tsv") for name in names]
-    return _masks(study, arm) + scores if study.cases else []
+    return [paths.file(study.results, "evaluated", f"{arm}/{name}.tsv") for name in names]
 
 
 def _ingest(study: Study) -> list[str]:

@@ -58,6 +58,19 @@ class Segmenter:
         """Images that the model wants, in order: ``ncct``, or ``ncct`` and ``difference``."""
         return list(self.dataset["channels"])
 
+    def prepared(self, images: Sequence[Path]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the channels of a case as the network wants them, float32 (channel, z, y, x), and their geometry."""
+        data, _, properties = DefaultPreprocessor(verbose=False).run_case(
+            [str(path) for path in images], None, self.plans, self.configuration, self.dataset
+        )
+        return data, properties
+
+    def encode(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return the encoder's last feature maps, (B, features, z, y, x), of patches (B, channel, z, y, x)."""
+        network = self.predictor.network.to(self.predictor.device).eval()
+        network.load_state_dict(self.predictor.list_of_parameters[0])
+        return network.encoder(patches.to(self.predictor.device))[-1]
+
     def __call__(self, images: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
         """Segment one case from the files of its channels.
 
@@ -68,9 +81,7 @@ class Segmenter:
         probability
             float32 (x, y, z), softmax of the lesion
         """
-        data, _, properties = DefaultPreprocessor(verbose=False).run_case(
-            [str(path) for path in images], None, self.plans, self.configuration, self.dataset
-        )
+        data, properties = self.prepared(images)
         logits = self.predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data))
         mask, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
             logits.float(),

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from workflow_scripts.common.dicom.series import Series
+from workflow_scripts.common.dicom.grouping import find_series
+from workflow_scripts.common.dicom.headers import Folder, read_images
+from workflow_scripts.common.dicom.series import Limits, Series, judge
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.ingest.dicom.losses import with_losses
 
 HEAD_MM = 150.0  # from skull base to vertex: more than this shows more neck, not more head
 
@@ -27,6 +31,13 @@ CRITERIA = (
     Criterion("slices farther apart than", lambda series: 1 / series.gap_mm, share=0.95),
     Criterion("derived or lossy, unlike", lambda series: float(all(image.original for image in series.images))),
 )
+
+
+def find_ncct(folder: Path, limits: Limits, number: int | None) -> tuple[Folder, Series, list[dict[str, Any]]]:
+    """Read the headers below ``folder`` and choose a CT series; return what was found, then as `choose_series`."""
+    found = read_images(folder)
+    series = [judge(group, "CT", limits) for group in find_series(found.images, "CT", limits.min_slices)]
+    return found, *choose_series(with_losses(series, found.damaged, limits), number)
 
 
 def choose_series(series: Sequence[Series], number: int | None) -> tuple[Series, list[dict[str, Any]]]:

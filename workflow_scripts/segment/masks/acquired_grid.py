@@ -1,14 +1,26 @@
 """Masks brought back from the grid of the final images to that of the acquired scan."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from workflow_scripts.common.acquisition import stack_of
-from workflow_scripts.common.volume import Volume, resample
+from workflow_scripts.common.acquisition import describe_slices, stack_of
+from workflow_scripts.common.files import write_json
+from workflow_scripts.common.volume import Volume, resample, save_volume
 
 ONE_HALF_TOLERANCE = 1e-4
+UNEQUAL_GAPS = "Slice gaps differ, here is their mean: positions in the JSON beside."
+
+
+def write_acquired(mask: Volume, conversion: Mapping[str, Any], path: Path, slices_path: Path) -> dict[str, Any]:
+    """Write ``mask`` on the acquired grid; write and return what its header cannot say (`describe_slices`)."""
+    acquired = to_acquired(mask, conversion)
+    slices = describe_slices(stack_of(conversion), acquired.data)
+    save_volume(path, acquired, np.uint8, "" if slices["equal_gaps"] else UNEQUAL_GAPS)
+    write_json(slices_path, slices)
+    return slices
 
 
 def to_acquired(mask: Volume, conversion: Mapping[str, Any]) -> Volume:

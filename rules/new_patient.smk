@@ -1,0 +1,93 @@
+# New patients, segmented by an exported model. Only with `model` in the configuration, which
+# workflow_scripts/segment/new_patient.py writes; the steps before are those of every study.
+if "model" in config:
+
+    rule new_patients:
+        input:
+            lambda wildcards: models.new_patients(STUDY),
+
+    rule apply_model:
+        input:
+            unpack(of_study(models.to_apply)),
+        output:
+            final=temp("<patient>/final.nii.gz"),
+            lesion="<patient>/lesion.nii.gz",
+            slices="<patient>/lesion.json",
+            upright="<patient>/lesion_upright.nii.gz",
+            agreement="<patient>/agreement.nii.gz",
+            probability="<patient>/probability.nii.gz",
+            report="<patient>/report.json",
+        params:
+            model=lambda wildcards: config["model"],
+            images=lambda wildcards: paths.file(STUDY.results, "preprocessed", **wildcards),
+            code=code("segment.apply_model"),
+        log:
+            "<logs>/segment/apply_model/{cohort}/{case}.log",
+        benchmark:
+            "<benchmarks>/segment/apply_model/{cohort}/{case}.tsv"
+        threads: threads("segment")
+        resources:
+            **request("segment"),
+        conda:
+            "../envs/deeplearning.yaml"
+        shell:
+            "python -m workflow_scripts.segment.apply_model --cohort={wildcards.cohort} --case={wildcards.case}"
+            " --model {params.model:q} --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
+            " --threads {threads} --out-final {output.final:q} --out-lesion {output.lesion:q}"
+            " --out-slices {output.slices:q} --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
+            " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"
+
+    rule dicom_seg:
+        input:
+            dicom=ancient(of_study(inputs.ncct)),
+            lesion="<patient>/lesion.nii.gz",
+            record="<ingested>/ncct.json",
+        output:
+            "<patient>/lesion.dcm",
+        params:
+            limits=options({key.replace("_", "-"): v for key, v in config["ingest"].items() if key != "hu_floor"}),
+            given=of_study(arguments.ncct_path),
+            source=of_study(arguments.ncct_source),
+            series=of_study(arguments.series),
+            model=of_study(models.algorithm),
+            code=code("ingest.dicom_seg"),
+        log:
+            "<logs>/ingest/dicom_seg/{cohort}/{case}.log",
+        benchmark:
+            "<benchmarks>/ingest/dicom_seg/{cohort}/{case}.tsv"
+        resources:
+            **request("preprocess"),
+        conda:
+            "../envs/imaging.yaml"
+        shell:
+            "python -m workflow_scripts.ingest.dicom_seg --cohort={wildcards.cohort} --case={wildcards.case}"
+            " --input {params.given:q} {params.series} --record {input.record:q} --lesion {input.lesion:q}"
+            " {params.model:q} {params.limits} --out {output:q} > {log:q} 2>&1"
+
+    rule new_patient_page:
+        input:
+            report="<patient>/report.json",
+            scan="<ingested>/ncct.nii.gz",
+            lesion="<patient>/lesion_upright.nii.gz",
+            agreement="<patient>/agreement.nii.gz",
+            ncct="<preprocessed>/ncct.nii.gz",
+            mirrored="<preprocessed>/mirrored.nii.gz",
+            brain="<preprocessed>/brain.nii.gz",
+            mask="<patient>/final.nii.gz",
+        output:
+            "<patient>/report.html",
+        params:
+            files=as_options,
+            notice=options({"notice": config["notice"]}),
+            code=code("report.new_patient_page"),
+        log:
+            "<logs>/report/new_patient_page/{cohort}/{case}.log",
+        benchmark:
+            "<benchmarks>/report/new_patient_page/{cohort}/{case}.tsv"
+        resources:
+            **request("page"),
+        conda:
+            "../envs/report.yaml"
+        shell:
+            "python -m workflow_scripts.report.new_patient_page --cohort={wildcards.cohort} --case={wildcards.case}"
+            " {params.files:q} {params.notice:q} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,140 @@
+"""An exported model is whole, says nothing of a patient, is refused when damaged, and is stock nnU-Net's."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from tests.finetune.study import write_case
+from tests.segment.exported import ARM, SEEDS, demo_study, export, settings_of
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nnunet.network import read_checkpoint
+from workflow_scripts.common.nnunet.predict import Segmenter
+from workflow_scripts.common.volume import load_volume
+from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.card import metrics
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return export(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture
+def copy(model, tmp_path):
+    return shutil.copytree(model, tmp_path / ARM)
+
+
+def test_the_folder_has_nnunets_own_layout_and_a_digest_of_every_file(model):
+    manifest = layout.check_model(model)
+    names = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
+    assert names == set(manifest["files"]) | {layout.MANIFEST}
+    assert {"plans.json", "dataset.json", "README.md"} | {f"fold_{n}/checkpoint_final.pth" for n in range(3)} <= names
+    assert manifest["seeds"] == list(SEEDS)
+    assert manifest["training_scans"] == 5
+
+
+def test_nothing_in_the_model_names_a_path_a_patient_or_a_setting_of_training(model, tmp_path):
+    with zipfile.ZipFile(f"{model}.zip") as zipped:
+        zipped.extractall(tmp_path)
+    for path in (tmp_path / ARM).rglob("*.*"):
+        content = path.read_bytes()
+        for secret in (b"/home/someone", b"I01", b"I02", str(model.parents[1]).encode(), b"secret"):
+            assert secret not in content, path.name
+
+
+def test_settings_of_preprocessing_are_the_studys_without_its_paths(model):
+    settings, config = settings_of(model), demo_study().config
+    assert settings["preprocess"]["clip_hu"] == config["preprocess"]["clip_hu"]
+    assert settings["segment"] == config["segment"]
+    assert settings["preprocess"]["template"]["image"] is None
+
+
+@pytest.mark.parametrize("name", ["fold_1/checkpoint_final.pth", "template.nii.gz", "reference.json"])
+def test_a_missing_or_damaged_file_is_named(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}.* damaged"):
+        layout.check_model(copy)
+    (copy / name).unlink()
+    with pytest.raises(InputError, match=f"lacks {name}"):
+        layout.check_model(copy)
+
+
+def test_another_format_and_a_manifest_that_leads_outside_are_refused(copy):
+    manifest = json.loads((copy / layout.MANIFEST).read_text())
+    for change, message in (
+        ({"format": 2}, "format 2"),
+        ({"files": manifest["files"] | {"../x": "0"}}, "outside"),
+        ({"files": {}}, "does not list"),
+    ):
+        (copy / layout.MANIFEST).write_text(json.dumps(manifest | change))
+        with pytest.raises(InputError, match=message):
+            layout.check_model(copy)
+
+
+def test_a_zip_comes_back_whole_and_a_cut_one_is_refused(model, tmp_path):
+    archive = tmp_path / "model.zip"
+    shutil.copyfile(f"{model}.zip", archive)
+    layout.unpack(archive, tmp_path / "back")
+    assert layout.check_model(tmp_path / "back") == layout.check_model(model)
+    archive.write_bytes(archive.read_bytes()[:-2000])
+    with pytest.raises(InputError, match="no whole zip"):
+        layout.unpack(archive, tmp_path / "cut")
+    assert not (tmp_path / "cut").exists()
+
+
+def stock_segmentation(model, number: int, image) -> np.ndarray:
+    """Segment with nnU-Net's predictor alone, loaded as its ``initialize_from_trained_model_folder`` does it.
+
+    Not by that function: it looks its trainer class up by name in every module of nnU-Net, and where torchvision
+    cannot be imported, some of them cannot either.
+    """
+    plans = PlansManager(json.loads((model / "plans.json").read_text()))
+    dataset = json.loads((model / "dataset.json").read_text())
+    saved = torch.load(model / f"fold_{number}" / "checkpoint_final.pth", map_location="cpu", weights_only=True)
+    configuration = plans.get_configuration(saved["init_args"]["configuration"])
+    network = get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        1,
+        2,
+        deep_supervision=False,
+    )
+    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), perform_everything_on_device=False)
+    axes = saved["inference_allowed_mirroring_axes"]
+    predictor.manual_initialization(
+        network, plans, configuration, [saved["network_weights"]], dataset, saved["trainer_name"], axes
+    )
+    reader = plans.image_reader_writer_class()
+    data, properties = reader.read_images([str(image)])
+    return predictor.predict_single_npy_array(data, properties).transpose(2, 1, 0)
+
+
+@pytest.mark.parametrize("number", range(len(SEEDS)))
+def test_stock_nnunet_gives_the_same_voxels(model, tmp_path, number):
+    write_case(tmp_path, np.random.default_rng(99))
+    path = layout.checkpoints(model, layout.check_model(model))[number]
+    ours, _ = Segmenter(read_checkpoint(path), 0.5, False, torch.device("cpu"))([tmp_path / "ncct.nii.gz"])
+    theirs = stock_segmentation(model, number, tmp_path / "ncct.nii.gz")
+    assert theirs.shape == load_volume(tmp_path / "ncct.nii.gz").data.shape
+    assert 0 < ours.sum() < ours.size
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_card_tells_the_mean_and_its_interval_of_held_out_cases():
+    row = {"member": "ensemble", "criterion": "all", "hd95_penalised_mm": "", "volume_difference_ml": ""}
+    rows = [row | {"split": "test", "dice": str(value)} for value in (0.2, 0.4, 0.5, 0.6, 0.8)]
+    rows += [row | {"split": "train", "dice": "1"}, row | {"split": "validation", "dice": "0.3"}]
+    validation, test = metrics(rows)
+    assert (validation["cases"], validation["low"]) == (1, None)
+    assert test["mean"] == pytest.approx(0.5)
+    assert test["high"] - test["mean"] == pytest.approx(2.776 * 0.2236 / 5**0.5, rel=1e-3)

@@ -1,0 +1,140 @@
+"""One command makes a mask, a DICOM object and a page of a new patient, with a model's zip and nothing else."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import highdicom
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from tests.segment.exported import export
+from tests.workflow import ROOT
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.phantom.body.anatomy import build_anatomy
+from workflow_scripts.phantom.body.plan import plan_case
+from workflow_scripts.phantom.head import write_scans
+from workflow_scripts.phantom.scanner.scan import build_patient, scan
+from workflow_scripts.segment import new_patient
+
+FILES = {
+    *(
+        "lesion.nii.gz",
+        "lesion.json",
+        "lesion_upright.nii.gz",
+        "agreement.nii.gz",
+        "probability.nii.gz",
+        "ncct_upright.nii.gz",
+    ),
+    *("lesion.dcm", "report.html", "report.json", "times.tsv"),
+}
+TILTED = "I04"
+LEFT_OUT = 3  # from the bottom: one gap is twice as wide
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return export(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def dicom(tmp_path_factory) -> Path:
+    """A phantom of a seed that no study uses: tilted, and one slice missing."""
+    folder = tmp_path_factory.mktemp("scan")
+    plan = plan_case("icoAIS", TILTED, 77)
+    anatomy = build_anatomy(3.0)
+    write_scans(scan(build_patient(anatomy, plan), plan, 3.0, 5.0), plan, folder)
+    files = sorted((folder / "ncct").glob("02-*"), key=lambda path: pydicom.dcmread(path).ImagePositionPatient[2])
+    files[LEFT_OUT].unlink()
+    return folder / "ncct"
+
+
+def call(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "workflow_scripts.segment.new_patient", *map(str, words)]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def result(model, dicom, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "of a patient"
+    done = call("--dicom", dicom, "--model", f"{model}.zip", "--out", out, "--cores", 2)
+    assert done.returncode == 0, done.stderr
+    assert "step apply_model" in done.stderr
+    return out
+
+
+def test_all_files_come_out_and_nothing_else(result):
+    assert {path.name for path in result.iterdir()} == FILES
+
+
+def test_the_page_stands_alone_and_says_what_it_is_not_for(result):
+    page = (result / "report.html").read_text(encoding="utf-8")
+    assert "RESEARCH USE ONLY" in page
+    assert "src=" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_report_agrees_with_the_mask(result):
+    report = json.loads((result / "report.json").read_text())
+    assert "slices missing" in report["flags"]
+    assert len(report["lesion_ml_of_seeds"]) == len(report["seed_dice"]) == 3
+    assert abs(report["scan"]["tilt_degrees"]) > 5
+    mask = nib.load(result / "lesion_upright.nii.gz")
+    millilitres = np.asarray(mask.dataobj).sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
+    assert report["lesion_ml"] == pytest.approx(millilitres, rel=0.1)
+    assert sum(report["components_ml"]) == pytest.approx(report["lesion_ml"], rel=0.2)
+
+
+def test_every_frame_of_the_dicom_object_lies_on_its_own_slice(result, dicom):
+    made = highdicom.seg.segread(result / "lesion.dcm")
+    sources = {one.SOPInstanceUID: one for one in map(pydicom.dcmread, dicom.glob("02-*"))}
+    code = made.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
+    assert (code.CodeValue, code.CodingSchemeDesignator) == ("55641003", "SCT")
+    heights = sorted(float(one.ImagePositionPatient[2]) for one in sources.values())
+    assert np.ptp(np.diff(heights)) > 1
+    mask = np.asarray(nib.load(result / "lesion.nii.gz").dataobj)
+    assert made.pixel_array.sum() == mask.sum() > 0
+    for frame, pixels in zip(made.PerFrameFunctionalGroupsSequence, made.pixel_array, strict=True):
+        source = sources[frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        where = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        np.testing.assert_allclose(where, np.array(source.ImagePositionPatient, float), atol=0.01)
+        index = heights.index(float(source.ImagePositionPatient[2]))
+        np.testing.assert_array_equal(pixels, mask[:, :, index].T)
+
+
+def test_a_broken_run_leaves_no_result_and_the_same_command_goes_on(model, dicom, tmp_path):
+    scans = tmp_path / "scan"
+    shutil.copytree(dicom, scans)
+    kept = [path.rename(tmp_path / path.name) for path in sorted(scans.glob("02-*"))[8:]]
+    words = ("--dicom", scans, "--model", model, "--out", tmp_path / "out", "--cores", 2)
+    failed = call(*words)
+    assert failed.returncode == 1
+    assert "fewer than" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".work"}
+    for path in kept:
+        path.rename(scans / path.name)
+    again = call(*words)
+    assert again.returncode == 0, again.stderr
+    assert "step template" not in again.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_a_damaged_model_is_refused_before_anything_runs(model, dicom, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "fold_2" / "checkpoint_final.pth").write_bytes(b"PK")
+    with pytest.raises(InputError, match="fold_2/checkpoint_final"):
+        new_patient.main(["--dicom", str(dicom), "--model", str(folder), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out" / ".work" / "study.yaml").exists()
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path):
+    with new_patient.alone(tmp_path), pytest.raises(InputError, match="Another run"), new_patient.alone(tmp_path):
+        pass

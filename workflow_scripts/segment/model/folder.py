@@ -1,0 +1,103 @@
+"""The folder of an exported model: networks in nnU-Net's own layout, and a manifest that holds a digest of every file.
+
+A folder is used only when it is whole: nothing of it is read before its digests have been compared.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from workflow_scripts.common.digests import file_digest
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_json, replacing, replacing_folder, write_json
+
+FORMAT = 1
+MANIFEST = "model.json"
+CHECKPOINT = "checkpoint_final.pth"
+PREPROCESSING, REFERENCE = "preprocessing.json", "reference.json"
+TEMPLATE, TEMPLATE_MASK = "template.nii.gz", "template_mask.nii.gz"
+AGAIN = "get the model anew (its zip, or `export_<arm>` in the study that trained it)."
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the time stamp of every entry of a zip, so that equal models give equal bytes
+
+
+def fold(number: int) -> str:
+    """Return the folder of one training of the arm, as nnU-Net names its folds."""
+    return f"fold_{number}"
+
+
+def seal(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write the manifest: format, ``description``, and the SHA-256 of every file that lies in ``folder``."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+    write_json(folder / MANIFEST, {"format": FORMAT, **description, "files": digests})
+
+
+def check_model(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a model whose files are all there and unchanged.
+
+    Raises `InputError`, naming the file, where one is missing or damaged, or the format is another.
+    """
+    manifest = _read_manifest(folder)
+    for name, digest in manifest["files"].items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(f"{MANIFEST} names a file outside the model's folder ({name}).", AGAIN)
+        if not (folder / name).is_file():
+            raise InputError(f"The model's folder lacks {name}.", AGAIN)
+        if file_digest(folder / name) != digest:
+            raise InputError(f"{name} of the model is damaged: its digest is not that of {MANIFEST}.", AGAIN)
+    return manifest
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{str(folder)!r} is no exported model: it holds no {MANIFEST}.", "name its folder or zip.")
+    try:
+        manifest = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InputError(f"{MANIFEST} of the model is damaged.", AGAIN) from None
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise InputError(f"{MANIFEST} of the model is damaged: it names no format.", AGAIN)
+    if manifest["format"] != FORMAT:
+        raise InputError(
+            f"The model has format {manifest['format']!r}, this code reads format {FORMAT}.",
+            "use the version of the code that the model card names, or export the model with this one.",
+        )
+    wanted = {PREPROCESSING, REFERENCE, "plans.json", "dataset.json"}
+    wanted |= {f"{fold(number)}/{CHECKPOINT}" for number in range(len(manifest.get("seeds", [])))}
+    if missing := sorted(wanted - set(manifest.get("files", {}))):
+        raise InputError(f"{MANIFEST} of the model is damaged: it does not list {', '.join(missing)}.", AGAIN)
+    return manifest
+
+
+def checkpoints(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+    """Return the networks of a model, one a seed."""
+    return [folder / fold(number) / CHECKPOINT for number in range(len(manifest["seeds"]))]
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the folder as a zip; the same files give the same bytes."""
+    with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."):
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", EARLIEST)
+            entry.external_attr = 0o644 << 16
+            zipped.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write what a zip of `pack` holds into ``folder``; nothing is written outside it."""
+    try:
+        with zipfile.ZipFile(archive) as zipped, replacing_folder(folder) as temporary:
+            for entry in zipped.infolist():
+                parts = PurePosixPath(entry.filename).parts[1:]
+                if entry.is_dir() or not parts:
+                    continue
+                if ".." in parts:
+                    raise InputError(f"{archive.name} names a file outside itself.", AGAIN)
+                target = temporary.joinpath(*parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(zipped.read(entry))
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{archive.name} is no whole zip ({error}).", AGAIN) from error

@@ -1,0 +1,219 @@
+"""Segment a new patient with an exported model: a CT in, masks and a page out, without a study.
+
+Runs the rules of the workflow on a case sheet and settings written from the model, in OUT/.work. After an interruption
+the same command goes on. What comes out appears whole or not at all.
+"""
+
+import argparse
+import fcntl
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.digests import file_digest
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import (
+    read_json,
+    read_tsv,
+    replacing_entries,
+    write_tsv,
+    write_yaml,
+)
+from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.study import paths
+from workflow_scripts.study.case_sheet import load_cases
+from workflow_scripts.study.schemas import StudyError, load_schema
+
+ROOT = Path(__file__).parents[2]
+WORK = ".work"
+COHORT, CASE = "new", "patient"
+PAGE = "report.html"
+SCAN = "ncct_upright.nii.gz"
+TIMES = "times.tsv"
+STEP = re.compile(r"^(?:local)?rule (?!new_patients)(\w+):")
+ERROR = re.compile(r" ERROR [\w.]+: (.*)")
+
+log = logging.getLogger(__name__)
+
+
+def open_model(model: Path, work: Path) -> Path:
+    """Return the folder of a model, unpacked into ``work`` where it is a zip, with every file of it checked."""
+    if not model.exists():
+        raise InputError(
+            f"The model {str(model)!r} does not exist.", "name the folder or the zip of an exported model."
+        )
+    folder = model.absolute()
+    if not model.is_dir():
+        # Not anew when it is there: its files would be newer than what was made with them.
+        folder = work / f"model-{file_digest(model)[:16]}"
+        if not folder.is_dir():
+            layout.unpack(model, folder)
+    layout.check_model(folder)
+    return folder
+
+
+def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | None]) -> dict[str, Any]:
+    """Return the configuration of a study without trainings, whose images are made as the model's were."""
+    settings = read_json(model / layout.PREPROCESSING)
+    preprocess = settings["preprocess"]
+    if (model / layout.TEMPLATE).is_file():
+        preprocess["template"] |= {
+            "image": str(model / layout.TEMPLATE),
+            "mask": str(model / layout.TEMPLATE_MASK),
+        }
+    for network, path in weights.items():
+        if path:
+            preprocess["skull_stripping"][f"{network}_weights"]["path"] = str(path.absolute())
+    return {
+        "title": "New patients",
+        "notice": read_json(model / layout.MANIFEST)["notice"],
+        "cases": str(sheet),
+        "cases_root": None,
+        "outdir": str(results),
+        "model": str(model),
+        "run": {"arms": [], "segment": [], "evaluate": []},
+        "evaluate": {"comparisons": {}},
+        "report": {"best_arms": [], "interpreted": None},
+        **settings,
+    }
+
+
+def write_sheet(path: Path, scan: Path, series: int | None) -> None:
+    """Write a case sheet of one new patient."""
+    columns = list(load_schema("cases")["properties"])
+    row = dict.fromkeys(columns, "") | {"cohort": COHORT, "patient": CASE, "case": CASE, "ncct": str(scan.absolute())}
+    write_tsv(path, [row | {"ncct_series": "" if series is None else str(series)}], columns)
+
+
+def command(work: Path, cores: str, profile: str | None) -> list[str]:
+    """Return the call of Snakemake that makes the files of all new patients, or goes on with them."""
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
+    words += ["--configfile", str(work / "study.yaml"), "--rerun-incomplete", "--keep-going", "--nolock"]
+    words += ["--profile", profile] if profile else ["--cores", cores]
+    return [*words, "new_patients"]
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[int]:
+    """Hold the lock of the work folder while entered; unlike Snakemake's own, it does not outlive a killed run."""
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"Another run writes into {str(work.parent)!r}.", "wait for it, or end it.") from None
+        yield file.fileno()
+
+
+def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
+    """Run Snakemake, tell which step begins, return the errors that its jobs told; all output goes to ``record``."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    errors: dict[str, None] = {}
+    with (
+        record.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]
+        ) as process,
+    ):
+        for line in process.stdout:
+            file.write(line)
+            if found := STEP.match(line):
+                log.info("step %s", found[1])
+            elif found := ERROR.search(line):
+                errors[found[1]] = None
+    if process.returncode and not errors:
+        errors[f"the workflow ended with status {process.returncode}; {record} says why"] = None
+    return list(errors)
+
+
+def publish(results: Path, cohort: str, case: str, out: Path) -> bool:
+    """Move what was made of a patient into ``out``; return whether there was all of it."""
+    made = Path(paths.file(str(results), "patient", cohort=cohort, case=case))
+    if not (made / PAGE).is_file():
+        return False
+    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort=cohort, case=case))
+    with replacing_entries(out) as folder:
+        for file in sorted(made.iterdir()):
+            if file.name[0] != ".":
+                shutil.copyfile(file, folder / file.name)
+        shutil.copyfile(scan, folder / SCAN)
+        write_times(results, cohort, case, folder / TIMES)
+    return True
+
+
+def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
+    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured."""
+    rows = []
+    for file in Path(paths.file(str(results), "benchmarks")).glob(f"*/*/{cohort}/{case}.tsv"):
+        measured = read_tsv(file)[-1]
+        rows.append({"step": file.parts[-3], "seconds": measured["s"], "memory_mb": measured["max_rss"]})
+    rows.sort(key=lambda row: -float(row["seconds"]))
+    write_tsv(path, rows, ("step", "seconds", "memory_mb"))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--dicom", type=Path, help="folder of the DICOM images of one patient")
+    given.add_argument("--nifti", type=Path, help="NIfTI file in HU")
+    given.add_argument("--cases", type=Path, help="case sheet of many patients; OUT gets a folder for each")
+    parser.add_argument("--model", type=Path, required=True, help="folder or zip of an exported model")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--series", type=int, help="SeriesNumber of the wanted series, where several would do")
+    parser.add_argument("--synthstrip-weights", type=Path, help="where the model's skull stripping needs them")
+    parser.add_argument("--synthsr-weights", type=Path, help="where the model's skull stripping needs them")
+    parser.add_argument("--cores", default="all", help="of this machine (default: all)")
+    parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
+    parser.add_argument("--keep-work", action="store_true", help="keep OUT/.work, the images of every step")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the study of the new patients, run the workflow on it, publish what came out."""
+    arguments = _parse(argv)
+    work = arguments.out.absolute() / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    model = open_model(arguments.model, work)
+    sheet, results = work / "cases.tsv", work / "results"
+    if arguments.cases:
+        sheet = arguments.cases.absolute()
+    else:
+        scan = arguments.dicom or arguments.nifti
+        if not scan.exists():
+            raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
+        write_sheet(sheet, scan, arguments.series)
+    weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
+    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights))
+    try:
+        cases = [case for case in load_cases(sheet, None, check_paths=True) if not case.exclude]
+    except StudyError as error:
+        raise InputError(str(error), "correct the case sheet.") from error
+
+    with alone(work) as lock:
+        errors = run_workflow(command(work, arguments.cores, arguments.profile), work / "snakemake.log", lock)
+    single = arguments.cases is None
+    outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in cases}
+    missing = [case for case, out in outs.items() if not publish(results, case.cohort, case.case, out)]
+    if missing or errors:
+        names = ", ".join(f"{case.cohort}/{case.case}" for case in missing)
+        raise InputError(
+            f"Not segmented: {names or 'a part of the files'}. {' '.join(errors)}",
+            "mend that; the same command then goes on from there.",
+        )
+    if not arguments.keep_work:
+        shutil.rmtree(work)
+    for case, out in outs.items():
+        report = read_json(out / "report.json")
+        flags = ", ".join(report["flags"]) or "none"
+        log.info("%s/%s: %.1f mL, flags: %s. %s", case.cohort, case.case, report["lesion_ml"], flags, out / PAGE)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,89 @@
+"""What the rules of exported models read: an arm on its way out, and new patients that a model segments."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.study import paths
+from workflow_scripts.study.options import options
+from workflow_scripts.study.study import Study
+from workflow_scripts.study.targets import score_files
+
+NIFTI = (".nii", ".nii.gz")
+
+
+def to_export(study: Study, arm: str) -> dict[str, Any]:
+    """An arm's networks, the template of its images, the scans it was trained on, and its scores."""
+    entry, results = study.arm(arm), study.results
+    cases = study.labelled(entry["train"])
+    final = [f"{name}.nii.gz" for name in dict.fromkeys([*entry["channels"], "ncct", "brain"])]
+    inputs: dict[str, Any] = {
+        "checkpoints": [paths.file(results, "training", "checkpoint.pth", arm=arm, seed=s) for s in study.seeds],
+        "splits": paths.file(results, "split", "splits.tsv"),
+        "images": [
+            paths.file(results, folder, name, cohort=case.cohort, case=case.case)
+            for case in cases
+            for folder, names in (("preprocessed", final), ("ingested", ["ncct.nii.gz"]))
+            for name in names
+        ],
+    }
+    if study.config["preprocess"]["contralateral"] == "template":
+        inputs["template"] = paths.file(results, "template", "template.nii.gz")
+        inputs["template_mask"] = paths.file(results, "template", "template_mask.nii.gz")
+    return inputs | {"scores": score_files(study, arm)}
+
+
+def export_options(study: Study, arm: str) -> list[str]:
+    """The template and the scores, as far as there are any."""
+    inputs = to_export(study, arm)
+    return options({key.replace("_", "-"): inputs.get(key) for key in ("template", "template_mask", "scores")})
+
+
+def export_settings(study: Study, arm: str) -> str:
+    """Everything that decides what a model makes of a scan, as JSON; no path of this machine."""
+    preprocess = deepcopy(dict(study.config["preprocess"]))
+    preprocess["template"] |= {"image": None, "mask": None}
+    for network in ("synthstrip_weights", "synthsr_weights"):
+        preprocess["skull_stripping"][network]["path"] = None
+    shared = {name: study.config[name] for name in ("seed", "ingest", "segment", "notice")}
+    return json.dumps(
+        {
+            "arm": arm,
+            "seeds": study.seeds,
+            "pretraining": study.arm(arm)["pretraining"],
+            "licence": study.config["export"]["licence"],
+            "preprocess": preprocess,
+            **shared,
+        },
+        sort_keys=True,
+    )
+
+
+def to_apply(study: Study, cohort: str, case: str) -> dict[str, Any]:
+    """The model, and a case's images with what is known of them."""
+    final = ("ncct.nii.gz", "difference.nii.gz", "brain.nii.gz", "case.json", "ncct_to_template.txt")
+    where = {"cohort": cohort, "case": case}
+    return {
+        "model": f"{study.config['model']}/model.json",
+        "images": [paths.file(study.results, "preprocessed", name, **where) for name in final],
+        "scan": paths.file(study.results, "ingested", "ncct.nii.gz", **where),
+        "record": paths.file(study.results, "ingested", "ncct.json", **where),
+    }
+
+
+def algorithm(study: Study) -> list[str]:
+    """Name and version of the model, as a DICOM object states them."""
+    manifest = json.loads(Path(study.config["model"], "model.json").read_text(encoding="utf-8"))
+    return options({"algorithm": manifest["arm"], "algorithm-version": manifest["code"]})
+
+
+def patient_files(study: Study, cohort: str, case: str) -> list[str]:
+    """What a new patient gets: the page, which needs the rest, and a DICOM object where the scan is DICOM."""
+    dicom = [] if study.case(cohort, case).ncct.endswith(NIFTI) else ["lesion.dcm"]
+    return [paths.file(study.results, "patient", name, cohort=cohort, case=case) for name in ("report.html", *dicom)]
+
+
+def new_patients(study: Study) -> list[str]:
+    """The files of all new patients of the case sheet."""
+    return [file for case in study.cases for file in patient_files(study, case.cohort, case.case)]
