@@ -87,6 +87,7 @@ SETTINGS = {
         "weight_decay": {"start": 0.04, "end": 1.0e-5},
         "clip_gradient": 3.0,
         "frozen_last_layer_epochs": 1,
+        "encoder": None,
     },
     "validation_samples": 6,
     "rankme_samples": 10,

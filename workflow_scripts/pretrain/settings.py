@@ -37,6 +37,15 @@ class HeadSizes:
 
 
 @dataclass(frozen=True)
+class EncoderOptimiser:
+    """Schedules of the encoder where they are not those of the rest of the network."""
+
+    learning_rate: float
+    min_learning_rate_ratio: float
+    weight_decay: Span
+
+
+@dataclass(frozen=True)
 class Optimiser:
     """AdamW and its schedules (paper 3.4.2); ``clip_gradient``: norm of each parameter's gradient at most, or None."""
 
@@ -46,6 +55,7 @@ class Optimiser:
     weight_decay: Span
     clip_gradient: float | None
     frozen_last_layer_epochs: int
+    encoder: EncoderOptimiser | None
 
 
 @dataclass(frozen=True)

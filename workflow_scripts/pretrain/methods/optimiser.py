@@ -39,9 +39,9 @@ class MixedPrecisionAdamW:
     def step(self, loss: Tensor, values: StepValues, frozen: Iterable[nn.Parameter] = ()) -> None:
         """Take one step with the learning rate and weight decay of ``values``, leaving ``frozen`` as they are."""
         for group in self._adamw.param_groups:
-            group["lr"] = values.learning_rate
+            group["lr"] = values.encoder_learning_rate if group["encoder"] else values.learning_rate
             if group["decays"]:
-                group["weight_decay"] = values.weight_decay
+                group["weight_decay"] = values.encoder_weight_decay if group["encoder"] else values.weight_decay
         self._adamw.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.unscale_(self._adamw)
@@ -73,12 +73,20 @@ class MixedPrecisionAdamW:
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
-    """Split parameters into those with and without weight decay: biases and norms have none, as in DINO."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "decays": True},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "decays": False},
-    ]
+    """Split parameters by whether they are of ``network.encoder`` and have weight decay.
+
+    Biases and norms have none, as in DINO.
+    """
+    encoder = {id(parameter) for parameter in network.encoder.parameters()}
+    groups = {
+        (inside, decays): {"params": [], "encoder": inside, "decays": decays, "weight_decay": 0.0}
+        for inside in (True, False)
+        for decays in (True, False)
+    }
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups[id(parameter) in encoder, parameter.ndim > 1]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
 
 
 def half_precision(precision: str, device: torch.device) -> torch.dtype | None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from workflow_scripts.pretrain.settings import PretrainSettings
+from workflow_scripts.pretrain.settings import EncoderOptimiser, Optimiser, PretrainSettings
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,8 @@ class StepValues:
 
     learning_rate: float
     weight_decay: float
+    encoder_learning_rate: float
+    encoder_weight_decay: float
     teacher_momentum: float
     teacher_temperature: float
 
@@ -48,14 +50,20 @@ def learning_rate(base: float, final: float, step: int, steps: int, warmup_steps
 def values_at(settings: PretrainSettings, step: int) -> StepValues:
     """Return the values of one step of a pretraining; the teacher's temperature changes with the epoch, as in DINO."""
     optimiser, temperature = settings.optimiser, settings.teacher_temperature
-    warmup = min(optimiser.warmup_epochs, settings.epochs) * settings.steps_per_epoch
-    base = optimiser.learning_rate
-    decay, momentum = optimiser.weight_decay, settings.teacher_momentum
+    encoder, momentum = optimiser.encoder or optimiser, settings.teacher_momentum
     return StepValues(
-        learning_rate=learning_rate(base, base * optimiser.min_learning_rate_ratio, step, settings.steps, warmup),
-        weight_decay=cosine(decay.start, decay.end, step, settings.steps),
+        learning_rate=_rate(settings, optimiser, step),
+        weight_decay=cosine(optimiser.weight_decay.start, optimiser.weight_decay.end, step, settings.steps),
+        encoder_learning_rate=_rate(settings, encoder, step),
+        encoder_weight_decay=cosine(encoder.weight_decay.start, encoder.weight_decay.end, step, settings.steps),
         teacher_momentum=cosine(momentum.start, momentum.end, step, settings.steps),
         teacher_temperature=linear(
             temperature.start, temperature.end, step // settings.steps_per_epoch, temperature.warmup_epochs
         ),
     )
+
+
+def _rate(settings: PretrainSettings, given: Optimiser | EncoderOptimiser, step: int) -> float:
+    base = given.learning_rate
+    warmup = min(settings.optimiser.warmup_epochs, settings.epochs) * settings.steps_per_epoch
+    return learning_rate(base, base * given.min_learning_rate_ratio, step, settings.steps, warmup)
