@@ -13,10 +13,12 @@ import pydicom
 import pytest
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from tests.ingest.command import CASE, mri_command, ncct_arguments
 from tests.ingest.dicom_series import Scan, edit, head_hu, inside_head, write_enhanced, write_series
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import read_json
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
 from workflow_scripts.ingest.ingest_mri import main as ingest_mri
 from workflow_scripts.ingest.ingest_ncct import main as ingest_ncct
@@ -119,6 +121,55 @@ def test_an_mr_series_tells_nothing(tmp_path, tell):
     scan = Scan(gaps=FEW, modality="MR", values=lambda points: 500.0 * inside_head(points))
     folder = plant(write_series(scan, tmp_path / "dicom"), ALL)
     tell(ingest_mri, mri_command(folder, tmp_path / "out" / "dwi.nii.gz"))
+
+
+def overlay(image: Dataset) -> None:
+    for element, vr, value in ((0x10, "US", 8), (0x11, "US", 8), (0x3000, "OW", bytes(8)), (0x22, "LO", WORD)):
+        image.add_new(0x60020000 + element, vr, value)
+
+
+def graphics(image: Dataset) -> None:
+    item = Dataset()
+    item.GraphicLayer = WORD
+    image.GraphicAnnotationSequence = [item]
+
+
+SIGNS = {
+    "burned-in annotation": lambda image: setattr(image, "BurnedInAnnotation", "YES"),
+    "recognisable features": lambda image: setattr(image, "RecognizableVisualFeatures", "YES"),
+    "secondary capture": lambda image: setattr(image, "ConversionType", "WSD"),
+    "overlay": overlay,
+    "graphic annotation": graphics,
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_sign_of_text_or_a_face_in_the_pixels_of_one_image_is_recorded(sign, modality, tmp_path, tell):
+    values = head_hu if modality == "CT" else lambda points: 500.0 * inside_head(points)
+    folder = write_series(Scan(gaps=FEW, modality=modality, values=values), tmp_path / "dicom")
+    edit(folder, SIGNS[sign], every=False)
+    out = tmp_path / "out"
+    if modality == "CT":
+        tell(ingest_ncct, ncct_arguments(folder, out))
+    else:
+        tell(ingest_mri, mri_command(folder, out / "dwi.nii.gz"))
+    assert read_json(out / ("ncct.json" if modality == "CT" else "dwi.json"))["marks"] == [sign]
+
+
+def test_a_screen_that_was_saved_as_ct_is_recorded(tmp_path, tell):
+    folder = write_series(Scan(gaps=FEW), tmp_path / "dicom")
+    edit(folder, lambda image: setattr(image, "SOPClassUID", SecondaryCaptureImageStorage))
+    tell(ingest_ncct, ncct_arguments(folder, tmp_path / "out"))
+    assert read_json(tmp_path / "out" / "ncct.json")["marks"] == ["secondary capture"]
+
+
+def test_that_nothing_is_burned_in_is_no_sign(tmp_path, tell):
+    folder = write_series(Scan(gaps=FEW), tmp_path / "dicom")
+    edit(folder, lambda image: image.update({0x00280301: pydicom.DataElement(0x00280301, "CS", "NO")}))
+    edit(folder, lambda image: setattr(image, "PatientIdentityRemoved", "NO"))
+    tell(ingest_ncct, ncct_arguments(folder, tmp_path / "out"))
+    assert read_json(tmp_path / "out" / "ncct.json")["marks"] == []
 
 
 def test_equal_series_are_named_without_their_descriptions(tmp_path, tell):

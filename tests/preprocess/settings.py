@@ -25,6 +25,7 @@ LIMITS = QualityLimits(
     brain_ml=(800, 2200),
     max_tissue_beyond_mm=5.0,
     max_end_share=0.3,
+    max_metal_ml=0.05,
     max_mri_offset_mm=8.0,
     min_mri_side_ratio=1.03,
     max_lesion_outside_brain=0.1,

@@ -16,6 +16,7 @@ from workflow_scripts.preprocess.quality import mri_fit
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
 from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
+from workflow_scripts.preprocess.quality.metal import metal_near
 
 GOOD = {
     "brain_ml": 1400.0,
@@ -24,6 +25,8 @@ GOOD = {
     "cross_check_dice": 0.98,
     "tissue_beyond_mm": 1.0,
     "end_share": 0.1,
+    "metal_ml": 0.0,
+    "marks": [],
     "mri_offset_mm": 2.0,
     "mri_side_ratio": 1.3,
     "contralateral": {"doubts": []},
@@ -38,16 +41,18 @@ WORSE = [
     ({"brain_ml": 2400.0}, "brain volume"),
     ({"tissue_beyond_mm": 7.0}, "brain mask too small"),
     ({"end_share": 0.6}, "brain cut off"),
+    ({"metal_ml": 0.2}, "metal near the brain"),
+    ({"marks": ["overlay"]}, "identity in the pixels"),
     ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
     ({"registration": {"doubts": ["rotation"]}}, "registration implausible"),
     ({"missing_slices": 1}, "slices missing"),
     ({"mri_offset_mm": 12.0}, "MRI misplaced"),
-    ({"mri_side_ratio": 0.7}, "MRI of another head or side"),
+    ({"mri_side_ratio": 0.7}, "MRI fits mirrored NCCT as well"),
     ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),
     ({"lesion_darker_hu": -5.0}, "lesion on the brighter side"),
 ]
 LACKING = dict.fromkeys(
-    ("cross_check_dice", "registration", "mri_offset_mm", "mri_side_ratio", "lesion_outside_brain_fraction")
+    ("cross_check_dice", "metal_ml", "registration", "mri_offset_mm", "mri_side_ratio", "lesion_outside_brain_fraction")
 )
 
 
@@ -99,6 +104,32 @@ def test_soft_tissue_beyond_the_mask_is_what_was_eroded(eroded_mm):
     head = Volume(np.where(radius < 60, 35.0, np.where(radius < 68, 900.0, -1000.0)), np.diag([2.0, 2, 2, 1]))
     found = tissue_beyond(head, radius < 60 - eroded_mm)
     assert found == pytest.approx(eroded_mm, abs=2)
+
+
+AT = {  # where metal lies on the way from the middle of the head (0) to the brain's surface (1), and its radius in mm
+    "clip at the skull base": ((0.1, 0.2, -0.6), 4.0),
+    "coil": ((-0.3, 0.1, -0.2), 8.0),
+    "plate over the vault": ((0.6, 0.3, 0.8), 6.0),
+    "valve of a shunt behind the ear": ((0.9, -0.7, -0.2), 7.0),
+}
+
+
+@pytest.mark.parametrize("place", AT)
+def test_metal_near_the_brain_is_found_and_teeth_and_bone_are_not(place):
+    """A ball of brain of 60 mm in a skull of 8 mm with scalp; dense bone everywhere, teeth 40 mm below the brain."""
+    points = np.indices((90, 90, 110)) * 2.0 - np.array([89, 89, 129.0])[:, None, None, None]
+    radius = np.linalg.norm(points, axis=0)
+    hu = np.where(radius < 60, 35.0, np.where(radius < 68, 2200.0, np.where(radius < 74, 40.0, -1000.0)))
+    hu[np.linalg.norm(points - np.array([0, 40, -110.0])[:, None, None, None], axis=0) < 9] = 3071.0
+    head = Volume(hu, np.diag([2.0, 2, 2, 1]))
+    assert metal_near(head, radius < 60) == 0
+    direction, size = AT[place]
+    centre = 66 * np.array(direction)[:, None, None, None]
+    implant = np.linalg.norm(points - centre, axis=0) < size
+    with_metal = head.with_data(np.where(implant, 3071.0, hu))
+    expected = 4 / 3 * np.pi * size**3 / 1000
+    assert metal_near(with_metal, (radius < 60) & ~implant) == pytest.approx(expected, rel=0.3)
+    assert metal_near(with_metal, (radius < 60) & (points[0] > 0)) > LIMITS.max_metal_ml  # a mask that lost a half
 
 
 def test_a_dome_ends_in_little_and_a_cut_brain_in_much():
@@ -174,8 +205,12 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
         save_volume(tmp_path / f"{name}.nii.gz", volume, kind)
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
-    write_json(tmp_path / "ingest.json", {"pixel_digest": "abc", "slices": {"missing": 0, "lost_at_the_ends": 0}})
-    write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98})
+    write_json(
+        tmp_path / "ingest.json", {"pixel_digest": "abc", "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
+    )
+    write_json(
+        tmp_path / "brain.json", {"method": "hu", "brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98}
+    )
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
         options += [f"--{name}-json", str(tmp_path / f"{name}.json")]

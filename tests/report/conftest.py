@@ -80,6 +80,8 @@ class FakeStudy:
             "hull_excess": 0.04,
             "tissue_beyond_mm": 1.0,
             "end_share": 0.1,
+            "metal_ml": 0.0,
+            "marks": [],
             "mri_offset_mm": 0.0 if labelled else None,
             "mri_side_ratio": 1.2 if labelled else None,
             "missing_slices": 0,

@@ -135,7 +135,10 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         save_volume(folder / f"{name}.nii.gz", volume, kind)
     save_volume(ingest / "ncct.nii.gz", to_ras(head.acquired), np.float32)
     record = describe(Stack.of_grid(head.acquired.data.shape, head.acquired.affine))
-    write_json(ingest / "ncct.json", {**record, "pixel_digest": case, "slices": {"missing": 0, "lost_at_the_ends": 0}})
+    write_json(
+        ingest / "ncct.json",
+        {**record, "pixel_digest": case, "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}},
+    )
     write_affine(folder / "ncct_to_template.txt", head.mirror.ncct_to_template, "the NCCT", "the CT template")
     write_json(folder / "contralateral.json", head.mirror.facts)
     write_json(folder / "mri_to_ncct.json", registration)

@@ -12,8 +12,8 @@ from workflow_scripts.report import case_page, cohort_page
 NAMED = {
     "eroded": ("brain mask too small", "the outer brain is missing"),
     "shifted": ("MRI misplaced", "misregistered"),
-    "flipped": ("MRI of another head or side", "left and right may be swapped"),
-    "wrong": ("MRI of another head or side", "another patient"),
+    "flipped": ("MRI fits mirrored NCCT as well", "left and right may be swapped"),
+    "wrong": ("MRI fits mirrored NCCT as well", "another patient"),
     "cut": ("brain cut off", "does not reach its top"),
 }
 

@@ -57,6 +57,7 @@ def from_dicom(
     return Volume(single_volume(best.volume.data, b_values, volume), best.volume.affine), {
         "source": "dicom",
         "modality": "MR",
+        "marks": sorted(set().union(*(image.marks for image in chosen.images))),
         "series": records,
         "chosen": {"series": chosen.number, "b_value": chosen.b_values[-1] if chosen.b_values else None},
         "slices": {"acquired": chosen.slices, "missing": chosen.missing, "lost_at_the_ends": chosen.lost},
@@ -74,7 +75,7 @@ def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
         raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     affine, _ = orientation(header, path.name)
     data = single_volume(data, _sidecar(path), volume)
-    return Volume(data.astype(np.float32), affine), {"source": "nifti", "modality": "MR"}
+    return Volume(data.astype(np.float32), affine), {"source": "nifti", "modality": "MR", "marks": []}
 
 
 def _sidecar(path: Path) -> tuple[float, ...]:

@@ -66,6 +66,7 @@ def from_dicom(
     return placed.volume, {
         "source": "dicom",
         "modality": "CT",
+        "marks": sorted(set().union(*(image.marks for image in chosen.images))),
         "files_without_image": found.others,
         "damaged_files": len(found.damaged),
         "series": series_records,
@@ -115,6 +116,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
     return upright, {
         "source": "nifti",
         "modality": "CT",
+        "marks": [],
         "slices": {
             "acquired": slices,
             "missing": 0,

@@ -14,6 +14,7 @@ from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
+    GIVEN,
     NCCT_METHODS,
     SYNTHETIC,
     StrippingSettings,
@@ -22,8 +23,6 @@ from workflow_scripts.preprocess.stripping.methods import (
     weights_digests,
 )
 from workflow_scripts.preprocess.voxels.morphology import hull_excess
-
-GIVEN = "given"
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,9 @@ from workflow_scripts.common.volume import load_volume, require_same_grid, to_ra
 from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
 from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
+from workflow_scripts.preprocess.quality.metal import metal_near
 from workflow_scripts.preprocess.quality.mri_fit import mri_quality
+from workflow_scripts.preprocess.stripping.methods import GIVEN
 
 LESION_FACTS = ("lesion_ml", "side")
 OPTIONAL_QUALITY = ("lesion_outside_brain_fraction", "lesion_darker_hu", "mri_offset_mm", "mri_side_ratio")
@@ -33,6 +35,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--to-template", required=True, help="affine from the NCCT to the CT template")
     for name in ("ingest", "brain", "contralateral"):
         parser.add_argument(f"--{name}-json", required=True)
+    parser.add_argument("--mri-ingest-json", nargs="*", default=[], help="records of the MRI")
     parser.add_argument("--registration-json", help="facts on the registration of the MRI")
     add_options(parser, QualityLimits)
     parser.add_argument("--out", required=True, help="JSON")
@@ -56,10 +59,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "final_digest": image_digest(ncct.data),
         **dict.fromkeys(LESION_FACTS),
     }
+    head, whole_brain = load_volume(arguments.head), load_volume(arguments.brain_mask).data > 0
+    records = [ingested, *map(read_json, arguments.mri_ingest_json)]
     quality = {
+        "marks": sorted({mark for record in records for mark in record["marks"]}),
         "missing_slices": sum(ingested["slices"][where] for where in ("missing", "lost_at_the_ends")),
         **{name: brain_record[name] for name in ("hull_excess", "cross_check_dice")},
-        "tissue_beyond_mm": tissue_beyond(load_volume(arguments.head), load_volume(arguments.brain_mask).data > 0),
+        "tissue_beyond_mm": tissue_beyond(head, whole_brain),
+        # A mask that is given is the remedy.
+        "metal_ml": None if brain_record["method"] == GIVEN else metal_near(head, whole_brain),
         "end_share": end_share(to_ras(brain).data > 0),
         "contralateral": read_json(arguments.contralateral_json),
         "registration": read_json(arguments.registration_json) if arguments.registration_json else None,

@@ -174,8 +174,12 @@ def to_describe(study: Study, cohort: str, case: str) -> Named:
     if found.mri:
         names["registration_json"] = "mri_to_ncct.json"
         names["mri"] = f"registered_{found.mri_modality[0]}.nii.gz"
+    records = [f"{modality}.json" for modality in found.mri_modality]
     inputs = {key: _file(study, "preprocessed", name, cohort=cohort, case=case) for key, name in names.items()}
-    return inputs | {"ingest_json": _file(study, "ingested", "ncct.json", cohort=cohort, case=case)}
+    return inputs | {
+        "ingest_json": _file(study, "ingested", "ncct.json", cohort=cohort, case=case),
+        **({"mri_ingest_json": _of_cases(study, "ingested", records, [found])} if records else {}),
+    }
 
 
 # Pretrain

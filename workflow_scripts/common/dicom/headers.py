@@ -16,6 +16,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from workflow_scripts.common.dicom import diffusion
+from workflow_scripts.common.dicom import marks as pixel_marks
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
 from workflow_scripts.common.dicom.files import (
     DAMAGE,
@@ -51,6 +52,7 @@ TAGS = [
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
     *diffusion.TAGS,
+    *pixel_marks.TAGS,
 ]
 MODALITIES = {"CT": "CT", "MR": "MR", "PT": "PET", "CR": "X-ray", "DX": "X-ray", "OT": "other", "SC": "other"}
 CLASSES = {"CT": "CT", "Enhanced CT": "CT", "Legacy": "CT", "MR": "MR", "Enhanced MR": "MR"}  # by the class's name
@@ -66,7 +68,8 @@ class Image:
 
     Numeric fields are None where they are missing or malformed. ``series``, ``patient`` and ``name`` are identifiers
     of the header: for comparison only. ``rescale`` is slope and intercept; ``padding`` the stored value outside the
-    acquired field, ``fault`` what is wrong with the pixels. Lengths in mm, coordinates LPS, b-values in s/mm².
+    acquired field, ``fault`` what is wrong with the pixels, ``marks`` signs of text
+    or a face in them. Lengths in mm, coordinates LPS, b-values in s/mm².
     """
 
     path: Path
@@ -96,6 +99,7 @@ class Image:
     depth: tuple[int, int, int]
     hounsfield: bool
     fault: str
+    marks: frozenset[str]
 
 
 @dataclass
@@ -204,6 +208,7 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         depth=_depth(header),
         hounsfield=_text(group("RescaleType"), "RescaleType") in ("", "HU", "US"),
         fault=fault,
+        marks=pixel_marks.marks(header),
     )
 
 

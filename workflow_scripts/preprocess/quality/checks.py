@@ -18,6 +18,7 @@ class QualityLimits:
     brain_ml: tuple[float, float]
     max_tissue_beyond_mm: float
     max_end_share: float
+    max_metal_ml: float
     max_mri_offset_mm: float
     min_mri_side_ratio: float
     max_lesion_outside_brain: float
@@ -48,8 +49,9 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         ("brain volume", numbers["brain_ml"], middle, low if numbers["brain_ml"] < middle else high),
         ("brain mask too small", numbers["tissue_beyond_mm"], 0.0, limits.max_tissue_beyond_mm),
         ("brain cut off", numbers["end_share"], 0.0, limits.max_end_share),
+        ("metal near the brain", numbers["metal_ml"], 0.0, limits.max_metal_ml),
         ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
-        ("MRI of another head or side", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
+        ("MRI fits mirrored NCCT as well", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
         ("lesion outside brain", numbers["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),
         ("lesion on the brighter side", numbers["lesion_darker_hu"], 0.0, limits.min_lesion_darker_hu),
     ]
@@ -66,8 +68,8 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         if registration is not None:
             doubts = len(registration["doubts"])
             found.append(_check(flag, doubts, 0, doubts + 1 if doubts else 0))
-    missing = numbers["missing_slices"]
-    return [*found, _check("slices missing", missing, 0, missing + 1 if missing else 0)]
+    counted = [("slices missing", numbers["missing_slices"]), ("identity in the pixels", len(numbers["marks"]))]
+    return found + [_check(flag, count, 0, count + 1 if count else 0) for flag, count in counted]
 
 
 def flags(judged: list[dict[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 from workflow_scripts.preprocess.voxels.morphology import largest_component
 
+GIVEN = "given"  # the record of a mask that the case sheet gives
 SYNTHETIC = "synthsr+synthstrip"  # looks at a pseudo-T1 of its own; the others share one
 NCCT_METHODS = (SYNTHETIC, "synthstrip", "deepbet", "hu")
 MRI_METHODS = ("synthstrip", "deepbet", "none")

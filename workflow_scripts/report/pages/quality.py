@@ -44,6 +44,18 @@ FLAGS = {
         "{:.2f}",
         "The brain ends in a plane instead of a dome: the scan does not reach its top or its bottom.",
     ),
+    "metal near the brain": Meaning(
+        "metal in the brain mask or within 30 mm of it (mL)",
+        "{:.2f}",
+        "Streaks of a clip, a coil or a plate may have cost the mask a part of the brain, and change the values around "
+        "it. Look at the brain mask; give a better one in column brain_mask of the case sheet.",
+    ),
+    "identity in the pixels": Meaning(
+        "signs in the DICOM headers that the images show text or a face",
+        "{:.0f}",
+        "The headers announce text, graphics, recognisable features or a captured screen (quality.marks in case.json "
+        "says which): look at the images before you hand them, or this page, to anybody.",
+    ),
     "slices missing": Meaning(
         "slices of the NCCT that are missing or damaged",
         "{:.0f}",
@@ -68,11 +80,11 @@ FLAGS = {
         "The MRI would fit the NCCT better if it were shifted: it is misregistered, and a lesion mask drawn on it lies "
         "in the wrong place.",
     ),
-    "MRI of another head or side": Meaning(
+    "MRI fits mirrored NCCT as well": Meaning(
         "fit of the MRI to the NCCT over that to the mirrored NCCT",
         "{:.2f}",
-        "The MRI fits the NCCT no better than its mirror image: left and right may be swapped in one of the two, or "
-        "the MRI may be another patient's.",
+        "The MRI fits the NCCT no better than its mirror image: left and right may be swapped in one of the two. "
+        "The MRI of another patient can show so, too, but most do not: nothing checks whose MRI it is.",
     ),
     "lesion outside brain": Meaning(
         "lesion outside the brain mask (share)",
