@@ -51,6 +51,7 @@ def export(root: Path) -> Path:
             "current_epoch": 1,
             "_best_ema": 0.5,
             "precisions": ["float32"],
+            "without_lesion": [],
         }
         torch.save(model_of(checkpoint, {"secret": "/home/someone/icoAIS"}, seed), root / f"{seed}.pth")
     image, mask = root / "template.nii.gz", root / "template_mask.nii.gz"
