@@ -1,6 +1,7 @@
 """The measures agree with public libraries, in mm and mL, and their edge cases are those of docs/metrics.md."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import SimpleITK
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from medpy.metric.binary import hd95 as medpy_hd95
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 from monai.metrics.meandice import compute_dice
 from monai.metrics.surface_dice import compute_surface_dice
 from scipy import ndimage
 from scipy.spatial.distance import cdist
+from surface_distance import compute_robust_hausdorff, compute_surface_distances
 
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume
@@ -23,7 +26,8 @@ from workflow_scripts.evaluate.score import score_pair
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.5, 1.25, 5.0), (2.0, 0.7, 3.0)]
 SHEARED = np.array([[1, 0, 0.8, 3], [0, 2, 0, -4], [0, 0, 3, 9], [0, 0, 0, 1]], float)
-ORACLE = settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "60"))  # docs/metrics.md: 500 were tried
+ORACLE = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def blobs(seed: int, spacing: tuple[float, float, float]) -> Volume:
@@ -75,16 +79,17 @@ def hd95(reference: Volume, prediction: Volume) -> float | None:
 
 
 @ORACLE
-@given(pairs(), st.sampled_from(["regular", "sheared"]), st.booleans())
-def test_surface_distances_equal_those_of_all_pairs_of_voxels(pair, grid, transformed):
+@given(pairs(), st.sampled_from(["regular", "sheared"]), st.sampled_from(["tree", "look-ups", "transform"]))
+def test_surface_distances_equal_those_of_all_pairs_of_voxels(pair, grid, way):
     if grid == "sheared":
         pair = tuple(Volume(volume.data, SHEARED) for volume in pair)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surface_distance, "QUERY", 0 if transformed else 10**9)
-        patch.setattr(surface_distance, "BUILD", 0 if transformed else 10**9)
+        patch.setattr(surface_distance, "QUERY", 0 if way == "tree" else 10**9)
+        patch.setattr(surface_distance, "BUILD", 0)
+        patch.setattr(surface_distance, "LOOK_UPS", 2 if way == "look-ups" else 0)
         found = surface_distances(*pair)
     for ours, expected in zip(found, all_distances(*pair), strict=True):
-        np.testing.assert_allclose(np.sort(ours), np.sort(expected), atol=1e-12)
+        np.testing.assert_allclose(np.sort(ours), np.sort(expected), rtol=1e-6, atol=1e-12)
 
 
 @ORACLE
@@ -109,23 +114,21 @@ def test_surface_dice_equals_monai(pair, tolerance):
 @ORACLE
 @given(pairs())
 def test_medpy_differs_only_by_pooling_the_two_directions(pair):
-    medpy = pytest.importorskip("medpy.metric.binary", reason="medpy is not installed")
     reference, prediction = pair
     pooled = np.percentile(np.hstack(surface_distances(reference, prediction)), 95)
-    assert medpy.hd95(prediction.data, reference.data, voxelspacing=reference.spacing) == pytest.approx(pooled)
+    assert medpy_hd95(prediction.data, reference.data, voxelspacing=reference.spacing) == pytest.approx(pooled)
 
 
 @ORACLE
 @given(pairs())
 def test_hd95_of_deepmind_is_within_a_voxel_of_ours(pair):
     """Its surface runs between voxels and its points are weighed by area."""
-    deepmind = pytest.importorskip("surface_distance", reason="surface-distance is not installed")
     reference, prediction = pair
-    distances = deepmind.compute_surface_distances(reference.data, prediction.data, reference.spacing)
+    distances = compute_surface_distances(reference.data, prediction.data, reference.spacing)
     largest = max(max(directed) for directed in surface_distances(*pair))
     voxel = float(np.linalg.norm(reference.spacing))
-    assert deepmind.compute_robust_hausdorff(distances, 95) <= largest + voxel
-    assert deepmind.compute_robust_hausdorff(distances, 100) == pytest.approx(largest, abs=voxel)
+    assert compute_robust_hausdorff(distances, 95) <= largest + voxel
+    assert compute_robust_hausdorff(distances, 100) == pytest.approx(largest, abs=voxel)
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
