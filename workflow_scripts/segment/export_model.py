@@ -79,9 +79,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of the final images, cohort/case/")
     parser.add_argument("--ingest", type=Path, required=True, help="folder of the converted images, cohort/case/")
     parser.add_argument("--cases", nargs="+", required=True, help="cohort/case of the arm's labelled cases")
-    parser.add_argument(
-        "--scores", type=Path, nargs="*", default=[], help="its tables of scores"
-    )
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="its tables of scores")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--archive", type=Path, required=True, help="zip of the folder")
