@@ -6,7 +6,7 @@ rule ingest_ncct:
         image="<ingested>/ncct.nii.gz",
         record="<ingested>/ncct.json",
     params:
-        settings=options({key.replace("_", "-"): value for key, value in config["ingest"].items()}),
+        settings=of_study(arguments.ncct_limits),
         given=of_study(arguments.ncct_path),
         source=of_study(arguments.ncct_source),
         series=of_study(arguments.series),

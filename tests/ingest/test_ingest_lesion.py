@@ -146,6 +146,8 @@ def test_the_labels_that_are_lesion_are_named(ingested, tmp_path):
     assert 0 < part.sum() < everything.sum()
     with pytest.raises(InputError, match=r"2 values beside 0 \(1, 3\).*column lesion_labels"):
         follow(mask, ncct)
+    with pytest.raises(InputError, match=r"label 1, 3, and none of those that are lesion \(2\)"):
+        follow(mask, ncct, True, "--labels", "2")
     (ncct.parent / "lesion.nii.gz").unlink()
 
 

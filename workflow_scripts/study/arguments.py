@@ -51,8 +51,16 @@ def mri_volume(study: Study, cohort: str, case: str, modality: str) -> list[str]
 
 
 def lesion_labels(study: Study, cohort: str, case: str) -> list[str]:
-    """The labels of the mask that the case sheet calls lesion."""
-    return options({"labels": study.case(cohort, case).lesion_labels or None})
+    """The labels of the mask that the case sheet, or the configuration for its cohort, calls lesion."""
+    given = study.case(cohort, case).lesion_labels or study.config["ingest"]["lesion_labels"].get(cohort)
+    return options({"labels": given or None})
+
+
+def ncct_limits(study: Study) -> list[str]:
+    """What an NCCT must have, and its lowest HU."""
+    return options(
+        {key.replace("_", "-"): value for key, value in study.config["ingest"].items() if key != "lesion_labels"}
+    )
 
 
 def aligned(study: Study, cohort: str, case: str) -> str:

@@ -215,6 +215,7 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
         image_set = config["pretrainings"][name]["image_set"]
         require(["pretrainings", name, "image_set"], [image_set], config["image_sets"], "an entry of `image_sets`")
         require(["image_sets", image_set], config["image_sets"][image_set], cohorts, sheet)
+    require(["ingest", "lesion_labels"], config["ingest"]["lesion_labels"], cohorts, sheet)
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):

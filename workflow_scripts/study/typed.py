@@ -14,12 +14,18 @@ from workflow_scripts.study.yaml_files import read_scalar
 def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
     """Turn text into what YAML 1.2 takes it for, in place, where the schema does not allow the text.
 
+    The text ``null`` is null wherever that is allowed; no entry has this name.
+
     Examples
     --------
     >>> config = {"rate": "1e-3", "name": "1e-3"}
     >>> restore_types(config, {"properties": {"rate": {"type": "number"}, "name": {"type": "string"}}})
     >>> config
     {'rate': 0.001, 'name': '1e-3'}
+    >>> chosen = {"entry": "null"}
+    >>> restore_types(chosen, {"properties": {"entry": {"type": ["string", "null"]}}})
+    >>> chosen
+    {'entry': None}
     """
     whole = jsonschema.Draft202012Validator(schema)
 
@@ -30,7 +36,11 @@ def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
                 continue
             if isinstance(value, dict):
                 restore(value, _resolved(wanted, schema))
-            elif isinstance(value, str | list) and not whole.evolve(schema=wanted).is_valid(value):
+                continue
+            checked = whole.evolve(schema=wanted)
+            if value == "null" and checked.is_valid(None):
+                values[key] = None
+            elif isinstance(value, str | list) and not checked.is_valid(value):
                 values[key] = _typed(value)
 
     restore(config, schema)

@@ -62,7 +62,7 @@ def binary(mask: Volume, labels: Sequence[int] = (), name: str = LESION) -> Volu
     """Return the mask as 0 and 1: where it has one of ``labels``, or its only one where none are given.
 
     Values within `ROUNDING` of a whole number are that number, since masks are resampled in floating point. Raises
-    `InputError` when the mask holds other values, several labels of which none is named, or no background.
+    `InputError` when the mask holds other values, labels of which none is named, or no background.
     """
     whole = np.rint(mask.data)
     values = np.unique(whole if np.abs(mask.data - whole).max() < ROUNDING else mask.data)
@@ -75,6 +75,12 @@ def binary(mask: Volume, labels: Sequence[int] = (), name: str = LESION) -> Volu
             "give a mask of 0 and one label."
             if fractions.size or name != LESION
             else "give a mask of 0 and one label, or name those that are lesion in column lesion_labels.",
+        )
+    if labels and found.size and not np.isin(found, labels).any():
+        raise InputError(
+            f"The lesion mask holds label {', '.join(f'{value:g}' for value in found[:5])}, "
+            f"and none of those that are lesion ({', '.join(map(str, labels))}).",
+            "correct lesion_labels in the case sheet or the configuration; a mask without lesion holds zeros only.",
         )
     if (found < 0).any():
         raise InputError(f"The {name} holds the negative label {found.min():g}.", "give a mask of 0 and one label.")
