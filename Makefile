@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases test test-slurm test-conda test-gpu lint bench slurm
+.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench slurm
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -42,6 +42,12 @@ cases: setup
 	@test -n "$(READER)" -a -n "$(FOLDER)" || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
 	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
 	@echo "The case sheet: $(OUT)/cases.tsv; what was left out: $(OUT)/left_out.tsv"
+
+# make freeze-split [SHEET=cases.tsv] [RESULTS=results]: the split of a run, into the case sheet (docs/usage.md)
+SHEET = cases.tsv
+RESULTS = results
+freeze-split: setup
+	python -m workflow_scripts.split.patients.freeze --sheet "$(SHEET)" --splits "$(RESULTS)/split/splits.tsv"
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup

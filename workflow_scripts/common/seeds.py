@@ -26,5 +26,10 @@ def integer(seed: int, purpose: str, *numbers: int) -> int:
     return int(np.random.SeedSequence(_entropy(seed, purpose, numbers)).generate_state(1)[0] >> 1)
 
 
+def number(seed: int, purpose: str, *numbers: int) -> float:
+    """Return a number from 0 to 1 that no other purpose shares: a hash."""
+    return float(generator(seed, purpose, *numbers).random())
+
+
 def _entropy(seed: int, purpose: str, numbers: tuple[int, ...]) -> list[int]:
     return [*purpose.encode(), *numbers, seed]

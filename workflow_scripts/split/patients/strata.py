@@ -55,11 +55,13 @@ def gather_patients(cases: Sequence[SplitCase]) -> list[Patient]:
 def stratify(patients: Sequence[Patient], size_strata: int) -> list[str]:
     """Name the stratum of each patient of one cohort.
 
-    Patients with a lesion: side × quantile of the lesion volume within the cohort × label standard. Patients known to
-    have none, and patients without a mask, are a stratum each.
+    Patients with a lesion: side × quantile of the lesion volume within the cohort × label standard. The quantiles are
+    rounded to two digits, so that a patient more or less seldom changes the stratum of another. Patients known to have
+    no lesion, and patients without a mask, are a stratum each.
     """
     volumes = np.array([patient.lesion_ml for patient in patients if _has_lesion(patient)], float)
-    cuts = np.quantile(volumes, np.arange(1, size_strata) / size_strata) if volumes.size else np.empty(0)
+    quantiles = np.quantile(volumes, np.arange(1, size_strata) / size_strata) if volumes.size else []
+    cuts = np.array([float(f"{quantile:.1e}") for quantile in quantiles])
     return [_stratum(patient, cuts, size_strata) for patient in patients]
 
 
