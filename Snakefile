@@ -88,6 +88,7 @@ for arm in STUDY.arms:
             lambda wildcards, arm=arm: arm_files(STUDY, arm),
 
     rule:
+        """The model of this arm, ready to leave the study."""
         name:
             f"export_{arm}"
         input:

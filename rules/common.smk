@@ -136,7 +136,7 @@ def check_call_targets():
     asked = get_argument_parser().parse_args().targets
     files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
     rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]
-    names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm")]
+    names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm", "export", "new")]
     try:
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
     except StudyError as error:

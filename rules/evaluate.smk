@@ -30,6 +30,7 @@ rule score:
 
 
 rule score_test:
+    """Score the masks of an arm on the test set."""
     input:
         unpack(of_study(inputs.score_test)),
     output:

@@ -2,6 +2,7 @@ from workflow_scripts.study import models
 
 
 rule export_model:
+    """Write the model of an arm into one folder that leaves the study."""
     input:
         unpack(of_study(models.to_export)),
     output:

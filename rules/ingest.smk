@@ -80,6 +80,7 @@ rule ingest_lesion:
 
 
 rule ingest_brain:
+    """Read a brain mask that the case sheet gives."""
     input:
         unpack(of_study(inputs.drawn_brain)),
     output:

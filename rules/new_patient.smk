@@ -3,10 +3,12 @@
 if "model" in config:
 
     rule new_patients:
+        """Segment the new patients with an exported model."""
         input:
             lambda wildcards: models.new_patients(STUDY),
 
     rule apply_model:
+        """Segment a new patient with an exported model."""
         input:
             unpack(of_study(models.to_apply)),
         output:
@@ -38,6 +40,7 @@ if "model" in config:
             " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"
 
     rule dicom_seg:
+        """Write the mask of a new patient as a DICOM object."""
         input:
             dicom=ancient(of_study(inputs.ncct)),
             lesion="<patient>/lesion.nii.gz",
@@ -65,6 +68,7 @@ if "model" in config:
             " {params.model:q} {params.limits} --out {output:q} > {log:q} 2>&1"
 
     rule new_patient_page:
+        """Write the page of a new patient."""
         input:
             report="<patient>/report.json",
             scan="<ingested>/ncct.nii.gz",
