@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench slurm
+.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench slurm browser
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -43,14 +43,22 @@ cases: setup
 	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
 	@echo "The case sheet: $(OUT)/cases.tsv; what was left out: $(OUT)/left_out.tsv"
 
+<<<<<<< HEAD
 # make freeze-split [SHEET=cases.tsv] [RESULTS=results]: the split of a run, into the case sheet (docs/usage.md)
 SHEET = cases.tsv
 RESULTS = results
 freeze-split: setup
 	python -m workflow_scripts.split.patients.freeze --sheet "$(SHEET)" --splits "$(RESULTS)/split/splits.tsv"
+=======
+# Chromium for the tests of the report's pages, which are skipped without one.
+browser: setup
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || \
+	  python -m playwright install --with-deps chromium || \
+	  echo "No Chromium here and none could be installed: the tests in a browser will be skipped."
+>>>>>>> f121357 (Figures of volumes, Dice against size, QQ plots and failures; looks at the test set on the page; the pages tested in a browser with axe)
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
-test: setup
+test: setup browser
 	python -m pytest -n 2 --dist loadfile --ignore tests/demo --ignore tests/slurm --ignore tests/conda
 	python -m pytest tests/demo
 

@@ -25,12 +25,17 @@ TABLE_FILES = [f"<report>/tables/{name}.tsv" for name in TABLES if TABLE_ARMS[na
 FIGURE_FILES = [
     "<report>/figures/cohort.svg",
     *(
-        f"<report>/figures/dice-{cohort}-{split}.svg"
+        f"<report>/figures/{kind}-{cohort}-{split}.svg"
+        for kind in ("dice", "size", "volumes", "qq")
         for cohort in config["run"]["evaluate"]
         for split in HELD_OUT
         if split != TEST or TEST_ARMS
     ),
-    *(f"<report>/figures/examples-{cohort}.png" for cohort in config["run"]["evaluate"]),
+    *(
+        f"<report>/figures/{kind}-{cohort}.png"
+        for kind in ("examples", "failures")
+        for cohort in config["run"]["evaluate"]
+    ),
     "<report>/figures/finetune.svg",
     *(["<report>/figures/pretraining.svg"] if STUDY.pretrainings else []),
     *(["<report>/figures/interpretation.png"] if INTERPRETED else []),
@@ -204,7 +209,10 @@ rule index:
         audits=[f"<results>/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
         case_json=inputs.case_records(STUDY),
-        evaluate=[f"<evaluated>/{name}.tsv" for name in ("summary", "comparisons", "agreement", "ranks", "variance")],
+        evaluate=[
+            f"<evaluated>/{name}.tsv"
+            for name in ("summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+        ],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
         captions=[f"{REPOSITORY}/rules/captions/{kind}.rst" for kind in CAPTIONS],

@@ -49,6 +49,108 @@ rule figure_dice:
         " --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
 
 
+rule figure_volumes:
+    """Draw predicted against reference volumes."""
+    input:
+        scores="<evaluated>/scores.tsv",
+    output:
+        report("<report>/figures/volumes-{cohort}-{split}.svg", caption="captions/volumes.rst", category="Volumes"),
+        "<report>/figures/volumes-{cohort}-{split}.png",
+    params:
+        arms=lambda wildcards: TEST_ARMS if wildcards.split == TEST else BEST_ARMS,
+        code=code("report.figure_volumes"),
+    log:
+        "<logs>/report/figure_volumes/{cohort}-{split}.log",
+    benchmark:
+        "<benchmarks>/report/figure_volumes/{cohort}-{split}.tsv"
+    resources:
+        **request("figure"),
+    wildcard_constraints:
+        split="|".join(split for split in SPLITS if split != TEST or TEST_ARMS),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_volumes --scores {input.scores:q} --arms {params.arms}"
+        " --cohort={wildcards.cohort} --split {wildcards.split} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_size:
+    """Draw the Dice of every case against the volume of its lesions."""
+    input:
+        scores="<evaluated>/scores.tsv",
+    output:
+        report("<report>/figures/size-{cohort}-{split}.svg", caption="captions/size.rst", category="Dice"),
+        "<report>/figures/size-{cohort}-{split}.png",
+    params:
+        arms=lambda wildcards: TEST_ARMS if wildcards.split == TEST else BEST_ARMS,
+        min_component_ml=config["evaluate"]["min_component_ml"],
+        code=code("report.figure_size"),
+    log:
+        "<logs>/report/figure_size/{cohort}-{split}.log",
+    benchmark:
+        "<benchmarks>/report/figure_size/{cohort}-{split}.tsv"
+    resources:
+        **request("figure"),
+    wildcard_constraints:
+        split="|".join(split for split in SPLITS if split != TEST or TEST_ARMS),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_size --scores {input.scores:q} --arms {params.arms}"
+        " --cohort={wildcards.cohort} --split {wildcards.split} --min-component-ml {params.min_component_ml}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_qq:
+    """Draw the differences of Dice of each compared pair against a normal distribution."""
+    input:
+        scores="<evaluated>/scores.tsv",
+        comparisons="<evaluated>/comparisons.tsv",
+    output:
+        report("<report>/figures/qq-{cohort}-{split}.svg", caption="captions/qq.rst", category="Dice"),
+        "<report>/figures/qq-{cohort}-{split}.png",
+    params:
+        code=code("report.figure_qq"),
+    log:
+        "<logs>/report/figure_qq/{cohort}-{split}.log",
+    benchmark:
+        "<benchmarks>/report/figure_qq/{cohort}-{split}.tsv"
+    resources:
+        **request("figure"),
+    wildcard_constraints:
+        split="|".join(split for split in SPLITS if split != TEST or TEST_ARMS),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_qq --scores {input.scores:q} --comparisons {input.comparisons:q}"
+        " --cohort={wildcards.cohort} --split {wildcards.split} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_failures:
+    """Draw the held-out cases with the lowest Dice, and what went wrong."""
+    input:
+        unpack(of_study(inputs.failures)),
+    output:
+        report("<report>/figures/failures-{cohort}.png", caption="captions/failures.rst", category="Examples"),
+        "<report>/figures/failures-{cohort}.svg",
+    params:
+        preprocess=stage_folder("preprocessed"),
+        segment=stage_folder("segmented"),
+        arms=TEST_ARMS or BEST_ARMS,
+        code=code("report.figure_failures"),
+    log:
+        "<logs>/report/figure_failures/{cohort}.log",
+    benchmark:
+        "<benchmarks>/report/figure_failures/{cohort}.tsv"
+    resources:
+        **request("gather"),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_failures --scores {input.scores:q} --preprocess {params.preprocess:q}"
+        " --segment {params.segment:q} --cohort={wildcards.cohort} --arms {params.arms} --out {output:q} > {log:q} 2>&1"
+
+
 rule figure_examples:
     """Draw example cases with the masks of the best arms."""
     input:

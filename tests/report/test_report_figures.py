@@ -14,14 +14,18 @@ from workflow_scripts.report import (
     figure_cohort,
     figure_dice,
     figure_examples,
+    figure_failures,
     figure_finetune,
     figure_interpretation,
     figure_neighbours,
     figure_pretraining,
     figure_probe,
+    figure_qq,
     figure_quality,
+    figure_size,
+    figure_volumes,
 )
-from workflow_scripts.report.drawing import slices
+from workflow_scripts.report.drawing import errors, slices
 from workflow_scripts.report.pages.page import render
 
 ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
@@ -72,13 +76,27 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
                 *("--preprocess", study.path("preprocess"), "--pretraining", "ALL-SA"),
             ],
         ),
+        "size-icoAIS-test.svg": (figure_size.main, [*scores, "--split", "test", "--min-component-ml", "3"]),
+        "volumes-icoAIS-test.svg": (figure_volumes.main, [*scores, "--split", "test"]),
+        "qq-icoAIS-validation.svg": (
+            figure_qq.main,
+            [
+                *("--scores", study.path("evaluate/scores.tsv"), "--cohort", "icoAIS", "--split", "validation"),
+                *("--comparisons", study.path("evaluate/comparisons.tsv")),
+            ],
+        ),
+        "failures-icoAIS.png": (
+            figure_failures.main,
+            [*scores, "--preprocess", study.path("preprocess"), "--segment", study.path("segment")],
+        ),
         "quality.svg": (figure_quality.main, [*splits, "--preprocess", study.path("preprocess")]),
     }
 
 
 NAMES = (
     *("cohort.svg", "dice-icoAIS-test.svg", "examples-icoAIS.png", "finetune.svg", "pretraining.svg"),
-    *("interpretation.png", "probe.svg", "neighbours.png", "quality.svg"),
+    *("interpretation.png", "probe.svg", "neighbours.png", "quality.svg", "size-icoAIS-test.svg"),
+    *("volumes-icoAIS-test.svg", "qq-icoAIS-validation.svg", "failures-icoAIS.png"),
 )
 
 
@@ -142,6 +160,71 @@ def test_a_figure_without_labelled_cases_says_so(study, tmp_path):
     out = tmp_path / "dice.svg"
     main([*arguments, "--cohort", "CENTER-TBI", "--out", str(out)])
     assert out.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", ["size-icoAIS-test.svg", "volumes-icoAIS-test.svg", "failures-icoAIS.png"])
+def test_a_figure_of_a_cohort_without_scores_says_so_in_both_formats(study, tmp_path, name):
+    main, arguments = commands(study)[name]
+    outputs = [tmp_path / f"one.{ending}" for ending in ("svg", "png")]
+    main([*arguments, "--cohort", "CENTER-TBI", "--out", *map(str, outputs)])
+    assert all(path.stat().st_size > 3000 for path in outputs)
+
+
+def test_failures_are_the_held_out_cases_with_the_lowest_dice_each_once(study):
+    scores = read_tsv(study.path("evaluate/scores.tsv"))
+    chosen = figure_failures.choose(scores, ARMS, "icoAIS")
+    held_out = {row["case"] for row in study.rows if row["cohort"] == "icoAIS" and row["split"] != "train"}
+    assert sorted(row["case"] for row in chosen) == sorted(held_out)
+    dice = [float(row["dice"]) for row in chosen]
+    assert dice == sorted(dice)
+    of_worst = [row for row in scores if row["case"] == chosen[0]["case"] and row["member"] == "ensemble"]
+    assert dice[0] == min(float(row["dice"]) for row in of_worst if row["criterion"] == "all")
+
+
+def boxes(*places: tuple[int, int]) -> np.ndarray:
+    """A mask with boxes from one x to another."""
+    mask = np.zeros((40, 8, 8), bool)
+    for start, stop in places:
+        mask[start:stop, 2:6, 2:6] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("reference", "segmentation", "wrong"),
+    [
+        (boxes((4, 8)), boxes(), ["missed"]),
+        (boxes(), boxes((4, 8)), ["false lesion"]),
+        (boxes((4, 8)), boxes((32, 36)), ["side"]),
+        (boxes((4, 8)), boxes((12, 16)), ["missed", "false lesion"]),
+        (boxes((4, 8)), boxes((5, 9)), ["boundary"]),
+        (boxes((4, 8)), boxes((5, 9), (30, 36)), ["false lesion", "boundary"]),
+        (boxes((4, 8), (30, 36)), boxes((5, 9)), ["missed", "boundary"]),
+        (boxes((4, 14), (30, 31)), boxes((5, 15)), ["boundary"]),
+        (boxes((4, 8)), boxes((4, 8)), []),
+        (boxes(), boxes(), []),
+    ],
+)
+def test_what_went_wrong_is_named(reference, segmentation, wrong):
+    assert errors.what_went_wrong(reference, segmentation, 19.5) == wrong
+
+
+def test_a_segmentation_much_larger_or_smaller_is_called_so():
+    sizes = [errors.size_in_words(boxes((10, 20)), boxes((10, stop))) for stop in (30, 20, 13, 10)]
+    assert sizes == ["too large", "", "too small", ""]
+
+
+def test_differences_of_a_qq_plot_are_those_of_the_patients_that_both_arms_have():
+    rows = [
+        {"arm": arm, "patient": patient, "dice": dice}
+        for arm, patient, dice in [
+            ("X", "a", "0.1"),
+            ("X", "a", "0.3"),
+            ("X", "b", "0.5"),
+            ("Y", "a", "0.6"),
+            ("Y", "c", "1"),
+        ]
+    ]
+    assert figure_qq.differences(rows, ("X", "Y")) == pytest.approx([0.4])
 
 
 class TestSlices:

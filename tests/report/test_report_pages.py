@@ -6,72 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.report import parts
 from tests.report.conftest import OUTSIDE
-from workflow_scripts.common.files import read_tsv, write_json, write_tsv
+from tests.report.parts import CAPTIONS, FIGURES, KINDS, ROOT
+from workflow_scripts.common.files import read_tsv
 from workflow_scripts.evaluate.measures.agreement import Agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison
-from workflow_scripts.report import (
-    figure_cohort,
-    figure_dice,
-    figure_examples,
-    figure_finetune,
-    figure_interpretation,
-    figure_neighbours,
-    figure_pretraining,
-    figure_probe,
-    figure_quality,
-    index,
-    table,
-)
+from workflow_scripts.report import index
 from workflow_scripts.report.pages import index_content as content
-from workflow_scripts.report.tables.reference import beside
-
-ROOT = Path(__file__).parents[2]
-CAPTIONS = ROOT / "rules" / "captions"
-PAPER = ROOT / "workflow_scripts" / "report" / "tables" / "paper.tsv"
-FIGURES = (
-    (figure_cohort, "cohort.svg"),
-    (figure_dice, "dice-icoAIS-validation.svg"),
-    (figure_examples, "examples-icoAIS.png"),
-    (figure_finetune, "finetune.svg"),
-    (figure_pretraining, "pretraining.svg"),
-    (figure_interpretation, "interpretation.png"),
-    (figure_probe, "probe.svg"),
-    (figure_neighbours, "neighbours.png"),
-    (figure_quality, "quality.svg"),
-)
-STAGES = ("ingest", "preprocess", "split", "pretrain", "finetune", "evaluate")
-KINDS = [re.split(r"[-.]", name)[0] for _, name in FIGURES]
 
 
 @pytest.fixture(scope="module")
 def index_arguments(study, tmp_path_factory) -> list[str]:
-    """Tables from the study; one small picture stands for all figures, which have tests of their own."""
-    folder = tmp_path_factory.mktemp("parts")
-    tables = []
-    for name, split, criteria in (("table1", "validation", ["all"]), ("table3", "test", ["all", "large"])):
-        tables.append(str(folder / f"{name}.tsv"))
-        sources = [read_tsv(study.path(f"evaluate/{source}.tsv")) for source in ("summary", "agreement")]
-        rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria)
-        write_tsv(tables[-1], beside(rows, read_tsv(PAPER)), table.COLUMNS)
-    for _, name in FIGURES:
-        (folder / name).write_bytes(f"<svg id='{name}'/>".encode())
-    counts = {"cases": 9, "patients": 8}
-    audit = {"pretraining": "ALL-SA", "splits": ["train"], "gradients": counts, "statistics": counts}
-    write_json(folder / "audit.json", audit | {"held_out_patients": 5, "held_out_patients_seen": 0})
-    return [
-        *("--settings", study.path("report/settings.yaml")),
-        *("--audits", str(folder / "audit.json"), "--probes", study.path("pretrain/ALL-SA/probe.tsv")),
-        *(word for stage in STAGES for word in (f"--{stage}", study.path(stage))),
-        *("--tables", *tables),
-        *("--figures", *(str(folder / name) for _, name in FIGURES)),
-        *(
-            "--captions",
-            *(str(CAPTIONS / f"{kind}.rst") for kind in ("table", *KINDS)),
-            "--requirements",
-            str(ROOT / "requirements.txt"),
-        ),
-    ]
+    return parts.index_arguments(study, tmp_path_factory.mktemp("parts"))
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +68,12 @@ def test_no_arm_is_called_the_best_of_the_test_set(page):
     assert of_test and not [sentence for sentence in of_test if re.search(r"\b(best|highest|winn)", sentence)]
     table3 = page.split('id="table3"')[1].split("<h3")[0]
     assert 'class="best"' not in table3
+
+
+def test_the_page_says_how_often_the_test_set_was_looked_at(page, study):
+    looks = read_tsv(study.path("evaluate/test_looks.tsv"))
+    assert looks and page.count("<td>" + looks[0]["time"] + "</td>") >= 1
+    assert f"The test set was looked at {len(looks)} times" in page
 
 
 def test_the_methods_are_those_that_the_records_of_the_trainings_say(page):

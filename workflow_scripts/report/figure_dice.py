@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.vocabulary import ENSEMBLE, REPORTED_CRITERIA, criterion_label
+from workflow_scripts.report.drawing.points import MANY
 from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
 
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+LEAST_FOR_A_BOX = 5  # cases; fewer have no quartiles worth a box
 FIRST_BRACKET, BRACKET_STEP = 1.06, 0.115
 
 
@@ -30,25 +32,25 @@ def panel_title(criterion: str, n: int, min_component_ml: float) -> str:
 def draw_panel(
     axes: Axes, values: Sequence[np.ndarray], arms: Sequence[str], comparisons: Sequence[Mapping[str, str]]
 ) -> None:
-    """Draw one box for each arm with every case as a point, and a bracket for each tested pair."""
+    """Draw every case as a point, a box for each arm that has enough of them, and a bracket for each tested pair."""
     for position, (sample, colour) in enumerate(zip(values, cycle(COLOURS), strict=False)):
-        if not len(sample):
-            continue
-        axes.boxplot(
-            [sample],
-            positions=[position],
-            widths=0.5,
-            showmeans=True,
-            showfliers=False,
-            patch_artist=True,
-            boxprops={"facecolor": colour + "33", "edgecolor": colour},
-            whiskerprops={"color": colour},
-            capprops={"color": colour},
-            medianprops={"color": INK, "linewidth": 1.6},
-            meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 4},
-        )
+        if len(sample) >= LEAST_FOR_A_BOX:
+            axes.boxplot(
+                [sample],
+                positions=[position],
+                widths=0.5,
+                showmeans=True,
+                showfliers=False,
+                patch_artist=True,
+                boxprops={"facecolor": colour + "33", "edgecolor": colour},
+                whiskerprops={"color": colour},
+                capprops={"color": colour},
+                medianprops={"color": INK, "linewidth": 1.6},
+                meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 4},
+            )
         jitter = np.random.default_rng(0).uniform(-0.13, 0.13, len(sample))
-        axes.plot(position + jitter, sample, "o", color=colour, markersize=3.4, alpha=0.75, markeredgewidth=0)
+        look = {"markersize": 3.4, "alpha": 0.75, "markeredgewidth": 0, "rasterized": len(sample) > MANY}
+        axes.plot(position + jitter, sample, "o", color=colour, **look)
     tested = [row for row in comparisons if row["p_holm"]]
     for level, row in enumerate(tested):
         ends = sorted((arms.index(row["first"]), arms.index(row["second"])))

@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.out,
         examples,
         arguments.arms,
-        f"{arguments.cohort}, {split} set: from the worst to the best mean Dice",
+        f"{arguments.cohort}, {split} set: from the lowest to the highest mean Dice",
     )
 
 

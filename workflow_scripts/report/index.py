@@ -147,6 +147,7 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         "ranks": content.rank_sets(ranks, limit),
         "variance": content.variance_rows(variance, limit),
         "member_rows": content.member_rows(summary, members),
+        "looks": read_tsv(arguments.evaluate / "test_looks.tsv"),
         "headlines": content.headlines(summary, limit),
     }
 

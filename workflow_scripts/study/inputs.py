@@ -369,6 +369,12 @@ def examples(study: Study, cohort: str) -> Named:
     }
 
 
+def failures(study: Study, cohort: str) -> Named:
+    """What `examples` needs, and the brain, whose middle parts the sides."""
+    brains = _of_cases(study, "preprocessed", ["brain.nii.gz"], study.labelled([cohort]))
+    return examples(study, cohort) | {"brains": brains}
+
+
 def neighbours(study: Study, pretraining: str) -> Named:
     """The nearest neighbours that a probe found, and the images of all its cases."""
     cases = study.image_set_cases(study.pretraining(pretraining)["image_set"])

@@ -34,7 +34,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const box of document.querySelectorAll("input[data-filters]")) {
   const rows = document.getElementById(box.dataset.filters).tBodies[0].rows;
-  box.parentElement.hidden = false;
+  box.closest("p").hidden = false;
   box.addEventListener("input", () => {
     const wanted = box.value.trim().toLowerCase();
     for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
