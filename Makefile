@@ -43,19 +43,17 @@ cases: setup
 	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
 	@echo "The case sheet: $(OUT)/cases.tsv; what was left out: $(OUT)/left_out.tsv"
 
-<<<<<<< HEAD
 # make freeze-split [SHEET=cases.tsv] [RESULTS=results]: the split of a run, into the case sheet (docs/usage.md)
 SHEET = cases.tsv
 RESULTS = results
 freeze-split: setup
 	python -m workflow_scripts.split.patients.freeze --sheet "$(SHEET)" --splits "$(RESULTS)/split/splits.tsv"
-=======
+
 # Chromium for the tests of the report's pages, which are skipped without one.
 browser: setup
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || \
 	  python -m playwright install --with-deps chromium || \
 	  echo "No Chromium here and none could be installed: the tests in a browser will be skipped."
->>>>>>> f121357 (Figures of volumes, Dice against size, QQ plots and failures; looks at the test set on the page; the pages tested in a browser with axe)
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup browser
