@@ -18,7 +18,7 @@ from workflow_scripts.finetune.finetune import model_of
 from workflow_scripts.finetune.training import record
 from workflow_scripts.finetune.training.trainer import StudyTrainer
 
-KILLS = 8
+KILLS = int(os.environ.get("KILLS", "8"))
 MOMENTS = {
     "step": (StudyTrainer, "train_step"),
     "validation": (StudyTrainer, "validation_step"),

@@ -1,14 +1,15 @@
+import os
 import random
 
 from tests.kills import killed_in
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.methods.desd import Distillation
 
-KILLS = 10
+KILLS = int(os.environ.get("KILLS", "10"))
 MOMENTS = {"step": (Distillation, "step"), "save": (States, "save")}
 
 
-def test_ten_kills_at_random_steps_change_no_bit_of_the_result(run_rule, tmp_path):
+def test_kills_at_random_steps_change_no_bit_of_the_result(run_rule, tmp_path):
     undisturbed = run_rule("undisturbed", epochs=KILLS)
     rng = random.Random(2023)
 

@@ -8,7 +8,7 @@ import torch
 from tests.pretrain.conftest import ARCHITECTURE, make_brain
 from workflow_scripts.common.files import read_yaml, write_json
 from workflow_scripts.pretrain.distributed import joined
-from workflow_scripts.pretrain.engine.loop import METHODS
+from workflow_scripts.pretrain.methods.method import METHODS
 from workflow_scripts.pretrain.settings import parse_settings
 from workflow_scripts.pretrain.views.batches import Purpose, Source
 

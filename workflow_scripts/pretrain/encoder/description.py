@@ -81,7 +81,7 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
         **description,
         axes=PATCH_AXES,
         cohorts=sorted({case.split("/")[0] for case in description["cases"]}),
-        method=METHODS[description["settings"]["method"]],
+        method=METHODS.get(description["settings"]["method"], description["settings"]["method"]),
         network=description["architecture"]["arch_kwargs"],
         parameters=parameters,
     )

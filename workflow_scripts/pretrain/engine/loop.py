@@ -16,7 +16,7 @@ from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.engine.finite import require_finite_losses, require_finite_state
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
-from workflow_scripts.pretrain.methods.method import METHODS, Method
+from workflow_scripts.pretrain.methods.method import Method, method_of
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import bytes_of_step, check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
@@ -83,6 +83,8 @@ def pretrain(
 
     Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
     loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
+    ``architecture`` is the entry of this name of nnU-Net's plans; a method that builds an encoder of its own may be
+    given an empty one.
 
     Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the batch cannot be shared,
     the loss or a weight is no number, the training collapses, memory does not suffice, or the state cannot be saved;
@@ -91,16 +93,17 @@ def pretrain(
     scans = cohort.of_splits(settings.splits)
     if not scans:
         raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
-    for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
-        check_patch(architecture, patch, key)
+    if architecture:
+        for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
+            check_patch(architecture, patch, key)
     if settings.batch_size % processes.size:
         raise InputError(
             f"batch_size {settings.batch_size} cannot be shared by {processes.size} processes.",
             "change pretrain.batch_size or resources.pretrain.gpu.",
         )
     torch.manual_seed(seeds.integer(settings.seed, "pretrain network"))
-    method = METHODS[settings.method](architecture, settings, device, processes)
-    step_bytes = bytes_of_step(architecture, settings)
+    method = method_of(settings.method)(architecture, settings, device, processes)
+    step_bytes = bytes_of_step(architecture, settings) if architecture else 0
     training = Source(scans, settings, device, threads, processes, step_bytes)
     seen = cohort.of_splits(["validation"])
     validation = Source(seen, settings, device, threads, processes, step_bytes) if seen else None

@@ -1,17 +1,22 @@
 """The methods of pretraining, behind one interface."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.mae import Reconstruction
 from workflow_scripts.pretrain.views.batches import Batch
 
 
 class Method(Protocol):
-    """A method of pretraining: `Distillation` (DeSD) or `Reconstruction` (MAE)."""
+    """A method of pretraining: `Distillation` (DeSD), `Reconstruction` (MAE), or a class of your own.
+
+    It is made from the planned architecture, the settings, the device and the processes of the training.
+    """
 
     encoder: nn.Module
 
@@ -45,3 +50,20 @@ class Method(Protocol):
 
 
 METHODS: dict[str, type[Method]] = {"desd": Distillation, "mae": Reconstruction}
+
+
+def method_of(name: str) -> type[Method]:
+    """Return a method by its name here, or a class of another package as ``package.module:Class``.
+
+    Raises `InputError` when there is none.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"The method {name!r} cannot be imported ({error}).",
+            "install its package in the environment of the training, or add its folder to PYTHONPATH.",
+        ) from error
