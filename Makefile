@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench slurm browser
+.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -83,3 +83,7 @@ lint: setup
 
 bench: setup
 	python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -s
+
+# What a pretraining is worth where labels are few (docs/pretraining_evidence.md); goes on from what results/transfer holds.
+bench-transfer: setup
+	python -m tests.benchmarks.transfer $(OPTIONS)

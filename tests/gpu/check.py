@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", help="names of measurements")
     arguments = parser.parse_args(argv)
     missing = stand_ins.install()
-    from tests.gpu import numbers, saving, speed
+    from tests.gpu import numbers, saving, segmenting, speed
     from tests.gpu.conditions import Conditions
     from tests.gpu.table import Table, fresh_memory
     from workflow_scripts.common.malloc import keep_freed_memory
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         speed.step,
         speed.data,
         speed.loop,
+        segmenting.segmenting,
+        segmenting.mae,
         saving.saving,
         speed.kernels,
         numbers.resumed,

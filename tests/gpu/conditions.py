@@ -33,6 +33,9 @@ class Conditions:
         self.repeats, self.steps = (8, 50) if full else (1, 4)
         self.rankme, self.validation = (2048, 640) if full else (16, 8)
         self.scans = [phantom(number, self.shape) for number in range(scans if full else 4)]
+        self.head_shape = (139, 169, 138) if full else (24, 28, 26)  # voxels (x, y, z)
+        self.test_shape = (192, 192, 160) if full else (28, 28, 26)
+        self.finetune_patch = [96, 160, 160] if full else [16, 16, 16]
         self.step_ms = self.loop_ms = 0.0
 
     @property

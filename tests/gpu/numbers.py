@@ -114,6 +114,7 @@ def trainings(conditions: Conditions, table: Table) -> None:
         "weight_decay": {"start": 0.04, "end": 1e-5},
         "clip_gradient": 3.0,
         "frozen_last_layer_epochs": 0,
+        "encoder": None,
     }
     for precision in ("float32", "float16"):
         fresh_memory()

@@ -1,0 +1,74 @@
+"""The benchmark of transfer runs whole, in its small size, goes on from what it kept, and its table counts right."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.transfer import __main__ as transfer
+from tests.benchmarks.transfer import heads, results
+from tests.benchmarks.transfer.heads import NAMES, Head, make_head
+from tests.benchmarks.transfer.sizes import SMALL
+
+
+def write_heads(folder: Path) -> None:
+    """In the place of phantoms, which take longer: boxes of noise with a darker box in them."""
+    rng = np.random.default_rng(0)
+    for group, count in {"unlabelled": SMALL.unlabelled, "pool": SMALL.pool, "test": SMALL.test}.items():
+        arrays = {}
+        for index in range(count):
+            image = np.full((20, 28, 24), -100, np.int16)
+            image[1:-1, 1:-1, 1:-1] = rng.normal(35, 5, (18, 26, 22))
+            lesion = np.zeros(image.shape, bool)
+            lesion[6:12, 6:12, 6:12] = True
+            head = Head((image - 10 * lesion).astype(np.int16), image[..., ::-1], image > -100, lesion)
+            arrays |= {f"{name}{index}": getattr(head, name) for name in NAMES}
+        np.savez_compressed(folder / f"{group}.npz", **arrays)
+
+
+def test_runs_and_goes_on_from_what_it_kept(tmp_path):
+    (tmp_path / "heads").mkdir()
+    write_heads(tmp_path / "heads")
+    run = ["--small", "--device", "cpu", "--workers", "0", "--names", "desd_sa", "mae", "--out", str(tmp_path)]
+    transfer.main(run)
+    table = (tmp_path / "table.md").read_text()
+    names = ("scratch", "supervised", "desd_sa", "mae")
+    assert all(f"| {budget} | {name} |" in table for budget in (1, 2) for name in names)
+    kept = sorted(tmp_path.rglob("*.json"))
+    times = [path.stat().st_mtime_ns for path in kept]
+    lost = tmp_path / "dice" / "mae-2-1.json"
+    scores = lost.read_text()
+    lost.unlink()
+    transfer.main(run)
+    assert lost.read_text() == scores
+    assert [path.stat().st_mtime_ns for path in kept if path != lost] == [
+        time for path, time in zip(kept, times, strict=True) if path != lost
+    ]
+
+
+def test_labels_worth():
+    scratch = [(5, 0.2), (10, 0.4), (20, 0.6)]
+    assert results.labels_worth(0.4, scratch) == pytest.approx(10)
+    assert results.labels_worth(0.5, scratch) == pytest.approx(200**0.5)
+    assert results.labels_worth(0.7, scratch) == np.inf
+
+
+def test_interval_holds_what_patients_and_draws_vary():
+    rng = np.random.default_rng(0)
+    mean, low, high = results.interval(rng.normal(0.5, 0.1, (5, 100)), 1000, rng)
+    assert low < mean < high and 0.01 < high - low < 0.04
+    by_draw = np.repeat(rng.normal(0.5, 0.1, (5, 1)), 100, axis=1)
+    _, low, high = results.interval(by_draw, 1000, rng)
+    assert high - low > 0.08
+
+
+def test_infarcts_are_as_faint_as_they_should_be_and_mirrors_lie_on_the_head(monkeypatch):
+    found = []
+    for contrast in (0.0, 5.0):
+        monkeypatch.setattr(heads, "CONTRAST_HU", (contrast, contrast))
+        found.append(make_head(2, seed=1, spacing_mm=6.0))
+    darker = found[0].image.astype(float) - found[1].image
+    assert 3 < darker[found[0].lesion].mean() < 6
+    assert abs(darker[~found[0].lesion].mean()) < 0.1
+    other = found[0].mirrored > -50
+    assert 2 * (found[0].brain & other).sum() / (found[0].brain.sum() + other.sum()) > 0.9
