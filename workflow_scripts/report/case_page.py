@@ -12,6 +12,7 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_text
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.report.drawing.faces import without_face
 from workflow_scripts.report.drawing.panels import Images, make_panels, pictures_of, thumbnails
 from workflow_scripts.report.drawing.slices import load_ras, on_grid
 from workflow_scripts.report.pages.page import render
@@ -42,11 +43,15 @@ def _read_images(arguments: argparse.Namespace, stack: Stack) -> Images:
     def like_ncct(path: Path | str, order: int = 0) -> Volume:
         return on_grid(load_ras(Path(path)), ncct, order, 0)
 
+    brain_mask = load_ras(arguments.brain_mask)
+    upright, unstripped = load_ras(arguments.upright), load_ras(arguments.unstripped)
+    if not arguments.show_faces:
+        upright, unstripped = without_face(upright, brain_mask), without_face(unstripped, brain_mask)
     return Images(
-        upright=load_ras(arguments.upright),
+        upright=upright,
         stack=stack,
-        unstripped=load_ras(arguments.unstripped),
-        brain_mask=load_ras(arguments.brain_mask),
+        unstripped=unstripped,
+        brain_mask=brain_mask,
         ncct=ncct,
         mirrored=like_ncct(arguments.mirrored),
         difference=like_ncct(arguments.difference),
@@ -68,6 +73,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--brain-mask", type=Path, required=True, help="brain mask on the grid of --unstripped")
     for image in ("ncct", "mirrored", "difference", "brain"):
         parser.add_argument(f"--{image}", type=Path, required=True, help="final image")
+    parser.add_argument(
+        "--show-faces", action=argparse.BooleanOptionalAction, default=False, help="leave face and skin in the pictures"
+    )
     parser.add_argument("--mri", nargs=2, action="append", default=[], metavar=("MODALITY", "PATH"), help="registered")
     parser.add_argument("--lesion", type=Path, help="final lesion mask")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")

@@ -148,6 +148,7 @@ def case_page(study: Study, cohort: str, case: str) -> list[str]:
     words = _heading(study, files["lesion"])
     for modality, path in zip(study.case(cohort, case).mri_modality, files["mri"], strict=True):
         words += ["--mri", modality, path]
+    words.append("--show-faces" if study.config["report"]["show_faces"] else "--no-show-faces")
     return words
 
 

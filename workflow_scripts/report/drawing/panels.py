@@ -115,7 +115,8 @@ def scan_panel(images: Images, acquisition: str) -> Panel:
     ]
     text = (
         f"{acquisition} Left: the slices stacked as they were acquired, where a tilted gantry shears the head. "
-        "Right: after conversion; face and neck must stand as in life."
+        "Right: after conversion; skull and neck must stand as in life. Skin and face are left out "
+        "unless report.show_faces is true."
     )
     return Panel("The scan, acquired and upright", text, "pair", tiles)
 
