@@ -35,7 +35,7 @@ if "model" in config:
         shell:
             "python -m workflow_scripts.segment.apply_model --cohort={wildcards.cohort} --case={wildcards.case}"
             " --model {params.model:q} --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
-            " --threads {threads} --out-final {output.final:q} --out-lesion {output.lesion:q}"
+            " --threads {threads} --gpus $GPUS_SEGMENT --out-final {output.final:q} --out-lesion {output.lesion:q}"
             " --out-slices {output.slices:q} --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
             " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"
 

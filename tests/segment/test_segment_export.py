@@ -14,7 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from tests.finetune.study import write_case
 from tests.segment.exported import ARM, SEEDS, demo_study, export, settings_of
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.nnunet.network import read_checkpoint
+from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.common.volume import load_volume
 from workflow_scripts.segment.model import folder as layout
@@ -89,6 +89,39 @@ def test_a_zip_comes_back_whole_and_a_cut_one_is_refused(model, tmp_path):
     with pytest.raises(InputError, match="no whole zip"):
         layout.unpack(archive, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
+
+
+class Harmful:
+    """Writes a file when it is unpickled without care."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused_by_name_and_executes_none(copy, tmp_path):
+    path = copy / "fold_1" / "checkpoint_final.pth"
+    torch.save({"network_weights": {}, "harm": Harmful(tmp_path / "harm")}, path)
+    with pytest.raises(InputError, match=r"checkpoint_final\.pth cannot be read"):
+        read_checkpoint(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_plan_that_names_another_class_than_a_networks_is_refused(model):
+    plans = json.loads((model / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "subprocess.Popen"
+    with pytest.raises(InputError, match=r"subprocess\.Popen"):
+        build_network(plans, 1, 2, deep_supervision=False)
+
+
+def test_a_zip_that_leads_outside_its_folder_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as zipped:
+        zipped.writestr("FS-STKi/../../outside.txt", "x")
+    with pytest.raises(InputError, match="outside itself"):
+        layout.unpack(tmp_path / "model.zip", tmp_path / "in" / "model")
+    assert not list(tmp_path.rglob("outside.txt"))
 
 
 def stock_segmentation(model, number: int, image) -> np.ndarray:

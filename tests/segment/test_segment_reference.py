@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from workflow_scripts.common.volume import Volume
 from workflow_scripts.segment.model.measures import scan_measures
@@ -20,6 +21,25 @@ def scan(seed: int, noise: float = 3, offset: float = 0, share: float = 1) -> tu
     affine = np.diag([4.0, 4, 4, 1])
     image = Volume(hu.astype(np.float32), affine)
     return image, Volume(brain.astype(np.uint8), affine), image
+
+
+def other(change) -> tuple[Volume, Volume, Volume]:
+    """The brain of `scan` with other values in it: ``change`` of HU and a generator, on final image and scan."""
+    image, brain, _ = scan(50)
+    hu = change(image.data, np.random.default_rng(1)).astype(np.float32)
+    return image.with_data(hu), brain, image.with_data(hu)
+
+
+def contrast_medium(hu, rng):
+    return np.where(rng.random(SHAPE) < 0.03, 150, hu)
+
+
+def bone_kernel(hu, _rng):
+    return hu + 2 * (hu - ndimage.gaussian_filter(hu, 1))
+
+
+def thorax(_hu, rng):
+    return np.where(np.indices(SHAPE)[0] % 16 < 8, -800, 45) + rng.normal(0, 3, SHAPE)
 
 
 def features(seed: int, shift: float = 0) -> np.ndarray:
@@ -47,6 +67,9 @@ def test_scans_like_the_training_set_have_no_flag(reference):
         (scan(50, noise=15), 0, "noise_hu"),
         (scan(50, share=0.5), 0, "brain_ml"),
         (scan(50), 1.5, "feature_distance"),
+        (other(contrast_medium), 0, "percentile_99_hu"),
+        (other(bone_kernel), 0, "noise_hu"),
+        (other(thorax), 0, "percentile_1_hu"),
     ],
 )
 def test_what_is_unlike_the_training_set_is_flagged(reference, image, shift, flag):

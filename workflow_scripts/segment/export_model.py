@@ -15,7 +15,7 @@ import torch
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv, replacing_folder, write_json, write_text
+from workflow_scripts.common.files import read_json, read_tsv, replacing_folder, write_json, write_text
 from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.nnunet.network import read_checkpoint
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
@@ -30,6 +30,7 @@ from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.paths import case_folder
 
 PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures", "numpy", "scipy")
+SECTIONS = ("seed", "ingest", "preprocess", "segment")  # of the configuration, which decide what becomes of a scan
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,34 @@ def write_networks(checkpoints: Sequence[Mapping[str, Any]], folder: Path) -> No
         (folder / layout.fold(number) / layout.CHECKPOINT).write_bytes(buffer.getvalue())
 
 
+def seen_in_training(splits: Path, cases: Sequence[str]) -> dict[str, list[str]]:
+    """Return which of ``cases`` (cohort/case) trained the networks, and which chose the epoch, by split."""
+    split_of = {f"{row['cohort']}/{row['case']}": row["split"] for row in read_tsv(splits)}
+    seen = {split: [case for case in cases if split_of.get(case) == split] for split in (TRAIN, VALIDATION)}
+    if not seen[TRAIN]:
+        raise InputError("No training case of the arm is in the split table.", "run all_split again.")
+    return seen
+
+
+def describe(settings: Mapping[str, Any], channels: Sequence[str], seen: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return what manifest and card say of the model beside its files."""
+    return {
+        "arm": settings["arm"],
+        "seeds": settings["seeds"],
+        "channels": channels,
+        "pretraining": settings["pretraining"],
+        "vote": settings["segment"]["vote"],
+        "spacing_mm": settings["preprocess"]["spacing_mm"],
+        "skull_stripping": settings["preprocess"]["skull_stripping"]["ncct"],
+        "training_scans": len(seen[TRAIN]),
+        "validation_scans": len(seen[VALIDATION]),
+        "licence": settings["licence"],
+        "notice": settings["notice"],
+        "code": code_digest("segment.export_model"),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: arm, ingest, preprocess, segment, …")
@@ -79,7 +108,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of the final images, cohort/case/")
     parser.add_argument("--ingest", type=Path, required=True, help="folder of the converted images, cohort/case/")
     parser.add_argument("--cases", nargs="+", required=True, help="cohort/case of the arm's labelled cases")
-    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="its tables of scores")
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="scores.tsv of the arm, and test_scores.tsv")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--archive", type=Path, required=True, help="zip of the folder")
@@ -92,39 +121,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     settings = arguments.settings
     checkpoints = [read_checkpoint(path) for path in arguments.checkpoints]
-    split_of = {f"{row['cohort']}/{row['case']}": row["split"] for row in read_tsv(arguments.splits_table)}
-    seen = {split: [case for case in arguments.cases if split_of.get(case) == split] for split in (TRAIN, VALIDATION)}
-    if not seen[TRAIN]:
-        raise InputError("No training case of the arm is in the split table.", "run all_split again.")
+    seen = seen_in_training(arguments.splits_table, arguments.cases)
     segmenter = Segmenter(checkpoints[0], 1.0, False, torch.device("cpu"))
     reference = reference_of(segmenter, arguments.preprocess, arguments.ingest, seen[TRAIN] + seen[VALIDATION])
-    plans = checkpoints[0]["init_args"]["plans"]["configurations"][CONFIGURATION]
-    description = {
-        "arm": settings["arm"],
-        "seeds": settings["seeds"],
-        "channels": segmenter.channels,
-        "pretraining": settings["pretraining"],
-        "vote": settings["segment"]["vote"],
-        "spacing_mm": settings["preprocess"]["spacing_mm"],
-        "skull_stripping": settings["preprocess"]["skull_stripping"]["ncct"],
-        "training_scans": len(seen[TRAIN]),
-        "validation_scans": len(seen[VALIDATION]),
-        "licence": settings["licence"],
-        "notice": settings["notice"],
-        "code": code_digest("segment.export_model"),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
+    description = describe(settings, segmenter.channels, seen)
+    scores = metrics(row for table in arguments.scores for row in read_tsv(table))
     with replacing_folder(arguments.out) as folder:
         write_networks(checkpoints, folder)
         write_json(folder / layout.REFERENCE, reference)
-        sections = ("seed", "ingest", "preprocess", "segment")
-        write_json(folder / layout.PREPROCESSING, {name: settings[name] for name in sections})
+        write_json(folder / layout.PREPROCESSING, {name: settings[name] for name in SECTIONS})
         if arguments.template:
             shutil.copyfile(arguments.template, folder / layout.TEMPLATE)
             shutil.copyfile(arguments.template_mask, folder / layout.TEMPLATE_MASK)
-        scores = metrics(row for path in arguments.scores for row in read_tsv(path))
-        card = model_card({"format": layout.FORMAT, **description}, scores, plans)
-        write_text(folder / "README.md", card)
+        plans = read_json(folder / "plans.json")["configurations"][CONFIGURATION]
+        write_text(folder / "README.md", model_card({"format": layout.FORMAT, **description}, scores, plans))
         layout.seal(folder, description)
         layout.pack(folder, arguments.archive)
     log.info("%s: %d networks, %d training scans", settings["arm"], len(checkpoints), len(seen[TRAIN]))

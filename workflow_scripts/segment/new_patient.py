@@ -34,6 +34,7 @@ from workflow_scripts.study.schemas import StudyError, load_schema
 
 ROOT = Path(__file__).parents[2]
 WORK = ".work"
+NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver knows
 COHORT, CASE = "new", "patient"
 PAGE = "report.html"
 SCAN = "ncct_upright.nii.gz"
@@ -60,7 +61,7 @@ def open_model(model: Path, work: Path) -> Path:
     return folder
 
 
-def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | None]) -> dict[str, Any]:
+def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | None], device: str) -> dict[str, Any]:
     """Return the configuration of a study without trainings, whose images are made as the model's were."""
     settings = read_json(model / layout.PREPROCESSING)
     preprocess = settings["preprocess"]
@@ -78,9 +79,10 @@ def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | 
         "cases": str(sheet),
         "cases_root": None,
         "outdir": str(results),
+        "device": device,
         "model": str(model),
         "run": {"arms": [], "segment": [], "evaluate": []},
-        "evaluate": {"comparisons": {}},
+        "evaluate": {"test_arms": [], "comparisons": {}},
         "report": {"best_arms": [], "interpreted": None},
         **settings,
     }
@@ -171,6 +173,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--synthsr-weights", type=Path, help="where the model's skull stripping needs them")
     parser.add_argument("--cores", default="all", help="of this machine (default: all)")
     parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
+    parser.add_argument("--cpu", action="store_true", help="compute on the CPU, though there is a GPU")
     parser.add_argument("--keep-work", action="store_true", help="keep OUT/.work, the images of every step")
     return parser.parse_args(argv)
 
@@ -190,7 +193,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
         write_sheet(sheet, scan, arguments.series)
     weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
-    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights))
+    device = "auto" if not arguments.cpu and (arguments.profile or NVIDIA.exists()) else "cpu"
+    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights, device))
     try:
         cases = [case for case in load_cases(sheet, None, check_paths=True) if not case.exclude]
     except StudyError as error:

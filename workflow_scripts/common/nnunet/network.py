@@ -1,5 +1,6 @@
 """Networks made from plans; encoders and checkpoints that are checked and loaded into them."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.plans import architecture
 
 CHECKPOINT_KEYS = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")
+LIBRARIES = ("dynamic_network_architectures.", "torch.nn.")
 
 
 def build_network(plans: Mapping[str, Any], channels: int, classes: int, deep_supervision: bool) -> torch.nn.Module:
@@ -21,7 +23,14 @@ def build_network(plans: Mapping[str, Any], channels: int, classes: int, deep_su
 def build_planned(
     description: Mapping[str, Any], channels: int, outputs: int, deep_supervision: bool
 ) -> torch.nn.Module:
-    """Build a network, initialised as by `build_network`, from the entry ``architecture`` of a configuration."""
+    """Build a network, initialised as by `build_network`, from the entry ``architecture`` of a configuration.
+
+    Raises `InputError` where it names a class of another library: nnU-Net would import and call whatever it names.
+    """
+    kwargs = description["arch_kwargs"]
+    named = [description["network_class_name"], *(kwargs.get(key) for key in description["_kw_requires_import"])]
+    if strange := [name for name in named if name is not None and not str(name).startswith(LIBRARIES)]:
+        raise InputError(f"A network's plan names {strange[0]!r}, no part of a network.", "plan it with nnU-Net.")
     return get_network_from_plans(
         description["network_class_name"],
         description["arch_kwargs"],
@@ -58,8 +67,14 @@ def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Ma
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a finetuned model onto the CPU; only tensors and plain Python objects are unpickled."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    missing = [key for key in CHECKPOINT_KEYS if key not in checkpoint]
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        raise InputError(
+            f"{path.name} cannot be read: it is damaged, or holds more than tensors and plain values.",
+            "take a model that this workflow wrote; nothing in a file is executed.",
+        ) from error
+    missing = [key for key in CHECKPOINT_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise InputError(
             f"{path.name} is not a model of this study: no {', '.join(missing)}.", "finetune the arm again."
