@@ -6,6 +6,7 @@ Layout, below the training's state folder, which no rule declares (Snakemake del
                                checksums of its kept outputs
     {digest}/…                 its saved states, until it has finished
     {digest}/finished/         copies of its outputs, kept for good
+    {digest}/events/           its curves for TensorBoard, also kept
 
 The digest is that of settings, data and seed. The code is reported but is not part of it: a moved comment must not cost
 a week of training, and a person decides whether changed code needs a new training (``retrain``).
@@ -25,7 +26,7 @@ from workflow_scripts.common.files import read_json, replacing, replacing_folder
 
 log = logging.getLogger(__name__)
 
-RECORD, FINISHED = "began_from.json", "finished"
+RECORD, FINISHED, EVENTS = "began_from.json", "finished", "events"
 NAMED_DIFFERENCES = 5
 
 
@@ -72,7 +73,7 @@ class Training:
             checksums = {output.name: file_digest(output) for output in self.outputs}
             write_json(record, {**read_json(record), "kept": checksums})
         for entry in self.folder.iterdir():
-            if entry.is_dir() and entry.name != FINISHED:
+            if entry.is_dir() and entry.name not in (FINISHED, EVENTS):
                 shutil.rmtree(entry)
             elif entry.is_file() and entry.name != RECORD:
                 entry.unlink()

@@ -15,6 +15,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from workflow_scripts.common import seeds
+from workflow_scripts.common.events import Events
 from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.finetune.training.batches import numbered_batches
@@ -180,12 +181,14 @@ class StudyTrainer(nnUNetTrainer):
         """
         self._resume()
         self.on_train_start()
-        with self.interruption, self.states:
+        past = epoch_rows(self.logger.of_epochs(self.current_epoch))
+        with self.interruption, self.states, Events(self.states.folder, past) as events:
             while self.current_epoch < self.num_epochs:
                 self.on_epoch_start()
                 self._train()
                 self._validate()
                 self.on_epoch_end()
+                events.add(epoch_rows(self.logger.get_checkpoint())[-1])
                 self._save_if(self.current_epoch == self.num_epochs or self.states.due(self.save_minutes))
         self.dataloader_train = self.dataloader_val = None  # ends their processes
 

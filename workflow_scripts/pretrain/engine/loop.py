@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.events import Events
 from workflow_scripts.common.interruption import Interrupted, Interruption
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
@@ -112,11 +114,15 @@ def pretrain(
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
     progress = _resume(method, states, device)
     saver = Saver(method, progress, states, settings, processes)
-    with Interruption() as interruption, states:
+    past = [curves | rankme for curves, rankme in zip(progress.curves, progress.rankme, strict=True)]
+    shown = Events(states.folder, past) if processes.first else nullcontext()
+    with Interruption() as interruption, states, shown as events:
         while progress.epoch < settings.epochs:
             stopped = train_epoch(method, training, settings, progress, interruption, processes, saver)
             if not stopped:
                 _measure(method, training, validation, settings, progress, processes)
+                if events is not None:
+                    events.add(progress.curves[-1] | progress.rankme[-1])
                 sound_alarm(progress.curves, settings.alarm)
                 stopped = processes.any(interruption.requested)
             if stopped or progress.epoch == settings.epochs or saver.due:
