@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
+.PHONY: setup demo export segment cases freeze-split digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 setup:
@@ -54,6 +54,16 @@ browser: setup
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || \
 	  python -m playwright install --with-deps chromium || \
 	  echo "No Chromium here and none could be installed: the tests in a browser will be skipped."
+
+# One digest of all that a study computed: two runs agree. The table names each file (docs/usage.md).
+digest: setup
+	python -m workflow_scripts.report.digest --results "$(RESULTS)" --out "$(RESULTS)/digest.tsv"
+	@head -2 "$(RESULTS)/digest.tsv"
+
+# What a paper publishes, and nothing of a patient: $(RESULTS)/archive.tar.gz
+archive: digest
+	python -m workflow_scripts.report.archive --results "$(RESULTS)" --sheet "$(SHEET)" \
+	  --digest "$(RESULTS)/digest.tsv" --out "$(RESULTS)/archive.tar.gz"
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
 test: setup browser

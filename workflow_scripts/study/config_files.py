@@ -17,6 +17,14 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     return _merged(read_mapping(SHIPPED), config)
 
 
+def complete_files(files: Sequence[Path | str]) -> dict[str, Any]:
+    """Return the configuration that the project's own file and others say together, later ones overriding earlier."""
+    config: dict[str, Any] = {}
+    for file in files:
+        config = _merged(config, read_mapping(file))
+    return complete(config)
+
+
 @dataclass(frozen=True)
 class ConfigFiles:
     """Names and contents, later files overriding earlier ones."""

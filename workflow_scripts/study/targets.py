@@ -17,7 +17,7 @@ def stage_files(study: Study, stage: str) -> list[str]:
     study without cases has none. Raises `StudyError` where the stage needs an arm and none can be trained.
     """
     _require_arms(study, stage)
-    return _STAGES[stage](study) if study.cases else []
+    return STAGES[stage](study) if study.cases else []
 
 
 def _require_arms(study: Study, stage: str) -> None:
@@ -111,7 +111,7 @@ def _report(study: Study) -> list[str]:
     return [paths.file(study.results, "report", "index.html"), *_segment(study)]
 
 
-_STAGES = {
+STAGES = {
     "ingest": _ingest,
     "preprocess": _preprocess,
     "split": _split,

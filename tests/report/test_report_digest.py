@@ -1,0 +1,78 @@
+"""The digest knows what a study computed and not when; the archive has nothing of a patient."""
+
+import tarfile
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from workflow_scripts.common.errors import InputError
+from workflow_scripts.report import archive, digest
+
+
+def write_results(folder, seconds="1.5", value=3.0, level=6):
+    """A study's results in small; ``seconds`` and ``level`` of compression are no results, ``value`` is one."""
+    (folder / "preprocess").mkdir(parents=True)
+    image = nib.Nifti1Image(np.full((4, 4, 4), value, np.float32), np.eye(4))
+    nib.openers.Opener.default_compresslevel = level
+    image.to_filename(folder / "preprocess" / "ncct.nii.gz")
+    nib.openers.Opener.default_compresslevel = 1
+    curves = folder / "finetune" / "A" / "seed-0" / "curves.tsv"
+    curves.parent.mkdir(parents=True)
+    curves.write_text(f"epoch\tloss\tseconds\n0\t0.5\t{seconds}\n")
+    np.savez(folder / "slices.npz", a=np.arange(3))
+    for name in ("logs", "benchmarks"):
+        (folder / name).mkdir()
+        (folder / name / "x.tsv").write_text(f"s\n{seconds}\n")
+    return folder
+
+
+def whole(folder):
+    return digest.whole(digest.digests(folder))
+
+
+def test_two_runs_agree_whatever_time_they_took(tmp_path):
+    one = write_results(tmp_path / "one")
+    other = write_results(tmp_path / "other", seconds="9", level=9)
+    assert (one / "preprocess/ncct.nii.gz").read_bytes() != (other / "preprocess/ncct.nii.gz").read_bytes()
+    assert whole(one) == whole(other)
+
+
+def test_another_value_is_another_digest(tmp_path):
+    one, other = write_results(tmp_path / "one"), write_results(tmp_path / "other", value=3.0000002)
+    assert whole(one) != whole(other)
+    first, second = digest.digests(one), digest.digests(other)
+    assert [name for name in first if first[name] != second[name]] == ["preprocess/ncct.nii.gz"]
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no result"):
+        digest.digests(tmp_path)
+
+
+def run_archive(folder, table):
+    results = write_results(folder / "results")
+    (results / "evaluate").mkdir()
+    (results / "evaluate" / "summary.tsv").write_text(table)
+    (results / "evaluate" / "scores.tsv").write_text("case\ndice\nJaneDoe-1\t0.5\n")
+    (folder / "cases.tsv").write_text("cohort\tpatient\tcase\nA\tJaneDoe\tJaneDoe-1\nA\t12\t12\n")
+    digest.main([f"--results={results}", f"--out={results / 'digest.tsv'}"])
+    out = folder / "archive.tar.gz"
+    given = [f"--results={results}", f"--sheet={folder / 'cases.tsv'}", f"--digest={results / 'digest.tsv'}"]
+    archive.main([*given, f"--repository={folder}", f"--out={out}"])
+    return out
+
+
+def test_an_archive_holds_tables_and_digest_and_no_name_of_the_sheet(tmp_path):
+    with tarfile.open(run_archive(tmp_path, "arm\tcases\nA\t12\n")) as members:
+        content = {member.name: members.extractfile(member).read() for member in members}
+        assert all(member.uname == "" and member.mtime == 0 for member in members)
+    assert set(content) == {"study/evaluate/summary.tsv", "study/sha256.txt"}
+    assert b"JaneDoe" not in b"".join(content.values())
+
+
+def test_a_table_that_names_a_case_is_refused_and_leaves_no_archive(tmp_path):
+    with pytest.raises(InputError, match=r"summary\.tsv has a patient") as refused:
+        run_archive(tmp_path, "arm\tworst\nA\tJaneDoe-1\n")
+    assert "JaneDoe" not in str(refused.value)
+    assert not (tmp_path / "archive.tar.gz").exists()
