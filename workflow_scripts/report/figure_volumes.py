@@ -16,6 +16,7 @@ from workflow_scripts.report.drawing.style import INK, MUTED, drawing
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations
 LEAST_FOR_LIMITS = 3
 LEAST_ML = 0.1  # where the logarithmic axis begins; smaller volumes and none stand there
+LEAST_RANGE = 20  # of the logarithmic axes, so that they have ticks enough
 PANEL_WIDTH, PANEL_HEIGHT, ARMS_A_ROW = 3.3, 2.9, 3
 
 Row = Mapping[str, str]
@@ -45,7 +46,8 @@ def draw(paths: Sequence[Path], rows: Sequence[Row], arms: Sequence[str], headin
 
 def _scatter(axes: Axes, reference: np.ndarray, predicted: np.ndarray, look: Mapping[str, str]) -> None:
     x, y = np.maximum(reference, LEAST_ML), np.maximum(predicted, LEAST_ML)
-    low, top = min(x.min(), y.min()) / 1.6, 1.6 * max(x.max(), y.max())
+    top = 1.6 * max(x.max(), y.max())
+    low = min(x.min() / 1.6, y.min() / 1.6, top / LEAST_RANGE)
     axes.plot([low, top], [low, top], color=MUTED, lw=0.9, ls=":")
     axes.plot(x, y, ls="", markersize=5, alpha=0.8, markeredgewidth=0, rasterized=len(x) > MANY, **look)
     axes.set(xscale="log", yscale="log", xlim=(low, top), ylim=(low, top))
