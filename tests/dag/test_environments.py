@@ -1,6 +1,7 @@
 """One set of versions: the conda environments hold the pins of requirements.txt, and every rule names one."""
 
 import re
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -72,3 +73,16 @@ def test_every_rule_that_runs_a_tool_names_its_environment(path):
 def test_no_registry_host_and_no_local_path_is_named():
     for path in [ROOT / "requirements.txt", *ENVIRONMENTS]:
         assert not re.search(r"https?://|index-url|find-links|file:", path.read_text())
+
+
+@pytest.mark.parametrize("build", ["cpu", "cu126", "cu130"])
+def test_setup_installs_another_build_of_the_same_torch(build):
+    command = ["make", "-n", "setup", f"TORCH={build}", "TORCH_INDEX=address"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f'"torch=={required()["torch"]}+{build}" --extra-index-url "address"' in shown
+
+
+@pytest.mark.parametrize("given", [["TORCH=cu126"], ["TORCH=cu99", "TORCH_INDEX=address"]])
+def test_setup_refuses_a_build_that_it_does_not_know_or_has_no_index_for(given):
+    ended = subprocess.run(["make", "setup", *given], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode and "docs/gpu.md" in ended.stdout

@@ -250,3 +250,17 @@ def test_encoder_of_another_plan_stops_the_training_before_it_begins(dataset, se
     with pytest.raises(InputError, match="strides"):
         run_main(dataset, settings, {**encoder, "architecture": described}, tmp_path)
     assert not (tmp_path / "model.pth").exists()
+
+
+@pytest.mark.parametrize("choice", ["auto", "never"])
+def test_network_is_compiled_on_a_gpu_only_where_that_works(choice, monkeypatch):
+    def no_compiler(*_):
+        raise RuntimeError("Failed to find C compiler")
+
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda layer: compiled.append(layer) or no_compiler)
+    trainer = SimpleNamespace(device=SimpleNamespace(type="cuda"), compile=choice)
+    monkeypatch.setattr(torch.nn, "Conv3d", lambda *_, **__: "layer")
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: "voxels")
+    assert not StudyTrainer._do_i_compile.__wrapped__(trainer)
+    assert compiled == (["layer"] if choice == "auto" else [])

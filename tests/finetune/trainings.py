@@ -17,6 +17,7 @@ SETTINGS = FinetuneSettings(
     oversample_foreground=0.5,
     encoder=None,
     save_minutes=0,
+    compile="auto",
 )
 CPU = torch.device("cpu")
 

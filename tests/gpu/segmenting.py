@@ -56,9 +56,8 @@ def segmenting(conditions: Conditions, table: Table) -> None:
         _write_study(root, conditions)
         table.add("s to prepare the heads and the dataset", time.perf_counter() - started)
         _no_gpu(root, table)
-        with mock.patch.dict(os.environ, {"nnUNet_compile": "false"}):
-            _finetuning(root, conditions, table)
-            _resuming(root, conditions, table)
+        _finetuning(root, conditions, table)
+        _resuming(root, conditions, table)
         _segmentation(root, conditions, table)
         if conditions.gpu:
             _compiled(root, table)
@@ -108,6 +107,7 @@ def _arguments(root: Path, name: str, conditions: Conditions | None = None) -> l
             "oversample_foreground": 0.33,
             "encoder": None,
             "save_minutes": 0,
+            "compile": "always" if name == "compiled" else "never",
         },
     )
     return [

@@ -133,11 +133,11 @@ def test_a_fused_network_computes_what_nnunet_would(any_architecture, monkeypatc
 def test_without_a_compiler_torchs_own_kernels_train_or_the_training_stops(caplog, monkeypatch):
     """No Triton here: the same happens where its compiler fails."""
     monkeypatch.setitem(sys.modules, "workflow_scripts.pretrain.methods.fused_norm", None)
-    assert not kernels_compile(torch.device("cpu"), required=False) and "a step takes longer" in caplog.text
+    assert not kernels_compile(torch.device("cpu"), "auto") and "a step takes longer" in caplog.text
     with pytest.raises(
         InputError, match=r"cannot be compiled: .* install triton and a C compiler .* pretrain\.compile"
     ):
-        kernels_compile(torch.device("cpu"), required=True)
+        kernels_compile(torch.device("cpu"), "always")
 
 
 @pytest.mark.parametrize("half", [torch.float16, None])

@@ -40,7 +40,7 @@ CURVES = (
     "learning_rate",
     "seconds",
 )
-HARMLESS = ("save_minutes",)
+HARMLESS = ("compile", "save_minutes")
 MEMORY = (
     "lower nnunet.gpu_memory_gb, nnunet.batch_size or nnunet.patch_size; or raise resources.finetune.mem_mb, or take a "
     "GPU with more memory."

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from workflow_scripts.common import seeds
+from workflow_scripts.common.compiling import trial_compiles
 from workflow_scripts.common.events import Events
 from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.common.saved_states import States
@@ -62,6 +64,7 @@ class FinetuneSettings:
     oversample_foreground: float
     encoder: EncoderTraining | None
     save_minutes: float
+    compile: str
 
 
 def with_lesion(share: float, batch_size: int) -> int:
@@ -104,6 +107,7 @@ class StudyTrainer(nnUNetTrainer):
         self.oversample_foreground_percent = with_lesion(settings.oversample_foreground, batch) / batch
         self.encoder_training = settings.encoder
         self.save_minutes = settings.save_minutes
+        self.compile = settings.compile
         self.save_every = settings.epochs  # so that nnU-Net saves no checkpoint but that of a best epoch
         self.keys = (list(train_keys), list(validation_keys))
         self.seed = seed
@@ -125,6 +129,15 @@ class StudyTrainer(nnUNetTrainer):
     def precision(self) -> str:
         """What nnU-Net computes in: float16 with a loss scale on a GPU, else float32."""
         return "float32" if self.grad_scaler is None else "float16"
+
+    @cache  # noqa: B019 - there is one trainer in a process
+    def _do_i_compile(self) -> bool:
+        """Whether torch compiles network and loss, which is tried first: without a compiler nnU-Net's steps fail."""
+        if self.device.type == "cpu":
+            return False
+        layer = torch.nn.Conv3d(1, 1, 3, device=self.device)
+        voxels = torch.ones(1, 1, 4, 4, 4, device=self.device)
+        return trial_compiles(lambda: torch.compile(layer)(voxels).sum().backward(), "finetune.compile", self.compile)
 
     def do_split(self) -> tuple[list[str], list[str]]:
         """Return the study's training and validation keys."""

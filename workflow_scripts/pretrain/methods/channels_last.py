@@ -4,7 +4,6 @@ Convolutions are fastest on channels-last tensors, (B, z, y, x, C) in memory. To
 contiguous copies of them, and the backward pass of its group normalisation is slow on them: hence ones of ours.
 """
 
-import logging
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workflow_scripts.common.errors import InputError
-
-log = logging.getLogger(__name__)
+from workflow_scripts.common.compiling import trial_compiles
 
 
 class ChannelsLastNorm(nn.Module):
@@ -111,7 +108,7 @@ def for_training(network: nn.Module, device: torch.device, compiling: str) -> nn
     """
     if device.type == "cpu":
         _replace(network, {norm: ChannelsLastNorm(norm) for norm in network.modules() if _is_replaceable(norm)})
-    elif compiling == "never" or not kernels_compile(device, required=compiling == "always"):
+    elif not kernels_compile(device, compiling):
         return network.to(device)
     else:
         fuse(network)
@@ -133,23 +130,16 @@ def fuse(network: nn.Module) -> None:
     _replace(network, replaced)
 
 
-def kernels_compile(device: torch.device, required: bool) -> bool:
-    """Whether the kernels for a GPU can be compiled and run; raises `InputError` if not, where that is ``required``."""
-    try:
+def kernels_compile(device: torch.device, choice: str) -> bool:
+    """Whether the kernels for a GPU are wanted and can be compiled and run, as `trial_compiles` says."""
+
+    def trial() -> None:
         from workflow_scripts.pretrain.methods.fused_norm import normalise
 
-        trial = torch.ones(1, 1, 2, 2, 2, device=device, requires_grad=True)
-        normalise(trial, trial.new_ones(1), trial.new_zeros(1), 1e-5, 0.01).sum().backward()
-    except Exception as error:  # Triton's compiler, the system's or the driver: each has errors of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        if required:
-            raise InputError(
-                f"Kernels for the GPU cannot be compiled: {reason}.",
-                "install triton and a C compiler (gcc) where the job runs, or set pretrain.compile to auto.",
-            ) from error
-        log.warning("Kernels for the GPU cannot be compiled (%s): a step takes longer; see docs/gpu.md", reason)
-        return False
-    return True
+        voxels = torch.ones(1, 1, 2, 2, 2, device=device, requires_grad=True)
+        normalise(voxels, voxels.new_ones(1), voxels.new_zeros(1), 1e-5, 0.01).sum().backward()
+
+    return trial_compiles(trial, "pretrain.compile", choice)
 
 
 def _is_replaceable(module: nn.Module | None) -> bool:
