@@ -51,9 +51,9 @@ def test_bare_weights_load_strictly_and_name_no_case(made, any_architecture):
     network.encoder.load_state_dict(weights, strict=True)
 
 
-def test_an_nnssl_file_builds_its_network_and_fills_encoder_and_stem(made, any_architecture):
+def test_a_file_for_nnunet_builds_its_network_and_fills_encoder_and_stem(made, any_architecture):
     """Read as nnU-Net reads it: the network of the architecture plan, its submodules filled by the plan's keys."""
-    content = exported(made[1], "nnssl")
+    content = exported(made[1], "nnunet")
     plan, weights = content["nnssl_adaptation_plan"], content["network_weights"]
     assert json.loads(json.dumps(plan)) == plan
     described = plan["architecture_plans"]
@@ -84,14 +84,14 @@ def test_an_nnssl_file_builds_its_network_and_fills_encoder_and_stem(made, any_a
 
 def test_what_is_exported_comes_back(made, tmp_path):
     dataset, encoder = made
-    content = imported(dataset, exported(encoder, "nnssl"), tmp_path)
+    content = imported(dataset, exported(encoder, "nnunet"), tmp_path)
     assert_equal_weights(content["state_dict"], read_encoder(encoder)["state_dict"])
     assert content["patch_size"] == [6, 12, 12] and content["channels"] == ["ncct"]
 
 
 def test_weights_are_found_under_the_keys_that_the_plan_names(made, tmp_path):
     dataset, encoder = made
-    checkpoint = exported(encoder, "nnssl")
+    checkpoint = exported(encoder, "nnunet")
     plan, weights = checkpoint["nnssl_adaptation_plan"], checkpoint.pop("network_weights")
     plan["key_to_encoder"], plan["key_to_stem"] = (f"online_{plan[key]}" for key in ("key_to_encoder", "key_to_stem"))
     others = {"projector.weight": torch.zeros(2)}
@@ -132,7 +132,7 @@ def no_plan(checkpoint):
 )
 def test_a_checkpoint_of_another_plan_is_refused(made, tmp_path, spoil, message):
     dataset, encoder = made
-    checkpoint = exported(encoder, "nnssl")
+    checkpoint = exported(encoder, "nnunet")
     spoil(checkpoint)
     with pytest.raises(InputError, match=message):
         imported(dataset, checkpoint, tmp_path)

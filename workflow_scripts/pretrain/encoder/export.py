@@ -1,4 +1,4 @@
-"""Write a pretrained encoder for other programs: bare weights, or a checkpoint as nnssl writes it."""
+"""Write a pretrained encoder for other programs: bare weights, or a checkpoint that nnU-Net finetunes from."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.pretrain.encoder.checkpoint import read_encoder, save_tensors
-from workflow_scripts.pretrain.encoder.nnssl import to_nnssl
+from workflow_scripts.pretrain.encoder.nnssl import to_nnunet
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +17,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt of a pretraining")
     parser.add_argument(
         "--format",
-        choices=("state_dict", "nnssl"),
+        choices=("state_dict", "nnunet"),
         required=True,
         help="state_dict: the weights, under the keys of the `encoder` of nnU-Net's network, and nothing else; "
-        "nnssl: with the adaptation plan that nnUNetv2_preprocess_like_nnssl and nnUNetv2_train_pretrained read",
+        "nnunet: with the adaptation plan that nnUNetv2_preprocess_like_nnssl and nnUNetv2_train_pretrained read",
     )
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     return parser.parse_args(argv)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read encoder.pt, write the export."""
     arguments = _parse(argv)
     content = read_encoder(arguments.encoder)
-    exported = content["state_dict"] if arguments.format == "state_dict" else to_nnssl(content)
+    exported = content["state_dict"] if arguments.format == "state_dict" else to_nnunet(content)
     save_tensors(arguments.out, exported)
     log.info("%s as %s", arguments.out.name, arguments.format)
 

@@ -1,4 +1,4 @@
-"""Encoders in the form of nnssl's checkpoints, which nnU-Net's own finetuning of pretrained networks reads.
+"""Encoders in the form that nnU-Net's own finetuning of pretrained networks reads, and those that nnssl wrote in it.
 
 Such a file holds ``network_weights`` under the keys of a whole network and ``nnssl_adaptation_plan``: the architecture,
 the plan of the pretraining, and the keys under which encoder, stem and input projection lie.
@@ -27,8 +27,11 @@ PRESETS = {
 DECODER_ARGUMENTS = {"n_conv_per_stage_decoder"}
 
 
-def to_nnssl(encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the content of ``encoder.pt`` into that of an nnssl checkpoint, of plain types and tensors.
+def to_nnunet(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the content of ``encoder.pt`` into what ``nnUNetv2_train_pretrained`` takes, of plain types and tensors.
+
+    nnssl itself cannot read the plan back: its ``AdaptationPlan.from_dict`` wants ``n_blocks_per_stage`` of residual
+    encoders, and a plan of its own.
 
     nnU-Net's reader of these files plans z-scores of single images; this encoder wants the ``CTNormalization`` of the
     plan that goes along.
