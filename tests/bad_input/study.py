@@ -25,6 +25,7 @@ ROW = {
     "stripped": "dwi;adc",
     "label_standard": "gold",
 }
+OTHERS = tuple(ROW | {"patient": f"P{number}", "case": f"C{number}"} for number in (2, 3))
 HEALTHY = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
 STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}}
 
@@ -84,7 +85,7 @@ def value(name: str, **change: object) -> Mistake:
     """A mistake in the configuration."""
 
     def load_it(folder: Path) -> Study:
-        write_sheet(folder / "cases.tsv", ROW, HEALTHY)
+        write_sheet(folder / "cases.tsv", ROW, *OTHERS, HEALTHY)
         return load(folder, change)
 
     return Mistake(name, load_it)
@@ -151,6 +152,13 @@ VALUES = (
     value("unknown cohort to segment", run={"segment": ["ICO"]}),
     value("unknown cohort in an arm", arms={"FS-STKi": {"train": ["AISD"]}}),
     value("arm whose cohorts have no mask", arms={"FS-STKi": {"train": ["HEALTHY"]}}),
+    Mistake("one patient with a lesion mask", lambda folder: write_sheet(folder / "cases.tsv", ROW) and load(folder)),
+    Mistake(
+        "patients who are all fixed to other splits",
+        lambda folder: (
+            write_sheet(folder / "cases.tsv", *(row | {"split": "test"} for row in (ROW, *OTHERS))) and load(folder)
+        ),
+    ),
     value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
     value("arms chosen on the test set", evaluate={"selected_on": "test"}),
     value("arm to test that does not run", evaluate={"test_arms": ["FS-STKi-D"]}),

@@ -214,17 +214,17 @@ def test_what_can_be_put_right_gives_the_same_image(make, options, place):
 
 @pytest.mark.parametrize(("start", "end"), [("\ufeff", "\n"), ("", "\r\n")], ids=["byte order mark", "line ends"])
 def test_a_sheet_saved_by_a_spreadsheet_is_read(start, end, place):
-    text = start + study.sheet_text(study.ROW, study.HEALTHY).replace("\n", end)
+    text = start + study.sheet_text(study.ROW, *study.OTHERS, study.HEALTHY).replace("\n", end)
     (place / "cases.tsv").write_bytes(text.encode())
-    assert [case.cohort for case in study.load(place).cases] == ["icoAIS", "HEALTHY"]
+    assert [case.case for case in study.load(place).cases] == ["C1", "C2", "C3", "C1"]
 
 
 def test_what_a_spreadsheet_adds_to_a_sheet_changes_nothing(place, caplog):
     plain = study.ROW | {"mri_aligned": "true", "side": "left"}
-    study.write_sheet(place / "cases.tsv", plain, study.HEALTHY)
+    study.write_sheet(place / "cases.tsv", plain, *study.OTHERS, study.HEALTHY)
     wanted = study.load(place).cases
     shouted = plain | {"mri_aligned": "TRUE", "side": "Left", "x_age": "71"}
-    lines = study.sheet_text(shouted, study.HEALTHY).splitlines()
+    lines = study.sheet_text(shouted, *study.OTHERS, study.HEALTHY).splitlines()
     empty = "\t" * lines[0].count("\t")
     (place / "cases.tsv").write_text("\n".join(line + "\t\t" for line in [*lines, empty, empty]))
     assert study.load(place).cases == wanted

@@ -50,9 +50,9 @@ def broken(demo, tmp_path_factory):
     study = yaml.safe_load((DEMO / "study.yaml").read_text())
     study.pop("phantom")
     study |= {"cases": "cases.tsv", "cases_root": None, "outdir": "results"}
-    study["run"] = {"arms": ["FS-STKi"], "segment": ["X"], "evaluate": ["X"]}
-    study["arms"] = {"FS-STKi": {"train": ["X"], "epochs": 1}}
-    study["report"] = {"best_arms": ["FS-STKi"], "interpreted": None}
+    study["run"] = {"arms": [], "segment": [], "evaluate": []}
+    study["report"] = {"best_arms": [], "interpreted": None}
+    study["evaluate"] = {"test_arms": [], "comparisons": {}}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     result = snakemake(
         folder, "--configfile", "study.yaml", "--cores", "2", "--keep-going", "all_preprocess", check=False

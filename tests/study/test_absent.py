@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from tests.bad_input.study import CONFIG, ROW, write_sheet
+from tests.bad_input.study import CONFIG, OTHERS, ROW, write_sheet
 from tests.workflow import ROOT
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
@@ -13,7 +13,9 @@ from workflow_scripts.study.targets import stage_files
 
 
 def load(folder, cohorts, change=None):
-    sheet = write_sheet(folder / "cases.tsv", *(ROW | {"cohort": cohort} for cohort in cohorts))
+    sheet = write_sheet(
+        folder / "cases.tsv", *(row | {"cohort": cohort} for cohort in cohorts for row in (ROW, *OTHERS))
+    )
     config = copy.deepcopy(CONFIG) | {"cases": str(sheet)}
     for section, values in (change or {}).items():
         config[section] = config[section] | values if isinstance(values, dict) else values

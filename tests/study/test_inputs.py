@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from tests.bad_input.study import CONFIG, ROW, write_sheet
+from tests.bad_input.study import CONFIG, OTHERS, ROW, write_sheet
 from workflow_scripts.study import arguments, inputs
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
@@ -16,8 +16,8 @@ BARE = {"mri": "", "mri_modality": "", "lesion": "", "lesion_space": "", "stripp
 
 @pytest.fixture
 def study(tmp_path):
-    """One case with everything in each cohort, and one of icoAIS with nothing but its scan."""
-    rows = [ROW | {"cohort": cohort} for cohort in COHORTS]
+    """Three cases with everything in each cohort, and one of icoAIS with nothing but its scan."""
+    rows = [row | {"cohort": cohort} for row in (ROW, *OTHERS) for cohort in COHORTS]
     rows.append(ROW | BARE | {"cohort": "icoAIS", "case": "bare", "patient": "bare"})
     config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
     return load_study(config, [], check_paths=False)
@@ -76,7 +76,7 @@ def test_an_mri_that_came_stripped_needs_no_method_and_no_weights(study, whole):
 
 
 def test_a_case_with_a_brain_mask_is_not_stripped_and_another_is(tmp_path):
-    rows = [ROW | {"cohort": cohort} for cohort in COHORTS]
+    rows = [row | {"cohort": cohort} for row in (ROW, *OTHERS) for cohort in COHORTS]
     rows[2] |= {"brain_mask": "C1/brain.nii.gz"}
     config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
     study = load_study(config, [], check_paths=False)
@@ -110,7 +110,7 @@ def test_arrays_of_two_channels_lie_apart_and_hold_both(study):
 def test_scores_read_each_seeds_folder_and_each_ensembles_mask(study, whole):
     read = inputs.score(study, "FS-STKi")
     assert read["seeds"] == [f"out/segment/FS-STKi/seed-{seed}/icoAIS" for seed in study.seeds]
-    assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{whole}.nii.gz"]
+    assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{case}.nii.gz" for case in (whole, "C2", "C3")]
 
 
 def test_a_page_of_segmentations_pairs_each_best_arm_with_its_own_mask(study, whole):

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
-from tests.bad_input.study import ROW, load, write_sheet
+from tests.bad_input.study import OTHERS, ROW, load, write_sheet
 from workflow_scripts.study.progress import progress, told
 from workflow_scripts.study.targets import stage_files
 
 
 def test_cases_and_files_are_counted_stage_by_stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_sheet(tmp_path / "cases.tsv", ROW, ROW | {"case": "C2"}, ROW | {"case": "C3"})
+    write_sheet(tmp_path / "cases.tsv", ROW, *OTHERS)
     study = load(tmp_path)
     files = [Path(name) for name in stage_files(study, "ingest")]
     present = [file for file in files if file.parent.name == "C1"] + [files[-1]]

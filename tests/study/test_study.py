@@ -2,7 +2,7 @@
 
 import copy
 
-from tests.bad_input.study import CONFIG, ROW, load, write_sheet
+from tests.bad_input.study import CONFIG, OTHERS, ROW, load, write_sheet
 from tests.workflow import ROOT
 from workflow_scripts.study.case_sheet import load_cases
 from workflow_scripts.study.study import load_study
@@ -22,14 +22,14 @@ def test_absolute_paths_stay_absolute(tmp_path):
 
 
 def test_excluded_cases_stand_apart(tmp_path):
-    write_sheet(tmp_path / "cases.tsv", ROW, ROW | {"case": "C2", "exclude": "motion"})
+    write_sheet(tmp_path / "cases.tsv", ROW, *OTHERS, ROW | {"case": "C4", "exclude": "motion"})
     study = load(tmp_path)
-    assert [case.case for case in study.cases] == ["C1"]
+    assert [case.case for case in study.cases] == ["C1", "C2", "C3"]
     assert [case.exclude for case in study.excluded] == ["motion"]
 
 
 def test_the_paper_configuration_is_valid_and_needs_its_nine_pretrainings(tmp_path):
-    rows = [ROW | {"cohort": cohort} for cohort in ("AISD", "APIS", "icoAIS", "CENTER-TBI")]
+    rows = [row | {"cohort": one} for one in ("AISD", "APIS", "icoAIS", "CENTER-TBI") for row in (ROW, *OTHERS)]
     config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows))}
     study = load_study(config, [ROOT / "config.yaml"], check_paths=False)
     assert sorted(study.pretrainings) == sorted(set(config["pretrainings"]) - {"ALL-MAE"})

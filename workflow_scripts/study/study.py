@@ -15,6 +15,7 @@ from workflow_scripts.common.vocabulary import TEST
 from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.config_files import ConfigFiles
+from workflow_scripts.study.enough_patients import shortage
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 from workflow_scripts.study.typed import restore_types
 
@@ -239,6 +240,13 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     low, high = config["preprocess"]["clip_hu"]
     if low >= high:
         raise files.refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
+    for name in study.arms:
+        train = study.arm(name)["train"]
+        if complaint := shortage(study.in_cohorts(train), ratios):
+            raise files.refuse(
+                ["arms", name, "train"],
+                f"of {train!r}, {complaint}; training and validation need a patient each (split.ratios, column split).",
+            )
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
         (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
