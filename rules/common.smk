@@ -96,6 +96,11 @@ def as_options(wildcards, input):
     return options({key.replace("_", "-"): path for key, path in input.items()})
 
 
+def head(path):
+    """An output that shows a whole head: kept, or removed by Snakemake when all that read it are done."""
+    return path if config["preprocess"]["keep_heads"] else temp(path)
+
+
 def code(module):
     """Digest of a rule's code as a param of its jobs: they run again when it changes, and not for a comment.
 

@@ -3,7 +3,7 @@ rule ingest_ncct:
     input:
         ancient(of_study(inputs.ncct)),
     output:
-        image="<ingested>/ncct.nii.gz",
+        image=head("<ingested>/ncct.nii.gz"),
         record="<ingested>/ncct.json",
     params:
         settings=of_study(arguments.ncct_limits),
@@ -31,7 +31,7 @@ rule ingest_mri:
     input:
         ancient(of_study(inputs.mri)),
     output:
-        image="<ingested>/{modality}.nii.gz",
+        image=head("<ingested>/{modality}.nii.gz"),
         record="<ingested>/{modality}.json",
     params:
         given=of_study(inputs.mri_path),

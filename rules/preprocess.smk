@@ -57,7 +57,7 @@ rule resample_ncct:
     input:
         "<ingested>/ncct.nii.gz",
     output:
-        "<preprocessed>/resampled_ncct.nii.gz",
+        head("<preprocessed>/resampled_ncct.nii.gz"),
     params:
         resampling=RESAMPLING,
         background=config["ingest"]["hu_floor"],
@@ -83,7 +83,7 @@ rule brain_mask:
     input:
         unpack(of_study(inputs.to_strip)),
     output:
-        pseudo_t1="<preprocessed>/pseudo_t1.nii.gz",
+        pseudo_t1=head("<preprocessed>/pseudo_t1.nii.gz"),
         mask="<preprocessed>/brain_mask.nii.gz",
         stripped="<preprocessed>/stripped_ncct.nii.gz",
         json="<preprocessed>/brain_mask.json",
@@ -120,7 +120,7 @@ rule prepare_mri:
     input:
         unpack(of_study(inputs.mri_to_strip)),
     output:
-        resampled="<preprocessed>/resampled_{modality}.nii.gz",
+        resampled=head("<preprocessed>/resampled_{modality}.nii.gz"),
         stripped="<preprocessed>/stripped_{modality}.nii.gz",
     params:
         inputs=as_options,

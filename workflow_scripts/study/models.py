@@ -43,6 +43,7 @@ def export_options(study: Study, arm: str) -> list[str]:
 def export_settings(study: Study, arm: str) -> str:
     """Everything that decides what a model makes of a scan, as JSON; no path of this machine."""
     preprocess = deepcopy(dict(study.config["preprocess"]))
+    del preprocess["keep_heads"]  # says what a study keeps, not how its images are made
     preprocess["template"] |= {"image": None, "mask": None}
     for network in ("synthstrip_weights", "synthsr_weights"):
         preprocess["skull_stripping"][network]["path"] = None
