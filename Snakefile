@@ -122,4 +122,4 @@ wildcard_constraints:
 
 # Last of all, when every rule is known.
 if not IN_MODULE:
-    check_call_targets()
+    check_call()

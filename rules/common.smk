@@ -1,8 +1,11 @@
+import contextlib
 import inspect
+import io
 import json
 import shlex
+import sys
 
-from snakemake.cli import get_argument_parser
+from snakemake.cli import parse_args
 
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.training_store import made_with_other_code
@@ -11,6 +14,7 @@ from workflow_scripts.study.call import check_targets
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.config_files import SHIPPED, complete
 from workflow_scripts.study.options import options
+from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
 from workflow_scripts.study.targets import arm_files, cohort_files, stage_files
@@ -133,16 +137,23 @@ def targets(stage):
     return of_study(stage_files, stage=stage)
 
 
-def check_call_targets():
-    """Name the targets that there are when a call asks for another one; Snakemake's own message names none."""
+def check_call():
+    """Name the targets that there are when a call asks for another one, and stop where jobs cannot be sent.
+
+    Snakemake's own messages name no target, and a cluster's jobs fail in a path with a space without a word.
+    """
     called = Path(sys.argv[0])
     if not workflow.is_main_process or "snakemake" not in (called.name, called.parent.name):
         return
-    asked = get_argument_parser().parse_args().targets
+    with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
+        _, call = parse_args(sys.argv[1:])
+    asked = call.targets
     files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
     rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]
     names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm", "export", "new")]
     try:
+        if call.executor not in (None, "local", "dryrun", "touch"):
+            require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
     except StudyError as error:
         raise WorkflowError(str(error)) from None
