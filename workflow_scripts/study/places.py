@@ -18,6 +18,6 @@ def require_safe(executor: str, places: Iterable[Path | str]) -> None:
         if not SAFE.fullmatch(str(place)):
             odd = sorted({character for character in str(place) if not SAFE.fullmatch(character)})
             raise StudyError(
-                f"{str(place)!r} has {' '.join(map(repr, odd))} in it: jobs of the executor {executor!r} cannot be sent "
-                "with such a path. Move it to a path of letters, digits and _ . - , or run on this machine."
+                f"{str(place)!r} has {' '.join(map(repr, odd))} in it; jobs of the executor {executor!r} cannot be sent"
+                " with such a path. Move it to a path of letters, digits and _ . - , or run on this machine."
             )
