@@ -1,6 +1,7 @@
 """Interrupted trainings end as if they had not been interrupted."""
 
 import io
+import multiprocessing
 import os
 import random
 import signal
@@ -147,4 +148,37 @@ def test_batches_made_by_processes_are_the_same_also_after_an_interruption(datas
     at_call(StudyTrainer, "train_step", 4, stop)
     with pytest.raises(KeyboardInterrupt):
         train(dataset, tmp_path, workers=2)
+    assert_equal(train(dataset, tmp_path, workers=1), uninterrupted)
+
+
+@pytest.mark.parametrize("precisions", [("float32", "float16"), ("float16", "float32")])
+def test_a_state_goes_on_in_another_precision(dataset, tmp_path, at_call, monkeypatch, caplog, precisions):
+    """From a CPU, which needs no loss scale, to a card that does, and back; torch's scaler works on a CPU too."""
+    initialize, given = StudyTrainer.initialize, iter(precisions)
+
+    def with_scaler(trainer):
+        initialize(trainer)
+        trainer.grad_scaler = torch.amp.GradScaler("cpu") if next(given) == "float16" else None
+        trainer.precisions = [trainer.precision]
+
+    monkeypatch.setattr(StudyTrainer, "initialize", with_scaler)
+    at_call(StudyTrainer, "train_step", 3, stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tmp_path)
+    best, rows = train(dataset, tmp_path)
+    assert best["precisions"] == list(precisions) and len(rows) == SETTINGS.epochs
+    assert f"trained in {precisions[0]} until now, from here on in {precisions[1]}" in caplog.text
+
+
+def test_a_warning_to_the_processes_that_make_batches_too_loses_no_step(dataset, uninterrupted, tmp_path, at_call):
+    """Slurm sends its warning to every process of the job's step."""
+
+    def warn_all():
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGTERM)
+        warn()
+
+    at_call(StudyTrainer, "train_step", 3, warn_all)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        train(dataset, tmp_path, workers=1)
     assert_equal(train(dataset, tmp_path, workers=1), uninterrupted)
