@@ -183,6 +183,17 @@ def test_a_mask_drawn_on_any_image_that_dcm2niix_makes_is_taken(tilt, how, tmp_p
         assert dice_to_truth(follow(mask, ncct), ncct) >= 0.93, path.name
 
 
+def test_a_mask_of_one_value_is_a_mask_whatever_its_scale(ingested, tmp_path):
+    scan, ncct = ingested
+    drawn = scan.drawn(lesion)
+    results = [
+        follow(save(tmp_path / "mask.nii.gz", drawn * scale, scan.affine), ncct).get_fdata()
+        for scale in (1, 255, 1 / 255, 0.99999994)
+    ]
+    assert all(np.array_equal(result, results[0]) for result in results) and results[0].any()
+    (ncct.parent / "lesion.nii.gz").unlink()
+
+
 def test_a_mask_that_fits_the_other_form_of_the_header_is_told_so(tmp_path):
     scan = Scan()
     moved = np.array(scan.affine)

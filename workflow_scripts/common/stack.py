@@ -14,6 +14,7 @@ from scipy import ndimage
 from workflow_scripts.common.volume import Volume
 
 GAP_TOLERANCE = 0.02  # of the mean gap; scanners round slice positions
+MOST_SLICES = 4
 ORTHOGONAL_COSINE = 1e-3  # 0.06 degrees; below it a shear is rounding in the header
 
 
@@ -121,12 +122,13 @@ def in_order_of(stack: Stack, volume: Volume) -> Volume:
 def upright_grid(stack: Stack) -> tuple[tuple[int, int, int], np.ndarray]:
     """Return shape and affine (RAS+, mm) of the smallest upright grid that holds every acquired slice.
 
-    In-plane steps are the acquired ones, so slices only move by a shift; the gap is the smallest acquired one.
+    In-plane steps are the acquired ones, so slices only move by a shift; the gap is the smallest acquired one, or
+    what makes `MOST_SLICES` times the acquired slices, since two that nearly coincide would make thousands.
     """
     first = np.floor(stack.drift.min(axis=0) + 1e-6)
     last = np.ceil(stack.drift.max(axis=0) - 1e-6)
     gaps = np.diff(stack.heights)
-    gap = gaps.mean() if stack.equal_gaps else gaps.min()
+    gap = gaps.mean() if stack.equal_gaps else max(gaps.min(), gaps.mean() / MOST_SLICES)
     slices = round(float(stack.heights[-1] / gap)) + 1
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = stack.column_step, stack.row_step, gap * stack.normal

@@ -68,7 +68,7 @@ def binary(mask: Volume, labels: Sequence[int] = (), name: str = LESION) -> Volu
     values = np.unique(whole if np.abs(mask.data - whole).max() < ROUNDING else mask.data)
     found = values[values != 0]
     fractions = found[found != np.rint(found)]
-    if fractions.size or (found.size > 1 and not labels):
+    if (fractions.size and found.size > 1) or (found.size > 1 and not labels):
         shown = ", ".join(f"{value:g}" for value in found[:5])
         raise InputError(
             f"The {name} holds {found.size} values beside 0 ({shown}{', …' if found.size > 5 else ''}).",
@@ -86,6 +86,8 @@ def binary(mask: Volume, labels: Sequence[int] = (), name: str = LESION) -> Volu
         raise InputError(f"The {name} holds the negative label {found.min():g}.", "give a mask of 0 and one label.")
     if found.size and values.size == found.size:
         raise InputError(f"The {name} covers the whole image.", f"give a mask that is 0 outside the {name.split()[0]}.")
+    if fractions.size:  # one value and 0: a mask, whatever its scale
+        whole = np.where(mask.data > 0, 1, 0)
     return mask.with_data((np.isin(whole, labels) if labels else whole != 0).astype(np.uint8))
 
 
