@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 from dataclasses import replace
 from functools import partial
 
@@ -174,9 +175,9 @@ def test_a_warning_to_the_processes_that_make_batches_too_loses_no_step(dataset,
     """Slurm sends its warning to every process of the job's step."""
 
     def warn_all():
-        for process in multiprocessing.active_children():
-            os.kill(process.pid, signal.SIGTERM)
-        warn()
+        # By another process than their parent, from which torch's own take it as an order to end.
+        made = [str(process.pid) for process in multiprocessing.active_children()]
+        subprocess.run(["kill", "-TERM", *made, str(os.getpid())], check=True)
 
     at_call(StudyTrainer, "train_step", 3, warn_all)
     with pytest.raises(Interrupted, match="SIGTERM"):
