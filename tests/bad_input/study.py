@@ -97,6 +97,7 @@ SHEET = (
     sheet("missing column", sheet_text(ROW).replace("patient\t", "", 1)),
     sheet("unknown column", sheet_text(ROW).replace("patient\t", "age\t", 1)),
     sheet("commas between the columns", sheet_text(ROW).replace("\t", ",")),
+    sheet("commas and quotation marks", '"cohort","patient"\n"a","b"\n'),
     sheet("column that is there twice", sheet_text(ROW).replace("split", "side", 1)),
     sheet("sheet in another encoding", sheet_text(ROW | {"exclude": "Bewegung: ungenügend"}).encode("latin-1")),
     sheet("sheet in UTF-16", sheet_text(ROW).encode("utf-16")),

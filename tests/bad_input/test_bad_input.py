@@ -223,10 +223,12 @@ def test_what_a_spreadsheet_adds_to_a_sheet_changes_nothing(place, caplog):
     plain = study.ROW | {"mri_aligned": "true", "side": "left"}
     study.write_sheet(place / "cases.tsv", plain, *study.OTHERS, study.HEALTHY)
     wanted = study.load(place).cases
-    shouted = plain | {"mri_aligned": "TRUE", "side": "Left", "x_age": "71"}
+    shouted = plain | {"mri_aligned": "TRUE", "side": "Left", "x_age": "71", "mri_modality": "DWI; adc"}
     lines = study.sheet_text(shouted, *study.OTHERS, study.HEALTHY).splitlines()
     empty = "\t" * lines[0].count("\t")
     (place / "cases.tsv").write_text("\n".join(line + "\t\t" for line in [*lines, empty, empty]))
+    assert study.load(place).cases == wanted
+    study.write_sheet(place / "cases.tsv", plain | {"mri_aligned": "1"}, *study.OTHERS, study.HEALTHY)
     assert study.load(place).cases == wanted
     assert caplog.text.count("x_age") == 1
 

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,18 @@ from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 log = logging.getLogger(__name__)
 
 OWN = "x_"  # what columns begin with that the study keeps for itself
-WORDS = {"mri_modality", "lesion_space", "mri_aligned", "stripped", "label_standard", "side", "split"}
+FLAGS = {"1": "true", "0": "false"}
+WORDS = {
+    "lesion_labels",
+    "mri_volume",
+    "mri_modality",
+    "lesion_space",
+    "mri_aligned",
+    "stripped",
+    "label_standard",
+    "side",
+    "split",
+}
 
 CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
 
@@ -90,10 +102,19 @@ def _rows_of(sheet: Path, schema: Mapping[str, Any]) -> list[tuple[int, dict[str
     except UnicodeDecodeError:
         raise StudyError(f"{sheet}: the case sheet is not UTF-8; save it as text with that encoding.") from None
     except csv.Error as error:
+        with sheet.open(encoding="utf-8-sig") as handle:
+            if "\t" not in handle.readline():
+                raise _no_tabs(sheet) from None
         raise StudyError(
             f"{sheet}: the case sheet is not tab-separated text ({error}); a quotation mark is not closed."
         ) from None
     return [(number, _known(row)) for number, row in rows if any(map(str.strip, _cells(row)))]
+
+
+def _no_tabs(sheet: Path) -> StudyError:
+    return StudyError(
+        f"{sheet}, row 1: the columns are not separated by tabs; save the case sheet as tab-separated text."
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -115,9 +136,7 @@ def _columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> list
         columns.pop()
     known = list(schema["properties"])
     if len(columns) == 1 and any(separator in columns[0] for separator in ",;"):
-        raise StudyError(
-            f"{sheet}, row 1: the columns are not separated by tabs; save the case sheet as tab-separated text."
-        )
+        raise _no_tabs(sheet)
     own = [column for column in columns if column.startswith(OWN)]
     if own:
         log.warning("%s: columns %s are not read.", sheet, ", ".join(own))
@@ -212,8 +231,11 @@ def _case_of_row(
 
 
 def _plain(column: str, cell: str) -> str:
-    """Undo what spreadsheets do to a cell: TRUE for true, a capital at the start of a word of the schema."""
-    return cell.lower() if column in WORDS else cell
+    """Undo what spreadsheets and people do to words of the schema: TRUE or 1 for true, capitals, blanks beside a ;."""
+    if column not in WORDS:
+        return cell
+    cell = re.sub(r"\s*;\s*", ";", cell.lower())
+    return FLAGS.get(cell, cell) if column == "mri_aligned" else cell
 
 
 def _split(cell: str) -> tuple[str, ...]:
