@@ -1,17 +1,23 @@
 from workflow_scripts.common.vocabulary import members_of
 
+SCORED = STUDY.labelled(config["run"]["evaluate"])
+DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.drawn_on_ncct(STUDY)]
+
 
 rule score:
     """Score the masks of an arm."""
     input:
         unpack(of_study(inputs.score)),
     output:
-        "<evaluated>/{arm}/scores.tsv",
+        scores="<evaluated>/{arm}/scores.tsv",
+        acquired="<evaluated>/{arm}/acquired_scores.tsv",
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
         references=stage_folder("preprocessed"),
+        ingest=stage_folder("ingested"),
+        drawn_on_ncct=DRAWN_ON_NCCT,
         segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
-        cases=[f"{case.cohort}/{case.case}" for case in STUDY.labelled(config["run"]["evaluate"])],
+        cases=[f"{case.cohort}/{case.case}" for case in SCORED],
         members=members_of(STUDY.seeds),
         min_component_ml=config["evaluate"]["min_component_ml"],
         code=code("evaluate.score"),
@@ -26,7 +32,8 @@ rule score:
     shell:
         "python -m workflow_scripts.evaluate.score --arm {wildcards.arm} --members {params.members}"
         " --cases {params.cases} --segmentations {params.segmentations:q} --references {params.references:q}"
-        " --splits {input.splits:q} --min-component-ml {params.min_component_ml} --out {output:q} > {log:q} 2>&1"
+        " --splits {input.splits:q} --min-component-ml {params.min_component_ml} --out {output.scores:q}"
+        " --out-acquired {output.acquired:q} --ingest {params.ingest:q} --drawn-on-ncct {params.drawn_on_ncct} > {log:q} 2>&1"
 
 
 rule score_test:
@@ -34,12 +41,15 @@ rule score_test:
     input:
         unpack(of_study(inputs.score_test)),
     output:
-        "<evaluated>/{arm}/test_scores.tsv",
+        scores="<evaluated>/{arm}/test_scores.tsv",
+        acquired="<evaluated>/{arm}/acquired_test_scores.tsv",
     params:
         # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
         references=stage_folder("preprocessed"),
+        ingest=stage_folder("ingested"),
+        drawn_on_ncct=DRAWN_ON_NCCT,
         segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
-        cases=[f"{case.cohort}/{case.case}" for case in STUDY.labelled(config["run"]["evaluate"])],
+        cases=[f"{case.cohort}/{case.case}" for case in SCORED],
         members=members_of(STUDY.seeds),
         min_component_ml=config["evaluate"]["min_component_ml"],
         # No rule declares the record of looks at the test set: it outlives every rerun.
@@ -57,13 +67,15 @@ rule score_test:
         "python -m workflow_scripts.evaluate.score_test --arm {wildcards.arm} --members {params.members}"
         " --cases {params.cases} --segmentations {params.segmentations:q} --references {params.references:q}"
         " --splits {input.splits:q} --min-component-ml {params.min_component_ml} --looks {params.looks:q}"
-        " --config-sha256 $CONFIG_SHA256 --out {output:q} > {log:q} 2>&1"
+        " --config-sha256 $CONFIG_SHA256 --out {output.scores:q}"
+        " --out-acquired {output.acquired:q} --ingest {params.ingest:q} --drawn-on-ncct {params.drawn_on_ncct} > {log:q} 2>&1"
 
 
 rule summarise:
     """Summarise and compare the scores of all arms."""
     input:
         scores=inputs.all_scores(STUDY),
+        acquired_scores=inputs.all_scores(STUDY, grid="acquired_"),
     output:
         scores="<evaluated>/scores.tsv",
         summary="<evaluated>/summary.tsv",
@@ -72,6 +84,10 @@ rule summarise:
         ranks="<evaluated>/ranks.tsv",
         variance="<evaluated>/variance.tsv",
         test_looks="<evaluated>/test_looks.tsv",
+        acquired_scores="<evaluated>/acquired_scores.tsv",
+        acquired_summary="<evaluated>/acquired_summary.tsv",
+        acquired_comparisons="<evaluated>/acquired_comparisons.tsv",
+        acquired_agreement="<evaluated>/acquired_agreement.tsv",
     params:
         comparisons=[
             f"{family}:{first},{second}"
@@ -95,10 +111,13 @@ rule summarise:
     conda:
         "../envs/statistics.yaml"
     shell:
-        "python -m workflow_scripts.evaluate.summarise --scores {input.scores:q} --comparisons {params.comparisons}"
+        "python -m workflow_scripts.evaluate.summarise --scores {input.scores:q}"
+        " --acquired-scores {input.acquired_scores:q} --comparisons {params.comparisons}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
         " --selected-on {params.selected_on} --test-arms {params.test_arms} --looks {params.looks:q}"
         " --out-scores {output.scores:q} --out-summary {output.summary:q} --out-comparisons {output.comparisons:q}"
         " --out-agreement {output.agreement:q} --out-ranks {output.ranks:q} --out-variance {output.variance:q}"
-        " --out-test-looks {output.test_looks:q}"
+        " --out-test-looks {output.test_looks:q} --out-acquired-scores {output.acquired_scores:q}"
+        " --out-acquired-summary {output.acquired_summary:q} --out-acquired-comparisons {output.acquired_comparisons:q}"
+        " --out-acquired-agreement {output.acquired_agreement:q}"
         " > {log:q} 2>&1"

@@ -3,13 +3,16 @@
 import csv
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.files import read_tsv, write_json, write_tsv
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.evaluate import score, score_test, summarise
 
@@ -29,9 +32,11 @@ def study(tmp_path: Path) -> Path:
     """Four cases: two with a large lesion, one of them with an embolus; one with an embolus only; one without any."""
     references = {"p1": box((0, 2), (5, 1)), "p2": box((2, 3)), "p3": box((6, 1)), "p4": box()}
     for case, reference in references.items():
-        save_volume(tmp_path / f"preprocess/A/{case}/lesion.nii.gz", Volume(reference, AFFINE))
+        for folder in ("preprocess", "ingest"):
+            save_volume(tmp_path / f"{folder}/A/{case}/lesion.nii.gz", Volume(reference, AFFINE))
+        write_json(tmp_path / f"ingest/A/{case}/ncct.json", describe(Stack.of_grid((8, 8, 8), AFFINE)))
         for arm, shift in (("X", 0), ("Y", 1)):
-            for member in MEMBERS:
+            for member in (*MEMBERS, "original"):
                 predicted = np.roll(reference, shift, axis=0)
                 save_volume(tmp_path / f"segment/{arm}/{member}/A/{case}.nii.gz", Volume(predicted, AFFINE))
     splits = [{"cohort": "A", "patient": case, "case": case, "split": "validation"} for case in references]
@@ -48,6 +53,8 @@ def run_score(study: Path, arm: str, test: bool = False) -> list[dict[str, str]]
             *("--arm", arm, "--members", *MEMBERS, "--cases", "A/p1", "A/p2", "A/p3", "A/p4"),
             *("--segmentations", str(study / "segment" / arm), "--references", str(study / "preprocess")),
             *("--splits", str(study / "splits.tsv"), "--min-component-ml", "3", "--out", str(out)),
+            *("--ingest", str(study / "ingest"), "--drawn-on-ncct", "A/p1", "A/p2", "A/p3", "A/p4"),
+            *("--out-acquired", str(study / f"{arm}_acquired.tsv")),
         ]
     )
     return read_tsv(out)
@@ -56,10 +63,12 @@ def run_score(study: Path, arm: str, test: bool = False) -> list[dict[str, str]]
 def run_summarise(
     study: Path, out: Path, pairs: Sequence[str] = ("main:Y,X",), tested: Sequence[str] = ("X", "Y")
 ) -> dict[str, list[dict[str, str]]]:
-    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+    names = (*summarise.OUTPUTS, *(f"acquired_{name}" for name in summarise.OUTPUTS[:4]))
+    files = [str(path) for path in study.glob("?_acquired.tsv")] or [str(study / f"{arm}.tsv") for arm in "XY"]
     summarise.main(
         [
             *("--scores", str(study / "X.tsv"), str(study / "Y.tsv"), "--comparisons", *pairs),
+            *("--acquired-scores", *files),
             *("--bootstrap", "200", "--confidence", "0.95", "--seed", "3"),
             *("--selected-on", "validation", "--test-arms", *tested, "--looks", str(study / "looks")),
             *(part for name in names for part in (f"--out-{name.replace('_', '-')}", str(out / f"{name}.tsv"))),
@@ -84,6 +93,38 @@ def test_the_size_criterion_changes_the_reference_and_only_its_filtered_form_the
     assert [float(row["predicted_ml"]) for row in embolus] == [9, 9, 8]
     assert [float(row["volume_difference_ml"]) for row in embolus] == [0, 1, 0]
     assert float(embolus[1]["dice"]) == pytest.approx(16 / 17, rel=1e-5)
+
+
+def test_on_the_acquired_slices_the_ensemble_is_scored_with_the_same_columns_and_summarised(study, tmp_path):
+    final = [row for row in run_score(study, "Y") if row["member"] == "ensemble"]
+    run_score(study, "X")
+    tables = run_summarise(study, tmp_path / "out")
+    acquired = [row for row in tables["acquired_scores"] if row["arm"] == "Y"]
+    assert acquired == final, "a final grid that is the acquired one"
+    for name in ("summary", "comparisons", "agreement"):
+        expected = [row for row in tables[name] if row.get("member") == "ensemble"]
+        assert tables[f"acquired_{name}"] == expected
+
+
+def test_slices_at_unequal_gaps_count_with_their_thickness_and_lie_where_they_were_acquired(study):
+    """Slices at 0, 5, 10, 20, 30 … mm: a reference in slices 1 and 3, of 5 and 10 mm, a prediction in 1 and 4."""
+    affine = np.diag([10.0, 10.0, 1.0, 1.0])
+    heights = np.array([0.0, 5, 10, 20, 30, 40, 50, 60])
+    origins = np.column_stack([np.zeros((8, 2)), heights])
+    stack = replace(Stack.of_grid((8, 8, 8), affine), origins=origins)
+    drawn, predicted = np.zeros((2, 8, 8, 8), np.uint8)
+    drawn[2, 2, [1, 3]] = predicted[2, 2, [1, 4]] = 1
+    fine = np.zeros((8, 8, 65), np.uint8)
+    fine[2, 2, 3:8] = fine[2, 2, 16:25] = 1
+    write_json(study / "ingest/A/p1/ncct.json", describe(stack))
+    save_volume(study / "ingest/A/p1/lesion.nii.gz", Volume(fine, affine))
+    save_volume(study / "segment/X/original/A/p1.nii.gz", Volume(predicted, stack.affine))
+    run_score(study, "X")
+    row = next(row for row in read_tsv(study / "X_acquired.tsv") if (row["case"], row["criterion"]) == ("p1", "all"))
+    assert float(row["reference_ml"]) == pytest.approx(0.5 + 1.0)
+    assert float(row["predicted_ml"]) == pytest.approx(0.5 + 1.0)
+    assert float(row["dice"]) == pytest.approx(2 * 0.5 / 3.0, rel=1e-5)
+    assert float(row["hd95_mm"]) == pytest.approx(np.percentile([0, 10], 95))
 
 
 def test_a_case_without_lesion_scores_dice_one_and_no_hd95(study):

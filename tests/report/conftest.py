@@ -66,6 +66,9 @@ class FakeStudy:
                 self.path(folder, "registered_dwi.nii.gz"), Volume(300 * brain + 400 * lesion, affine), np.float32
             )
             self._segment(cohort, case, lesion[inner], cropped)
+            for arm in ARMS:
+                acquired = self.path("segment", arm, "original", cohort, f"{case}.nii.gz")
+                save_volume(acquired, Volume(lesion, affine), np.uint8)
         save_volume(self.path("ingest", cohort, case, "ncct.nii.gz"), Volume(head, affine), np.float32)
         write_json(self.path("ingest", cohort, case, "ncct.json"), describe(Stack.of_grid(SHAPE, affine)))
         facts = {
@@ -149,6 +152,12 @@ class FakeStudy:
                     *("--segmentations", self.path("segment", arm), "--references", self.path("preprocess")),
                     *("--splits", self.path("split/splits.tsv"), "--min-component-ml", "3"),
                     *("--out", self.path("evaluate", arm, name)),
+                    *(
+                        "--ingest",
+                        self.path("ingest"),
+                        "--out-acquired",
+                        self.path("evaluate", arm, f"acquired_{name}"),
+                    ),
                 ]
             )
         outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
@@ -159,6 +168,15 @@ class FakeStudy:
                 *("--comparisons", "main:FS-STKi,ALL-STKi-SA", "main:FS-STKi,FS-STKi-D"),
                 *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
                 *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),
+                *(
+                    "--acquired-scores",
+                    *(self.path("evaluate", a, f"acquired_{n}") for a, (_, n, _) in product(ARMS, names)),
+                ),
+                *(
+                    part
+                    for name in outputs[:4]
+                    for part in (f"--out-acquired-{name}", self.path(f"evaluate/acquired_{name}.tsv"))
+                ),
                 *("--out-test-looks", self.path("evaluate/test_looks.tsv")),
             ]
         )

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy import ndimage
 
+from workflow_scripts.common.acquired_grid import to_acquired
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.stack import Stack, upright_grid
 from workflow_scripts.common.volume import Volume, to_ras
 from workflow_scripts.ingest.image.acquired import follow
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.voxels.grids import isotropic_grid
-from workflow_scripts.segment.masks.acquired_grid import to_acquired
 
 SHAPE, PIXEL_MM, SLICE_MM = (512, 512, 32), 0.449, 5.0
 ROUGHNESS = 0.15  # of the radius

@@ -6,6 +6,7 @@ import pydicom
 import pytest
 from nibabel.affines import apply_affine
 
+from workflow_scripts.common.acquired_grid import to_acquired
 from workflow_scripts.common.acquisition import describe, describe_slices
 from workflow_scripts.common.dicom.series import Limits
 from workflow_scripts.common.files import read_json, write_json
@@ -17,7 +18,6 @@ from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import ensemble
-from workflow_scripts.segment.masks.acquired_grid import to_acquired
 
 from .acquired_series import SHAPE as SLICES
 from .acquired_series import Series, rough_lesion

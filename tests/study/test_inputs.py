@@ -34,7 +34,7 @@ def test_every_input_function_names_the_study_and_wildcards_only():
         if function.__module__ == inputs.__name__ and not name.startswith("_"):
             first, *others = inspect.signature(function).parameters
             assert first == "study"
-            assert set(others) <= wildcards | {"method", "member", "cases"}, name
+            assert set(others) <= wildcards | {"method", "member", "cases", "grid"}, name
 
 
 def test_a_mask_on_the_mri_is_registered_with_it_and_one_on_the_ncct_follows_its_conversion(study, whole):

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.acquired_grid import to_acquired
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv, write_tsv
-from workflow_scripts.common.masks import dice
-from workflow_scripts.common.vocabulary import ALL_LESIONS, LARGE, LARGE_FILTERED, LARGE_TOTAL, SPLITS, TEST
+from workflow_scripts.common.files import read_json, read_tsv, write_tsv
+from workflow_scripts.common.vocabulary import ALL_LESIONS, ENSEMBLE, LARGE, LARGE_FILTERED, LARGE_TOTAL, SPLITS, TEST
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid
+from workflow_scripts.evaluate.measures.acquired import AcquiredMask, volume_ml
 from workflow_scripts.evaluate.measures.lesionwise import VOLUME_TOLERANCE, detect, without_small_components
 from workflow_scripts.evaluate.measures.surface_distance import (
     diagonal_mm,
@@ -50,6 +52,7 @@ COLUMNS = (
 )
 
 Scores = dict[str, float | int | str | None]
+Rows = list[dict[str, Any]]
 
 
 def score_pair(reference: Volume, prediction: Volume) -> Scores:
@@ -57,11 +60,12 @@ def score_pair(reference: Volume, prediction: Volume) -> Scores:
 
     The penalised value is that of a perfect prediction where both masks are empty, and the worst possible where one is.
     """
-    overlap = dice(reference.data, prediction.data)
+    predicted, referred = volume_ml(prediction), volume_ml(reference)
+    shared = volume_ml(reference.with_data(reference.data & prediction.data))
+    overlap = 2 * shared / (predicted + referred) if predicted + referred else 1.0
     distances = surface_distances(reference, prediction)
     # With an empty mask Dice is 1 or 0, and so is whatever has no value then.
     hd95 = hd95_mm(distances)
-    predicted, referred = (np.count_nonzero(mask.data) * mask.voxel_ml for mask in (prediction, reference))
     detection = detect(reference.data, prediction.data)
     sensitivity = detection.sensitivity
     return {
@@ -91,7 +95,7 @@ def score_case(reference: Volume, predictions: Mapping[str, Volume], min_compone
     cases whose whole reference has more than ``min_component_ml``.
     """
     large = without_small_components(reference, min_component_ml)
-    total_ml = np.count_nonzero(reference.data) * reference.voxel_ml
+    total_ml = volume_ml(reference)
     rows: list[Scores] = []
     for member, prediction in predictions.items():
         every = score_pair(reference, prediction)
@@ -122,6 +126,19 @@ def _score_files(
     return score_case(reference, predictions, min_component_ml)
 
 
+def _score_acquired(case: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Score the ensemble's mask on the acquired slices. A reference drawn on them lies there as it was drawn."""
+    record = read_json(arguments.ingest / case / "ncct.json")
+    folder = arguments.ingest if case in arguments.drawn_on_ncct else arguments.references
+    drawn = load_volume(folder / case / "lesion.nii.gz")
+    found = to_acquired(drawn.with_data((drawn.data > 0.5).astype(np.uint8)), record)
+    reference = AcquiredMask(found.data > 0, found.affine, stack_of(record))
+    prediction = _load_mask(arguments.segmentations / "original" / f"{case}.nii.gz")
+    require_same_grid(reference, prediction, f"the acquired scan of {case}", "the segmentation")
+    predicted = {ENSEMBLE: reference.with_data(prediction.data)}
+    return score_case(reference, predicted, arguments.min_component_ml)
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return the command line that scoring one arm needs, whatever the split."""
     found = argparse.ArgumentParser(description=description)
@@ -132,14 +149,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     found.add_argument("--references", type=Path, required=True, help="folder with {cohort}/{case}/lesion.nii.gz")
     found.add_argument("--splits", type=Path, required=True, help="table of the split stage")
     found.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
-    found.add_argument("--out", type=Path, required=True)
+    found.add_argument("--ingest", type=Path, required=True, help="folder with {cohort}/{case}/ncct.json")
+    found.add_argument("--drawn-on-ncct", nargs="*", default=[], help="cases whose lesion was drawn on the NCCT")
+    found.add_argument("--out", type=Path, required=True, help="TSV, scores on the final grid")
+    found.add_argument("--out-acquired", type=Path, required=True, help="TSV, scores on the acquired slices")
     return found
 
 
-def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows (`COLUMNS`) of an arm's cases that lie in the splits ``wanted``; reads no mask of another one."""
+def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> tuple[Rows, Rows]:
+    """Return the rows (`COLUMNS`) of an arm's cases in the splits ``wanted``, on the final and the acquired grid.
+
+    No mask of a case of another split is read.
+    """
     splits = {f"{row['cohort']}/{row['case']}": row for row in read_tsv(arguments.splits)}
-    rows: list[dict[str, Any]] = []
+    final: Rows = []
+    acquired: Rows = []
     for case in arguments.cases:
         if case not in splits:
             raise InputError(f"Case {case} is not in {arguments.splits.name}.", "run the split stage again.")
@@ -151,16 +175,18 @@ def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> list[d
         scored = _score_files(
             case, arguments.references, arguments.segmentations, arguments.members, arguments.min_component_ml
         )
-        rows += [fixed | row for row in scored]
+        final += [fixed | row for row in scored]
+        acquired += [fixed | row for row in _score_acquired(case, arguments)]
         log.info("%s scored", case)
-    return rows
+    return final, acquired
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the scores of one arm as a table; those of the test set are `score_test`'s."""
     arguments = parser(__doc__).parse_args(argv)
-    rows = score_splits(arguments, [split for split in SPLITS if split != TEST])
-    write_tsv(arguments.out, rows, COLUMNS)
+    final, acquired = score_splits(arguments, [split for split in SPLITS if split != TEST])
+    write_tsv(arguments.out_acquired, acquired, COLUMNS)
+    write_tsv(arguments.out, final, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -38,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     command_line.add_argument("--looks", type=Path, required=True, help="TSV, record of the arm's looks, which grows")
     command_line.add_argument("--config-sha256", required=True, help="digest of the configuration")
     arguments = command_line.parse_args(argv)
-    rows = score_splits(arguments, [TEST])
-    record_look(arguments.looks, rows, arguments.arm, arguments.config_sha256)
-    write_tsv(arguments.out, rows, COLUMNS)
+    final, acquired = score_splits(arguments, [TEST])
+    record_look(arguments.looks, final, arguments.arm, arguments.config_sha256)
+    write_tsv(arguments.out_acquired, acquired, COLUMNS)
+    write_tsv(arguments.out, final, COLUMNS)
 
 
 if __name__ == "__main__":

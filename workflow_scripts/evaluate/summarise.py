@@ -56,6 +56,8 @@ COMPARISON_COLUMNS = (
 RANK_COLUMNS = (*PANEL, "measure", "member", "arm", *Rank.__annotations__)
 VARIANCE_COLUMNS = (*PANEL, "measure", *Variance.__annotations__)
 
+OUTPUTS = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+
 Rows = list[dict[str, Any]]
 
 
@@ -188,6 +190,10 @@ def _read_scores(paths: Sequence[Path]) -> pd.DataFrame:
     return scores
 
 
+def _records(scores: pd.DataFrame) -> Rows:
+    return scores.astype(object).where(scores.notna(), None).to_dict("records")
+
+
 def _require_named(scores: pd.DataFrame, test_arms: Sequence[str]) -> None:
     found = scores.loc[scores["split"] == TEST, "arm"].unique()
     if others := [arm for arm in found if arm not in test_arms]:
@@ -206,6 +212,7 @@ def _pair(text: str) -> tuple[str, str, str]:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores of each arm")
+    parser.add_argument("--acquired-scores", type=Path, nargs="+", required=True, help="the same on acquired slices")
     parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms: family:first,second")
     parser.add_argument(
         "--bootstrap", type=int, required=True, help="samples of the patients, for skewed means and ranks"
@@ -215,7 +222,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--selected-on", choices=[TRAIN, VALIDATION], required=True, help="split whose arms are ranked")
     parser.add_argument("--test-arms", nargs="*", default=[], help="arms that may have test scores")
     parser.add_argument("--looks", type=Path, required=True, help="folder with the record of looks at the test set")
-    for name in ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks"):
+    for name in (*OUTPUTS, *(f"acquired_{name}" for name in OUTPUTS[:4])):
         parser.add_argument(f"--out-{name.replace('_', '-')}", type=Path, required=True)
     return parser.parse_args(argv)
 
@@ -231,13 +238,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     ranks = rank_arms(scores[scores["split"] == arguments.selected_on], **options)
     looks = [row for path in sorted(arguments.looks.glob("*.tsv")) for row in read_tsv(path)]
     written = {
-        "scores": (scores.astype(object).where(scores.notna(), None).to_dict("records"), score.COLUMNS),
+        "scores": (_records(scores), score.COLUMNS),
         "summary": (summary, SUMMARY_COLUMNS),
         "comparisons": (compare_arms(scores, arguments.comparisons, confidence), COMPARISON_COLUMNS),
         "agreement": (agreements, AGREEMENT_COLUMNS),
         "ranks": (ranks, RANK_COLUMNS),
         "variance": (split_variances(scores), VARIANCE_COLUMNS),
         "test_looks": (sorted(looks, key=lambda row: row["time"]), LOOK_COLUMNS),
+    }
+    acquired = _read_scores(arguments.acquired_scores)
+    _require_named(acquired, arguments.test_arms)
+    summary, agreements = summarise(acquired, **options)
+    written |= {
+        "acquired_scores": (_records(acquired), score.COLUMNS),
+        "acquired_summary": (summary, SUMMARY_COLUMNS),
+        "acquired_comparisons": (compare_arms(acquired, arguments.comparisons, confidence), COMPARISON_COLUMNS),
+        "acquired_agreement": (agreements, AGREEMENT_COLUMNS),
     }
     for name, (rows, columns) in written.items():
         write_tsv(getattr(arguments, f"out_{name}"), rows, columns)

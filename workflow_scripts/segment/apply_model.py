@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from workflow_scripts.common.acquired_grid import resample_mask, to_acquired
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.device import choose_device
@@ -16,7 +17,7 @@ from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.lesion_facts import side
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
-from workflow_scripts.segment.masks.acquired_grid import resample_mask, to_acquired, write_acquired
+from workflow_scripts.segment.masks.acquired_grid import write_acquired
 from workflow_scripts.segment.masks.agreement import components_ml, dice_of_pairs, share_of_members
 from workflow_scripts.segment.model.measures import scan_measures
 from workflow_scripts.segment.model.networks import Model, Result

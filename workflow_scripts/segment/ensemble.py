@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.acquired_grid import resample_mask
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume
-from workflow_scripts.segment.masks.acquired_grid import resample_mask, write_acquired
+from workflow_scripts.segment.masks.acquired_grid import write_acquired
 from workflow_scripts.segment.masks.vote import vote
 
 log = logging.getLogger(__name__)

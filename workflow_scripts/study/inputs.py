@@ -285,7 +285,15 @@ def score(study: Study, arm: str) -> Named:
         "references": _of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
         "seeds": [f"{folder}/{seed_member(seed)}/{cohort}" for seed in study.seeds for cohort in cohorts],
         "ensembles": masks(study, arm, ENSEMBLE, cases),
+        "acquired": masks(study, arm, "original", cases),
+        "records": _of_cases(study, "ingested", ["ncct.json"], cases),
+        "drawn": _of_cases(study, "ingested", ["lesion.nii.gz"], drawn_on_ncct(study)),
     }
+
+
+def drawn_on_ncct(study: Study) -> list[Case]:
+    """The cases that are scored and whose lesion was drawn on the NCCT."""
+    return [case for case in study.labelled(study.config["run"]["evaluate"]) if case.lesion_space == "ncct"]
 
 
 def score_test(study: Study, arm: str) -> Named:
@@ -299,9 +307,10 @@ def score_test(study: Study, arm: str) -> Named:
     return score(study, arm)
 
 
-def all_scores(study: Study) -> list[str]:
-    """The scores of every arm, and the test scores of those that have any."""
-    names = [f"{arm}/scores.tsv" for arm in study.arms] + [f"{arm}/test_scores.tsv" for arm in study.test_arms]
+def all_scores(study: Study, grid: str = "") -> list[str]:
+    """The scores of every arm, and the test scores of those that have any; ``grid`` is "" or "acquired_"."""
+    names = [f"{arm}/{grid}scores.tsv" for arm in study.arms]
+    names += [f"{arm}/{grid}test_scores.tsv" for arm in study.test_arms]
     return [_file(study, "evaluated", name) for name in names]
 
 

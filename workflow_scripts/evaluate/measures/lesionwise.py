@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.evaluate.measures.acquired import slice_ml
 
 FACES_EDGES_CORNERS = ndimage.generate_binary_structure(3, 3)
 VOLUME_TOLERANCE = 1e-6
@@ -60,7 +61,7 @@ def without_small_components(mask: Volume, limit_ml: float) -> Volume:
     1728
     """
     labels, _ = ndimage.label(mask.data, structure=FACES_EDGES_CORNERS)
-    volumes = np.bincount(labels.ravel()) * mask.voxel_ml
+    volumes = np.bincount(labels.ravel(), np.broadcast_to(slice_ml(mask), labels.shape).ravel())
     kept = volumes > limit_ml * (1 + VOLUME_TOLERANCE)
     kept[0] = False
     return mask.with_data(kept[labels])

@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 
 from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.evaluate.measures.acquired import AcquiredMask
 
 ROUNDING = 1e-6  # of a distance, relative; the distance transform computes with 32 bits
 ORTHOGONAL = 1e-5  # cosine between the axes of a grid, below which the nearest voxel is that of a regular grid
@@ -27,11 +28,15 @@ def surface_distances(reference: Volume, prediction: Volume) -> SurfaceDistances
     """Return the distances of both directions; None when a mask is empty.
 
     The surface of a mask is the set of its voxels that have a face neighbour outside the mask or outside the image.
-    Distances are taken between voxel centres in world coordinates, so any affine is right, sheared ones included.
+    Distances are taken between voxel centres in world coordinates, so any affine is right, sheared ones included, and
+    acquired slices (`AcquiredMask`) lie where they were acquired.
     """
     masks = [volume.data for volume in (reference, prediction)]
     if not all(mask.any() for mask in masks):
         return None
+    if isinstance(reference, AcquiredMask) and not reference.stack.equal_gaps:
+        points = [reference.points(np.argwhere(_surface(np.pad(mask, 1))) - 1) for mask in masks]
+        return SurfaceDistances(_search(*points, np.eye(3)), _search(*reversed(points), np.eye(3)))
     box = bounding_box(masks[0] | masks[1])
     surfaces = [_surface(np.pad(mask[box], NEAR)) for mask in masks]
     axes = reference.affine[:3, :3]
@@ -138,7 +143,7 @@ def _look_up(places: np.ndarray, other: np.ndarray, spacing: np.ndarray) -> tupl
 
 
 def _search(points: np.ndarray, targets: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Return the distances (n,) of voxel indices (n, 3) to the nearest of (m, 3) by a tree, right for every affine."""
+    """Return the distances (n,) of points (n, 3) to the nearest of (m, 3) by a tree; ``axes`` is any 3×3 matrix."""
     # Unbalanced, a tree is ten times as fast where much of a surface is equally far.
     tree = KDTree(targets @ axes.T, leafsize=32, balanced_tree=False, compact_nodes=False)
     return tree.query(points @ axes.T)[0]
