@@ -47,11 +47,11 @@ class Sizes:
     budgets: tuple[int, ...] = (5, 10, 20)
     draws: int = 5
     steps: int = 400
-    batch: int = 4
+    batch: int = 2
     epochs: int = 20
     pairs_per_epoch: int = 3200
     pairs: int = 32
-    features: tuple[int, ...] = (16, 32, 64, 128)
+    features: tuple[int, ...] = (8, 16, 32, 64)
     head: tuple[int, int, int] = (512, 128, 2048)  # hidden, bottleneck, prototypes
     bootstrap: int = 2000
 
