@@ -48,7 +48,13 @@ if "model" in config:
         output:
             "<patient>/lesion.dcm",
         params:
-            limits=options({key.replace("_", "-"): v for key, v in config["ingest"].items() if key != "hu_floor"}),
+            limits=options(
+                {
+                    key.replace("_", "-"): v
+                    for key, v in config["ingest"].items()
+                    if key not in ("hu_floor", "lesion_labels")
+                }
+            ),
             given=of_study(arguments.ncct_path),
             source=of_study(arguments.ncct_source),
             series=of_study(arguments.series),

@@ -10,6 +10,7 @@ import numpy as np
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_text
 from workflow_scripts.common.volume import Volume
+from workflow_scripts.report.drawing.faces import without_face
 from workflow_scripts.report.drawing.panels import (
     BRAIN_HU,
     Panel,
@@ -30,9 +31,9 @@ TITLE = "Infarct segmentation of one scan"
 
 
 def scan_panel(scan: Volume, brain: Volume, lesion: Volume, agreement: Volume) -> Panel:
-    """Show the mask, and where at least one network marks a lesion, on the upright scan around its brain."""
+    """Show the mask, and where at least one network marks a lesion, on the upright scan around its brain, faceless."""
     inside = on_grid(brain, scan, 0, 0).data > 0.5
-    shown = around(scan, inside)
+    shown = around(without_face(scan, brain), inside)
     cut = {name: around(volume, inside).data for name, volume in (("lesion", lesion), ("agreement", agreement))}
     masks = {"segmentation": cut["lesion"] > 0.5, "any-network": cut["agreement"] > 0}
     return segmentation_panel(shown, around(scan.with_data(inside), inside).data, masks)
