@@ -10,12 +10,7 @@ rule segment:
         preprocess=stage_folder("preprocessed"),
         cases=of_study(arguments.cohort_cases),
         step=config["segment"]["step"],
-        options=options(
-            {
-                "mirroring": config["segment"]["mirroring"],
-                "probabilities": config["segment"]["vote"] == "mean_probability",
-            }
-        ),
+        options=options({"mirroring": config["segment"]["mirroring"]}),
         code=code("segment.segment"),
     log:
         "<logs>/segment/segment/{arm}/seed-{seed}/{cohort}.log",
@@ -43,6 +38,8 @@ rule ensemble:
         original="<segmented>/original/{cohort}/{case}.nii.gz",
         slices="<segmented>/original/{cohort}/{case}.json",
         upright="<segmented>/upright/{cohort}/{case}.nii.gz",
+        agreement="<segmented>/agreement/{cohort}/{case}.nii.gz",
+        probability="<segmented>/probability/{cohort}/{case}.nii.gz",
     params:
         vote=config["segment"]["vote"],
         code=code("segment.ensemble"),
@@ -58,4 +55,5 @@ rule ensemble:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
         " --members {input.members:q} --ncct {input.ncct:q} --record {input.record:q} --vote {params.vote}"
         " --out-mask {output.mask:q} --out-original {output.original:q} --out-slices {output.slices:q}"
-        " --out-upright {output.upright:q} > {log:q} 2>&1"
+        " --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
+        " --out-probability {output.probability:q} > {log:q} 2>&1"

@@ -203,7 +203,7 @@ def _segmentation(root: Path, conditions: Conditions, table: Table) -> None:
         started = time.perf_counter()
         segment.main(
             [
-                *("--checkpoint", str(root / "whole.pth"), *options, "--mirroring", "--probabilities"),
+                *("--checkpoint", str(root / "whole.pth"), *options, "--mirroring"),
                 *("--threads", str(threads), "--gpus", "1" if conditions.gpu else "0"),
                 *("--out", str(root / f"masks{model}")),
             ]

@@ -52,26 +52,28 @@ def words(tmp_path, folders: list[str], how: str) -> list[str]:
     write_json(tmp_path / "ncct.json", describe(stack))
     save_volume(tmp_path / "ncct.nii.gz", Volume(np.zeros(stack.shape, np.int16), stack.affine))
     files = {"record": "ncct.json", "out-slices": "original.json"}
-    files |= {name: f"{name[4:] or name}.nii.gz" for name in ("out-mask", "out-original", "out-upright")}
+    files |= {
+        name: f"{name[4:] or name}.nii.gz"
+        for name in ("out-mask", "out-original", "out-upright", "out-agreement", "out-probability")
+    }
     files |= {"ncct": "ncct.nii.gz"}
     named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
     return ["--cohort", "A", "--case", "I01", "--members", *folders, "--vote", how, *named]
 
 
-def members(tmp_path, suffix: str, values: list[float], affines: list[np.ndarray]) -> list[str]:
-    folders = [tmp_path / f"seed-{seed}" for seed in range(len(values))]
-    for folder, value, affine in zip(folders, values, affines, strict=True):
-        save_volume(folder / f"I01{suffix}", Volume(np.full((2, 3, 4), value, np.float32), affine), np.float32)
+def members(tmp_path, probabilities: list[float], affines: list[np.ndarray]) -> list[str]:
+    folders = [tmp_path / f"seed-{seed}" for seed in range(len(probabilities))]
+    for folder, value, affine in zip(folders, probabilities, affines, strict=True):
+        probability = Volume(np.full((2, 3, 4), value, np.float32), affine)
+        save_volume(folder / "I01.probability.nii.gz", probability, np.float32)
+        save_volume(folder / "I01.nii.gz", probability.with_data(probability.data > 0.5), np.uint8)
     return [str(folder) for folder in folders]
 
 
-@pytest.mark.parametrize(
-    ("how", "suffix", "values", "expected"),
-    [("majority", ".nii.gz", [1, 1, 0], 1), ("mean_probability", ".probability.nii.gz", [0.6, 0.6, 0.1], 0)],
-)
-def test_ensemble_is_written_on_the_members_grid(tmp_path, how, suffix, values, expected):
+@pytest.mark.parametrize(("how", "expected"), [("majority", 1), ("mean_probability", 0)])
+def test_ensemble_is_written_on_the_members_grid(tmp_path, how, expected):
     affine = np.diag([6.0, 6, 6, 1])
-    folders = members(tmp_path, suffix, values, [affine] * 3)
+    folders = members(tmp_path, [0.6, 0.6, 0.1], [affine] * 3)
     ensemble.main(words(tmp_path, folders, how))
     for name in (
         "mask.nii.gz",
@@ -83,8 +85,16 @@ def test_ensemble_is_written_on_the_members_grid(tmp_path, how, suffix, values, 
         assert (joined.data == expected).all()
 
 
+def test_maps_hold_share_and_mean_in_any_order_of_the_members(tmp_path):
+    folders = members(tmp_path, [0.9, 0.7, 0.2], [np.diag([6.0, 6, 6, 1])] * 3)
+    for order in (folders, folders[::-1], [folders[1], folders[2], folders[0]]):
+        ensemble.main(words(tmp_path, order, "majority"))
+        np.testing.assert_allclose(load_volume(tmp_path / "agreement.nii.gz").data, 2 / 3, rtol=1e-6)
+        np.testing.assert_allclose(load_volume(tmp_path / "probability.nii.gz").data, 0.6, rtol=1e-6)
+
+
 def test_members_on_different_grids_are_refused_by_name(tmp_path):
-    folders = members(tmp_path, ".nii.gz", [1, 1], [np.eye(4), np.diag([2.0, 1, 1, 1])])
+    folders = members(tmp_path, [1, 1], [np.eye(4), np.diag([2.0, 1, 1, 1])])
     with pytest.raises(InputError, match="seed-1"):
         ensemble.main(words(tmp_path, folders, "majority"))
     assert not (tmp_path / "mask.nii.gz").exists()

@@ -50,6 +50,8 @@ def model(tmp_path_factory) -> Path:
         "inference_allowed_mirroring_axes": (0, 1, 2),
         "current_epoch": 1,
         "_best_ema": 0.5,
+        "precisions": ["float32"],
+        "without_lesion": [],
     }
     torch.save(model_of(checkpoint, {}, seed=0), root / "checkpoint.pth")
     return root / "checkpoint.pth"
@@ -106,20 +108,21 @@ def test_mirroring_averages_over_all_axes(model, case):
     assert not np.allclose(plain.data, mirrored.data)
 
 
-def run_main(model: Path, case: Path, out: Path, more: str = "--no-probabilities") -> None:
+def run_main(model: Path, case: Path, out: Path) -> None:
     where = ["--preprocess", str(case.parents[1]), "--cohort", "icoAIS", "--cases", "I09", "--out", str(out)]
-    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirroring", more])
+    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirroring"])
 
 
 def test_segmenting_again_gives_the_same_bytes(model, case, tmp_path):
     for name in ("first", "second"):
         run_main(model, case, tmp_path / name)
-    assert [path.name for path in (tmp_path / "first").iterdir()] == ["I09.nii.gz"]
-    assert (tmp_path / "first/I09.nii.gz").read_bytes() == (tmp_path / "second/I09.nii.gz").read_bytes()
+    assert {path.name for path in (tmp_path / "first").iterdir()} == {"I09.nii.gz", "I09.probability.nii.gz"}
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
 
 
-def test_probabilities_are_written_where_the_vote_wants_them(model, case, tmp_path):
-    run_main(model, case, tmp_path / "out", "--probabilities")
+def test_the_mask_is_where_the_probability_exceeds_one_half(model, case, tmp_path):
+    run_main(model, case, tmp_path / "out")
     mask = load_volume(tmp_path / "out/I09.nii.gz", np.uint8)
     probability = load_volume(tmp_path / "out/I09.probability.nii.gz")
     assert 0 <= probability.data.min() <= probability.data.max() <= 1

@@ -14,11 +14,20 @@ import numpy as np
 from workflow_scripts.common.acquired_grid import resample_mask
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
-from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume
+from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume
 from workflow_scripts.segment.masks.acquired_grid import write_acquired
+from workflow_scripts.segment.masks.agreement import mean_probability, share_of_members
 from workflow_scripts.segment.masks.vote import vote
 
 log = logging.getLogger(__name__)
+
+
+def read_members(folders: Sequence[Path], name: str) -> list[Volume]:
+    """Return the file ``name`` of each member; raises `InputError` where their grids differ."""
+    members = [load_volume(folder / name) for folder in folders]
+    for folder, member in zip(folders, members, strict=True):
+        require_same_grid(members[0], member, str(folders[0]), str(folder))
+    return members
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -33,17 +42,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out-original", type=Path, required=True, help="mask on the grid of the acquired scan")
     parser.add_argument("--out-slices", type=Path, required=True, help="JSON: where the acquired slices lie, volume")
     parser.add_argument("--out-upright", type=Path, required=True, help="mask on the grid of the ingested NCCT")
+    parser.add_argument("--out-agreement", type=Path, required=True, help="share of the members that mark a voxel")
+    parser.add_argument("--out-probability", type=Path, required=True, help="mean of the members' probabilities")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the members' masks or probabilities, vote, write the mask on every grid."""
     arguments = _parse(argv)
-    suffix = ".nii.gz" if arguments.vote == "majority" else ".probability.nii.gz"
-    members = [load_volume(folder / f"{arguments.case}{suffix}") for folder in arguments.members]
-    for folder, member in zip(arguments.members, members, strict=True):
-        require_same_grid(members[0], member, str(arguments.members[0]), str(folder))
-    mask = members[0].with_data(vote([member.data for member in members]))
+    masks, probabilities = (
+        read_members(arguments.members, f"{arguments.case}{suffix}") for suffix in (".nii.gz", ".probability.nii.gz")
+    )
+    votes = masks if arguments.vote == "majority" else probabilities
+    mask = masks[0].with_data(vote([member.data for member in votes]))
+    agreement = share_of_members([member.data for member in masks])
+    save_volume(arguments.out_agreement, mask.with_data(agreement), np.float32)
+    save_volume(
+        arguments.out_probability, mask.with_data(mean_probability([p.data for p in probabilities])), np.float32
+    )
     record, ncct = read_json(arguments.record), load_volume(arguments.ncct)
     upright = resample_mask(mask, ncct.data.shape, ncct.affine)
     save_volume(arguments.out_mask, mask, np.uint8)

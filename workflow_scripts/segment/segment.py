@@ -36,9 +36,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--cases", nargs="+", required=True)
     parser.add_argument("--step", type=float, required=True, help="stride of the window, share of the patch")
-    flag = {"action": argparse.BooleanOptionalAction, "required": True}
-    parser.add_argument("--mirroring", **flag, help="average over mirror images")
-    parser.add_argument("--probabilities", **flag, help="also write CASE.probability.nii.gz")
+    parser.add_argument(
+        "--mirroring", action=argparse.BooleanOptionalAction, required=True, help="average over mirror images"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--out", type=Path, required=True, help="folder of the masks")
@@ -56,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = case_folder(arguments.preprocess, arguments.cohort, case)
         mask, probability = segment_case(segmenter, folder, f"Case {arguments.cohort}/{case}")
         save_volume(arguments.out / f"{case}.nii.gz", mask, np.uint8)
-        if arguments.probabilities:
-            save_volume(arguments.out / f"{case}.probability.nii.gz", probability, np.float32)
+        save_volume(arguments.out / f"{case}.probability.nii.gz", probability, np.float32)
         log.info("%s/%s: %.1f mL", arguments.cohort, case, mask.data.sum() * mask.voxel_ml)
 
 

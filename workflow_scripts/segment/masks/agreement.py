@@ -21,6 +21,11 @@ def share_of_members(masks: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(masks, axis=0, dtype=np.float64).astype(np.float32)
 
 
+def mean_probability(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of the members' lesion probabilities, float32; summed in float64, as in `vote`."""
+    return np.mean(probabilities, axis=0, dtype=np.float64).astype(np.float32)
+
+
 def dice_of_pairs(masks: Sequence[np.ndarray]) -> list[float]:
     """Return the Dice of every pair of masks; none for a single mask."""
     return [float(dice(first > 0, second > 0)) for first, second in combinations(masks, 2)]

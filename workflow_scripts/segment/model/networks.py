@@ -12,6 +12,7 @@ from workflow_scripts.common.files import read_json
 from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.nnunet.network import read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
+from workflow_scripts.segment.masks.agreement import mean_probability
 from workflow_scripts.segment.masks.vote import vote
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.measures import encoder_features
@@ -61,6 +62,6 @@ class Model:
         return Result(
             mask=vote(masks if self.majority else probabilities),
             members=masks,
-            probability=np.mean(probabilities, axis=0, dtype=np.float64).astype(np.float32),
+            probability=mean_probability(probabilities),
             features=features,
         )
