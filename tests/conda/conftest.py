@@ -31,7 +31,7 @@ PROFILE = {
 SMALL = {
     "run": {"arms": ["ALL-STKi"], "seeds": [0]},
     "pretrain": {"epochs": 1, "samples_per_epoch": 16, "teacher_temperature": {"warmup_epochs": 0}},
-    "evaluate": {"comparisons": {"main": []}},
+    "evaluate": {"test_arms": ["ALL-STKi"], "comparisons": {"main": []}},
     "report": {"best_arms": ["ALL-STKi"]},
 }
 

@@ -20,7 +20,7 @@ arms: {FS-STKp: {epochs: 1}, ALL-STKi-SA: {epochs: 1}, ALL-STKi-D: {epochs: 1}}
 pretrain: {epochs: 1, samples_per_epoch: 8, batch_size: 4, validation_samples: 4, rankme_samples: 8,
   teacher_temperature: {warmup_epochs: 0}, optimisers: {robust: {warmup_epochs: 0}}}
 finetune: {iterations_per_epoch: 2, validation_iterations: 1}
-evaluate: {bootstrap: 100, comparisons: {main: [[FS-STKp, ALL-STKi-SA]]}}
+evaluate: {bootstrap: 100, test_arms: [FS-STKp, ALL-STKi-SA], comparisons: {main: [[FS-STKp, ALL-STKi-SA]]}}
 report: {best_arms: [FS-STKp, ALL-STKi-SA], gradient_steps: 2}
 """
 
@@ -56,5 +56,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     chosen = [row for row in rows if row.split("\t")[2] in CASES.get(row.split("\t")[0], [])]
     (directory / "cases.tsv").write_text("\n".join([header, *chosen]) + "\n")
     workflow = copy_workflow(tmp_path_factory.mktemp("workflow"))
-    output = snakemake(directory, *study_arguments(), workflow=workflow).stdout
+    output = snakemake(directory, "all", "export_FS-STKp", *study_arguments(), workflow=workflow).stdout
     return Demo(directory, workflow, output, job_counts(output))

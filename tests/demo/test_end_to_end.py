@@ -21,7 +21,9 @@ def test_every_rule_runs(demo):
     listed = [re.fullmatch(r"((?!all|arm_|cohort_|export_)[A-Za-z][\w-]*) \(.*\)", line) for line in lines]
     rules = {line[1] for line in listed if line}
     assert rules
-    assert rules - set(demo.jobs) == {"weights"}, "the demo's skull stripping downloads none"
+    assert rules - set(demo.jobs) == {"weights", "ingest_brain"}, (
+        "the demo downloads none, and no case has a brain mask of its own"
+    )
 
 
 def test_a_second_run_has_nothing_to_do(demo):

@@ -29,7 +29,11 @@ STUDY = {  # over the demo's
     },
     "probe": {"attributes": []},
     "finetune": {"iterations_per_epoch": 2, "validation_iterations": 1},
-    "evaluate": {"bootstrap": 100, "comparisons": {"main": [["FS-STKi", "ALL-STKi"]]}},
+    "evaluate": {
+        "bootstrap": 100,
+        "test_arms": ["FS-STKi", "ALL-STKi"],
+        "comparisons": {"main": [["FS-STKi", "ALL-STKi"]]},
+    },
     "report": {"best_arms": ["FS-STKi", "ALL-STKi"], "interpreted": None},
     "resources": {
         "pretrain": {"threads": 1, "mem_mb": 1500, "gpu": 1},
