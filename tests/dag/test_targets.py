@@ -127,6 +127,12 @@ def test_what_is_submitted_before_training_is_one_job_a_case_and_a_few(paper):
     assert others == {"template": 1, "split": 1, "pretrain_dataset": 6, "finetune_dataset": 13}
 
 
+def test_every_figure_goes_into_the_one_job_of_the_report():
+    steps = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())["__variables__"]["report_steps"]
+    rules = re.findall(r"^rule (figure_\w+):", (ROOT / "rules" / "report_figures.smk").read_text(), flags=re.MULTILINE)
+    assert rules and set(rules) <= set(steps)
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
