@@ -21,6 +21,7 @@ from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import new_patient
+from workflow_scripts.study import paths
 
 FILES = {
     *(
@@ -76,7 +77,7 @@ def test_all_files_come_out_and_nothing_else(result):
 
 def test_the_page_stands_alone_and_says_what_it_is_not_for(result):
     page = (result / "report.html").read_text(encoding="utf-8")
-    assert "RESEARCH USE ONLY" in page
+    assert page.upper().count("RESEARCH USE ONLY") == 1
     assert "src=" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
@@ -136,5 +137,36 @@ def test_a_damaged_model_is_refused_before_anything_runs(model, dicom, tmp_path)
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    with new_patient.alone(tmp_path), pytest.raises(InputError, match="Another run"), new_patient.alone(tmp_path):
-        pass
+    work = tmp_path / "out" / ".work"
+    work.mkdir(parents=True)
+    with new_patient.alone(work), pytest.raises(InputError, match="Another run"):
+        new_patient.main(["--dicom", str(tmp_path), "--model", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert [path.name for path in work.iterdir()] == ["lock"]
+
+
+def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    made = Path(paths.file(str(results), "patient", cohort="new", case="patient"))
+    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort="new", case="patient"))
+    for file in (made / "report.html", made / "lesion.dcm", scan, out / "lesion.dcm", out / "mine.txt"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (made / "report.json").write_text(json.dumps({"not_made": {"lesion.dcm": "a NIfTI file"}}))
+    new_patient.publish(results, "new", "patient", out)
+    assert {path.name for path in out.iterdir()} == {
+        *("report.html", "report.json", "ncct_upright.nii.gz", "times.tsv", "mine.txt")
+    }
+
+
+def test_what_an_earlier_scan_left_is_not_published_after_an_error(model, dicom, tmp_path):
+    out, few = tmp_path / "out", tmp_path / "few"
+    done = call("--dicom", dicom, "--model", model, "--out", out, "--cores", 2, "--keep-work")
+    assert done.returncode == 0, done.stderr
+    (out / "report.html").unlink()
+    few.mkdir()
+    for path in sorted(dicom.glob("02-*"))[:8]:
+        shutil.copy(path, few)
+    failed = call("--dicom", few, "--model", model, "--out", out, "--cores", 2)
+    assert failed.returncode == 1
+    assert "Not segmented: new/patient" in failed.stderr
+    assert not (out / "report.html").exists()

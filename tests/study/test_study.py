@@ -40,3 +40,11 @@ def test_the_paper_configuration_is_valid_and_needs_its_nine_pretrainings(tmp_pa
 def test_an_empty_sheet_is_a_study_without_cases(tmp_path):
     config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv"))}
     assert load_study(config, [], check_paths=True).cases == ()
+
+
+def test_columns_that_say_nothing_may_be_left_out(tmp_path):
+    sheet = tmp_path / "cases.tsv"
+    sheet.write_text("cohort\tpatient\tcase\tncct\nnew\tP1\tP1\tscan\n")
+    with_all = tmp_path / "all.tsv"
+    write_sheet(with_all, dict.fromkeys(ROW, "") | {"cohort": "new", "patient": "P1", "case": "P1", "ncct": "scan"})
+    assert load_cases(sheet, None) == load_cases(with_all, None)

@@ -50,12 +50,11 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
 def replacing_entries(path: Path | str) -> Iterator[Path]:
     """Yield an empty folder; when the block ends without an error, its entries take their places in ``path``.
 
-    Other entries of ``path`` stay.
+    Other entries of ``path`` stay. Nothing is written beside ``path``, whose parent may be read-only.
     """
     path = Path(path)
-    with _holder(path.parent) as holder:
+    with _holder(path) as holder:
         yield holder
-        path.mkdir(exist_ok=True)
         for entry in sorted(holder.iterdir()):
             target = path / entry.name
             if target.is_dir():

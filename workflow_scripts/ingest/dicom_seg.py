@@ -16,11 +16,11 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.dicom.files import quiet_pydicom
 from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.dicom.series import Limits
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, replacing
 from workflow_scripts.common.volume import load_volume
 from workflow_scripts.ingest.dicom.choice import find_ncct
-from workflow_scripts.ingest.dicom.source import locate
 
 CATEGORY = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 INFARCT = Code("55641003", "SCT", "Infarct")

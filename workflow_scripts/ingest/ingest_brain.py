@@ -8,10 +8,10 @@ import numpy as np
 
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
-from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.acquired import binary, follow, require_in_head
 
 BRAIN = "brain mask"

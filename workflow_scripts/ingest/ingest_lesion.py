@@ -8,9 +8,9 @@ import numpy as np
 
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import load_volume, require_same_grid, save_volume, to_ras
-from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.acquired import binary, follow, require_in_head
 
 

@@ -12,12 +12,12 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.dicom.files import readable_copies
 from workflow_scripts.common.dicom.grouping import find_series
 from workflow_scripts.common.dicom.headers import read_images
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.nifti import read_nifti
 from workflow_scripts.common.volume import COPY_AGAIN, Volume, orientation, save_volume, to_ras
 from workflow_scripts.ingest.dicom.mr_choice import choose_mr
-from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import convert
 from workflow_scripts.ingest.image.head_ct_check import require_head_size
 

@@ -12,13 +12,13 @@ import numpy as np
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.dicom.series import Limits
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, load_volume, other_affine, save_volume, to_ras
 from workflow_scripts.ingest.dicom.choice import find_ncct
 from workflow_scripts.ingest.dicom.plain import plain_images
-from workflow_scripts.ingest.dicom.source import locate
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
 from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size

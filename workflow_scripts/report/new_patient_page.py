@@ -27,6 +27,16 @@ from workflow_scripts.report.drawing.style import OVERLAYS, REFERENCE
 from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import FLAGS, readings
 
+# The numbers that a scan is compared with the training set by: name, unit, decimals.
+COMPARED = {
+    "brain_ml": ("brain volume", "mL", 0),
+    "median_hu": ("median of the brain", "HU", 1),
+    "quartiles_apart_hu": ("distance between the brain's quartiles", "HU", 1),
+    "percentile_1_hu": ("darkest tissue (1st percentile)", "HU", 1),
+    "percentile_99_hu": ("brightest tissue (99th percentile)", "HU", 1),
+    "noise_hu": ("noise (standard deviation)", "HU", 1),
+    "feature_distance": ("distance of what the network sees", "", 2),
+}
 TITLE = "Infarct segmentation of one scan"
 
 
@@ -66,6 +76,16 @@ def numbers(report: dict[str, Any]) -> list[tuple[str, str]]:
     if pairs := report["seed_dice"]:
         found.append(("Dice between networks", f"{np.mean(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"))
     return [*found, ("brain volume", f"{report['brain_ml']:.0f} mL")]
+
+
+def compared(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return ``compared_with_training`` of a report as a reader sees it: words, units, sensible decimals."""
+    shown = []
+    for row in rows:
+        name, unit, decimals = COMPARED[row["number"]]
+        values = {key: f"{row[key]:.{decimals}f}" for key in ("value", "low", "high")}
+        shown.append({"number": f"{name}, {unit}" if unit else name, **values, "flag": row["flag"]})
+    return shown
 
 
 def meaning(flag: str) -> str:
@@ -114,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report=report,
         numbers=numbers(report),
         flags=[(flag, meaning(flag)) for flag in report["flags"]],
+        compared=compared(report["compared_with_training"]),
         readings=readings(report["quality"]),
         colours={"mask-segmentation": REFERENCE, "mask-any-network": OVERLAYS[0]},
         panels=panels,

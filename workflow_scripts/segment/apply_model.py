@@ -23,7 +23,7 @@ from workflow_scripts.segment.model.measures import scan_measures
 from workflow_scripts.segment.model.networks import Model, Result
 from workflow_scripts.segment.model.reference import unfamiliar
 
-NOTICE = "Research use only. Not a medical device; no result may guide the care of a patient."
+NOTICE = "RESEARCH USE ONLY. Not a medical device; no result may guide the care of a patient."
 OUTPUTS = ("final", "lesion", "slices", "upright", "agreement", "probability", "report")
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,13 @@ def scan_flags(ingest: Mapping[str, Any]) -> list[str]:
     if chosen.get("contrast"):
         flags.append("contrast medium")
     return flags
+
+
+def not_made(ingest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that a new patient cannot get, each with the reason."""
+    if ingest["source"] == "dicom":
+        return {}
+    return {"lesion.dcm": "a DICOM Segmentation refers to a DICOM series, and the scan is a NIfTI file"}
 
 
 def acquired_ml(mask: Volume, ingest: Mapping[str, Any]) -> float:
@@ -79,6 +86,7 @@ def report(
         "brain_ml": case["facts"]["brain_ml"],
         "flags": scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]],
         "compared_with_training": compared,
+        "not_made": not_made(ingest),
         "quality": {"checks": case["quality"]["checks"], "flags": case["quality"]["flags"]},
         "scan": {name: ingest[name] for name in ("source", "acquired_shape", "equal_gaps", "tilt_degrees")},
         "model": {name: manifest[name] for name in ("arm", "seeds", "vote", "format", "code", "versions", "licence")},

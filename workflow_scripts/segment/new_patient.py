@@ -5,6 +5,7 @@ the same command goes on. What comes out appears whole or not at all.
 """
 
 import argparse
+import csv
 import fcntl
 import logging
 import os
@@ -38,6 +39,7 @@ NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver kno
 COHORT, CASE = "new", "patient"
 PAGE = "report.html"
 SCAN = "ncct_upright.nii.gz"
+REPORT = "report.json"
 TIMES = "times.tsv"
 STEP = re.compile(r"^(?:local)?rule (?!new_patients)(\w+):")
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
@@ -135,19 +137,31 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
     return list(errors)
 
 
-def publish(results: Path, cohort: str, case: str, out: Path) -> bool:
-    """Move what was made of a patient into ``out``; return whether there was all of it."""
+def unfinished(words: Sequence[str]) -> set[Path] | None:
+    """Return the files that Snakemake would still make, or None where it cannot say.
+
+    One that exists all the same was made before an error, of another scan or with another model.
+    """
+    told = subprocess.run([*words, "--summary"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if told.returncode:
+        return None
+    rows = csv.DictReader(told.stdout.splitlines(), delimiter="\t")
+    return {Path(row["output_file"]) for row in rows if row["plan"] != "no update"}
+
+
+def publish(results: Path, cohort: str, case: str, out: Path) -> None:
+    """Move what was made of a patient into ``out``, where nothing of an earlier scan stays."""
     made = Path(paths.file(str(results), "patient", cohort=cohort, case=case))
-    if not (made / PAGE).is_file():
-        return False
     scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort=cohort, case=case))
     with replacing_entries(out) as folder:
+        not_made = read_json(made / REPORT)["not_made"]
         for file in sorted(made.iterdir()):
-            if file.name[0] != ".":
+            if file.name[0] != "." and file.name not in not_made:
                 shutil.copyfile(file, folder / file.name)
         shutil.copyfile(scan, folder / SCAN)
         write_times(results, cohort, case, folder / TIMES)
-    return True
+        for name in not_made:
+            (out / name).unlink(missing_ok=True)
 
 
 def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
@@ -179,10 +193,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the study of the new patients, run the workflow on it, publish what came out."""
+    """Check what was given, then segment while no other run writes into the same folder."""
     arguments = _parse(argv)
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise InputError(f"{str(arguments.out)!r} is a file.", "name a folder for the results.")
     work = arguments.out.absolute() / WORK
     work.mkdir(parents=True, exist_ok=True)
+    with alone(work) as lock:
+        segment(arguments, work, lock)
+
+
+def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
+    """Write the study of the new patients, run the workflow on it, publish what came out."""
     model = open_model(arguments.model, work)
     sheet, results = work / "cases.tsv", work / "results"
     if arguments.cases:
@@ -200,11 +222,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     except StudyError as error:
         raise InputError(str(error), "correct the case sheet.") from error
 
-    with alone(work) as lock:
-        errors = run_workflow(command(work, arguments.cores, arguments.profile), work / "snakemake.log", lock)
+    words = command(work, arguments.cores, arguments.profile)
+    errors = run_workflow(words, work / "snakemake.log", lock)
+    pending = unfinished(words) if errors else set()
     single = arguments.cases is None
     outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in cases}
-    missing = [case for case, out in outs.items() if not publish(results, case.cohort, case.case, out)]
+    missing = []
+    for case, out in outs.items():
+        made = Path(paths.file(str(results), "patient", cohort=case.cohort, case=case.case))
+        if pending is None or any(made in file.parents for file in pending):
+            missing.append(case)
+            if (out / PAGE).exists():
+                log.warning("What lies in %s is of an earlier run.", out)
+        else:
+            publish(results, case.cohort, case.case, out)
     if missing or errors:
         names = ", ".join(f"{case.cohort}/{case.case}" for case in missing)
         raise InputError(
@@ -214,8 +245,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments.keep_work:
         shutil.rmtree(work)
     for case, out in outs.items():
-        report = read_json(out / "report.json")
+        report = read_json(out / REPORT)
         flags = ", ".join(report["flags"]) or "none"
+        for file, reason in report["not_made"].items():
+            log.warning("%s/%s: no %s: %s.", case.cohort, case.case, file, reason)
         log.info("%s/%s: %.1f mL, flags: %s. %s", case.cohort, case.case, report["lesion_ml"], flags, out / PAGE)
 
 

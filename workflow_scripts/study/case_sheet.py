@@ -63,7 +63,8 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
     if not sheet.is_file():
         raise StudyError(f"{sheet}: the case sheet does not exist; key `cases` of the configuration names it.")
     schema = load_schema("cases")
-    rows = _rows_of(sheet, schema)
+    absent = dict.fromkeys(schema["properties"], "")
+    rows = [(number, absent | row) for number, row in _rows_of(sheet, schema)]
     folder = Path(root) if root is not None else sheet.parent
     error_in = _cell_check(schema)
     cases = [_case_of_row(sheet, number, row, error_in, folder, check_paths) for number, row in rows]
@@ -177,7 +178,7 @@ def _case_of_row(
     for column, cell in row.items():
         if "\n" in cell or "\t" in cell:
             raise refuse(column, f"{cell[:30]!r}… spans several cells; remove the quotation marks.")
-        excluded = column == "ncct" and row.get("exclude")
+        excluded = column == "ncct" and row["exclude"]
         if not excluded and (error := error_in(column, cell)):
             raise refuse(column, allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
@@ -185,9 +186,7 @@ def _case_of_row(
         raise refuse(
             "mri_modality", f"{row['mri_modality']!r} must name a different modality for each of {len(mri)} mri."
         )
-    volumes = (
-        [part.strip() for part in row.get("mri_volume", "").split(";")] if row.get("mri_volume") else [""] * len(mri)
-    )
+    volumes = [part.strip() for part in row["mri_volume"].split(";")] if row["mri_volume"] else [""] * len(mri)
     if len(volumes) != len(mri):
         raise refuse("mri_volume", f"{row['mri_volume']!r} must have one number, or none, for each of {len(mri)} mri.")
     if row["lesion"] and row["lesion_space"] == "":
@@ -201,7 +200,7 @@ def _case_of_row(
             "stripped", f"{sorted(surplus)} are not images of this row; allowed: ncct, {', '.join(modalities)}."
         )
     paths = {"ncct": (row["ncct"],), "mri": mri, "lesion": _split(row["lesion"])}
-    paths["brain_mask"] = _split(row.get("brain_mask", ""))
+    paths["brain_mask"] = _split(row["brain_mask"])
     joined = {column: tuple(str(folder / path) for path in given) for column, given in paths.items()}
     if check_paths and not row["exclude"]:
         for column, given in joined.items():
@@ -213,13 +212,13 @@ def _case_of_row(
         patient=row["patient"],
         case=row["case"],
         ncct=joined["ncct"][0],
-        ncct_series=int(row["ncct_series"]) if row.get("ncct_series") else None,
+        ncct_series=int(row["ncct_series"]) if row["ncct_series"] else None,
         mri=joined["mri"],
         mri_modality=modalities,
         mri_volume=tuple(int(volume) if volume.strip() else None for volume in volumes),
         lesion=joined["lesion"][0] if joined["lesion"] else None,
         lesion_space=row["lesion_space"],
-        lesion_labels=tuple(int(label) for label in _split(row.get("lesion_labels", ""))),
+        lesion_labels=tuple(int(label) for label in _split(row["lesion_labels"])),
         brain_mask=joined["brain_mask"][0] if joined["brain_mask"] else None,
         mri_aligned=row["mri_aligned"] == "true",
         stripped=stripped,

@@ -5,12 +5,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.common.dicom.source import locate
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.study import paths
 from workflow_scripts.study.options import options
 from workflow_scripts.study.study import Study
 from workflow_scripts.study.targets import score_files
-
-NIFTI = (".nii", ".nii.gz")
 
 
 def to_export(study: Study, arm: str) -> dict[str, Any]:
@@ -81,8 +81,15 @@ def algorithm(study: Study) -> list[str]:
 
 def patient_files(study: Study, cohort: str, case: str) -> list[str]:
     """What a new patient gets: the page, which needs the rest, and a DICOM object where the scan is DICOM."""
-    dicom = [] if study.case(cohort, case).ncct.endswith(NIFTI) else ["lesion.dcm"]
+    dicom = ["lesion.dcm"] if _is_dicom(Path(study.case(cohort, case).ncct)) else []
     return [paths.file(study.results, "patient", name, cohort=cohort, case=case) for name in ("report.html", *dicom)]
+
+
+def _is_dicom(scan: Path) -> bool:
+    try:
+        return locate(scan, "NCCT", "ncct").is_dir()
+    except InputError:  # its conversion fails with this message
+        return False
 
 
 def new_patients(study: Study) -> list[str]:
