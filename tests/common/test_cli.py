@@ -25,6 +25,23 @@ def test_our_own_faults_keep_their_traceback():
         run(lambda _: 1 / 0, [])
 
 
+def misread(arguments: list[str]) -> None:
+    try:
+        float(arguments[-1])
+    except ValueError as error:
+        raise RuntimeError(arguments[-1]) from error
+
+
+def test_a_fault_where_headers_are_read_keeps_its_place_and_not_its_words(caplog, capfd):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as stop:
+        run(misread, ["--cohort", "AISD", "--case", "A01", "Doe^Jane"], reads_headers=True)
+    assert stop.value.code == 1
+    (told,) = caplog.messages
+    assert told.startswith("Case AISD/A01: RuntimeError")
+    assert "in misread" in told
+    assert "Doe" not in told + "".join(capfd.readouterr())
+
+
 def test_a_lack_of_memory_has_a_remedy_in_every_step(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(SystemExit):
         run(lambda _: np.empty(2**50), ["--cohort", "AISD", "--case", "A01"])

@@ -1,83 +1,42 @@
 """No name, date or identifier of a header reaches a file, a log, a warning or a message of the stage."""
 
-import gzip
-import io
-import logging
-import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from tests.ingest.command import CASE, mri_command, ncct_arguments
+from tests.bad_input.kinds import Kind
+from tests.bad_input.scans import small
+from tests.bad_input.test_bad_input import SECTIONS
+from tests.ingest.command import CASE, SETTINGS, mri_command, ncct_arguments
 from tests.ingest.dicom_series import Scan, edit, head_hu, inside_head, write_enhanced, write_series
-from workflow_scripts.common.cli import run
+from tests.ingest.planted import (
+    AGE,
+    ALL,
+    DATE,
+    SOME,
+    UID,
+    WORD,
+    made_with_words,
+    plant,
+    plant_in_nifti,
+    planted_lines,
+    say,
+)
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.files import read_json
+from workflow_scripts.common.volume import Volume, save_volume
+from workflow_scripts.ingest import dicom_seg
 from workflow_scripts.ingest.ingest_lesion import main as ingest_lesion
 from workflow_scripts.ingest.ingest_mri import main as ingest_mri
 from workflow_scripts.ingest.ingest_ncct import main as ingest_ncct
 
-WORD, DATE, TIME, UID, AGE = "Zxqwv", "19770707", "131517", "1.2.840.31337424", "077Y"
-PLANTED = [WORD, WORD.upper(), DATE, TIME, "31337424", AGE]
-TEXT = dict.fromkeys(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"), WORD)
-VALUES = TEXT | {"DA": DATE, "DT": DATE + TIME, "TM": TIME, "UI": UID, "AS": AGE}
-# Without these the files would be no CT or MR images; all of them are codes, not free text.
-NEEDED = {"Modality", "ImageType", "PhotometricInterpretation", "SOPClassUID", "SOPInstanceUID", "RescaleType"}
 FEW = (10.0,) * 10
-
-
-IDENTIFYING = {
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "AccessionNumber", "StudyID", "StudyDate"),
-    *("SeriesDescription", "ProtocolName", "InstitutionName", "ReferringPhysicianName", "StationName"),
-    *("SeriesInstanceUID", "StudyInstanceUID", "SeriesTime", "ConvolutionKernel", "Manufacturer"),
-}
-
-
-def planted_fields(keywords: Set[str]) -> Dataset:
-    """A header with text, date, time or identifier in every one of these fields, and in a private one."""
-    header = Dataset()
-    with pydicom.config.disable_value_validation():
-        for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
-            if vr in VALUES and keyword in keywords:
-                header.add_new(tag, vr, VALUES[vr])
-        header.private_block(0x0009, WORD, create=True).add_new(0x01, "LO", WORD)
-    return header
-
-
-ALL = planted_fields({entry[4] for tag, entry in DicomDictionary.items() if tag >> 16 > 0x0002} - NEEDED - {""})
-SOME = planted_fields(IDENTIFYING)
-
-
-def plant(folder: Path, header: Dataset) -> Path:
-    def add(image: Dataset) -> None:
-        image.update(header)
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{UID}.{image.InstanceNumber}"
-
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        return edit(folder, add)
-
-
-def say(main: Callable, arguments: list[str]) -> tuple[int, str]:
-    """Run a command line; return its exit status, and what it logged and warned of."""
-    stream, status = io.StringIO(), 0
-    handler = logging.StreamHandler(stream)
-    logging.getLogger().addHandler(handler)
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            run(main, arguments)
-    except SystemExit as ended:
-        status = ended.code
-    finally:
-        logging.getLogger().removeHandler(handler)
-    return status, stream.getvalue() + "\n".join(str(warning.message) for warning in warned)
 
 
 @pytest.fixture
@@ -90,12 +49,9 @@ def tell(tmp_path, capfd) -> Callable[..., str]:
         assert ended == status
         said = [logged, *capfd.readouterr()]
         files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-        contents = [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in files]
-        everything = b"\n".join([*contents, *(text.encode() for text in said)])
-        leaks = [line for line in everything.splitlines() if any(word.encode() in line for word in PLANTED)]
-        assert [line[:300] for line in leaks] == []
+        assert planted_lines(files, said) == []
         assert bool(files) == (status == 0)
-        return everything.decode("latin-1")
+        return "\n".join([*(path.read_text() for path in files if path.suffix == ".json"), *said])
 
     return tell
 
@@ -206,18 +162,77 @@ def test_names_of_files_inside_a_folder_are_not_repeated(tmp_path, tell):
 
 
 def planted_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> Path:
-    image = nib.Nifti1Image(data.astype(np.float32), affine)
-    for field in ("descrip", "aux_file", "intent_name", "db_name"):
-        image.header[field] = WORD
-    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", WORD.encode()))
-    nib.save(image, path)
+    path.parent.mkdir(exist_ok=True)
+    nib.save(plant_in_nifti(nib.Nifti1Image(data.astype(np.float32), affine)), path)
     return path
 
 
 def test_the_text_fields_of_nifti_stay_behind(tmp_path, tell):
     scan, out = Scan(), tmp_path / "out"
-    ncct = planted_nifti(tmp_path / "ncct.nii.gz", scan.drawn(head_hu), scan.affine)
+    ncct = planted_nifti(tmp_path / WORD / f"{WORD}.nii.gz", scan.drawn(head_hu), scan.affine)
     tell(ingest_ncct, ncct_arguments(ncct, out))
-    mask = planted_nifti(tmp_path / "mask.nii.gz", scan.drawn(lambda p: inside_head(p, 30)), scan.affine)
+    mask = planted_nifti(tmp_path / WORD / f"{WORD}-mask.nii.gz", scan.drawn(lambda p: inside_head(p, 30)), scan.affine)
     fixed = ["--reference", str(out / "ncct.nii.gz"), "--record", str(out / "ncct.json")]
     tell(ingest_lesion, [*CASE, "--lesion", str(mask), *fixed, "--out", str(out / "lesion.nii.gz")])
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "kind"),
+    [
+        pytest.param(main, arguments, kind, id=f"{title}-{kind.name}")
+        for title, (main, arguments, kinds) in SECTIONS.items()
+        for kind in kinds
+    ],
+)
+def test_no_bad_input_is_refused_in_its_own_words(main, arguments, kind: Kind, tmp_path, tell):
+    source = made_with_words(kind.make, tmp_path / f"input{kind.suffix}")
+    tell(main, [*arguments(source, tmp_path / "out"), *kind.options], status=1)
+
+
+def deflated(folder: Path) -> Path:
+    def change(image: Dataset) -> None:
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+    return edit(write_series(small(modality="MR", values=lambda p: 500.0 * inside_head(p)), folder), change)
+
+
+def test_a_deflated_mr_series_tells_nothing(tmp_path, tell):
+    source = made_with_words(deflated, tmp_path / "dicom")
+    tell(ingest_mri, mri_command(source, tmp_path / "out" / "dwi.nii.gz"))
+
+
+FORMS = {
+    **dict.fromkeys(("PatientID", "AccessionNumber", "StudyID"), WORD * 20),
+    **dict.fromkeys(("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"), WORD),
+    **dict.fromkeys(("StudyInstanceUID", "FrameOfReferenceUID", "SpecificCharacterSet"), WORD),
+}
+REFUSED = {("StudyInstanceUID", False), ("FrameOfReferenceUID", False), ("SpecificCharacterSet", True)}
+
+
+def seg_command(folder: Path, place: Path) -> list[str]:
+    """Arguments of dicom_seg for a scan that is ingested already, without its planted header, and a small mask."""
+    ingest_ncct(ncct_arguments(folder, place))
+    mask = np.zeros(stack_of(read_json(place / "ncct.json")).shape, np.uint8)
+    mask[10:14, 10:14, 5:8] = 1
+    save_volume(place / "lesion.nii.gz", Volume(mask, np.eye(4)), np.uint8)
+    files = ["--record", str(place / "ncct.json"), "--lesion", str(place / "lesion.nii.gz")]
+    algorithm = ["--algorithm", "network", "--algorithm-version", "1"]
+    return [*CASE, *SETTINGS[1:], "--input", str(folder), *files, *algorithm, "--out", str(place / "lesion.dcm")]
+
+
+@pytest.mark.parametrize("keyword", FORMS)
+@pytest.mark.parametrize("is_there", [True, False], ids=["malformed", "missing"])
+def test_a_dicom_segmentation_is_made_or_refused_without_a_word_of_the_header(keyword, is_there, tmp_path, capfd):
+    def change(image: Dataset) -> None:
+        if is_there:
+            image[keyword] = pydicom.DataElement(keyword, pydicom.datadict.dictionary_VR(keyword), FORMS[keyword])
+        elif keyword in image:
+            del image[keyword]
+
+    with pydicom.config.disable_value_validation():
+        folder = edit(write_series(small(fields={"PatientName": WORD}), tmp_path / "dicom"), change)
+    command = seg_command(folder, tmp_path / "out")
+    capfd.readouterr()
+    status, said = say(dicom_seg.main, command)
+    assert planted_lines([], [said, *capfd.readouterr()]) == []
+    assert status == int((keyword, is_there) in REFUSED)

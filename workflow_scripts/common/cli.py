@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from workflow_scripts.common.errors import InputError
@@ -29,13 +30,14 @@ def add_case(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--case", required=True, help="case, as in the case sheet")
 
 
-def run(main: Main, argv: Sequence[str] | None = None) -> None:
+def run(main: Main, argv: Sequence[str] | None = None, *, reads_headers: bool = False) -> None:
     """Run ``main`` with logging to standard error and exit with its status.
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
     exit status 1; a training that ended on a scheduler's warning exits with 75. Any other exception keeps its
     traceback, since it is a fault of this program. The exceptions are those that a user can correct: a full disk, a
-    missing permission, a lack of memory.
+    missing permission, a lack of memory. Where ``reads_headers``, the traceback comes without the words of the
+    exception, which may quote a patient's header or the name of a file.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -50,16 +52,26 @@ def run(main: Main, argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         log.error("%s%s", _case_prefix(arguments), error)
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in OS_REMEDIES:
-            raise
-        where = f" {error.filename!r}" if error.filename else ""
-        remedy = OS_REMEDIES[error.errno]
-        log.error("%s%s%s. Remedy: %s", _case_prefix(arguments), os.strerror(error.errno), where, remedy)
-        raise SystemExit(1) from None
     except Interrupted as error:
         log.warning("%s", error)
         raise SystemExit(INTERRUPTED_STATUS) from None
+    except Exception as error:
+        told = _told(error, reads_headers)
+        if told is None:
+            raise
+        log.error("%s%s", _case_prefix(arguments), told)
+        raise SystemExit(1) from None
+
+
+def _told(error: Exception, reads_headers: bool) -> str | None:
+    """Say what a user is told instead of a whole traceback; None where that is kept."""
+    if isinstance(error, OSError) and error.errno in OS_REMEDIES:
+        where = f" {error.filename!r}" if error.filename else ""
+        return f"{os.strerror(error.errno)}{where}. Remedy: {OS_REMEDIES[error.errno]}"
+    if not reads_headers:
+        return None
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}, a fault of this program; its words may quote a header and are left out.\n{frames}"
 
 
 def _case_prefix(arguments: Sequence[str]) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
-import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+from pydicom.valuerep import DA, TM
 
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.dicom.files import quiet_pydicom
+from workflow_scripts.common.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
 from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.dicom.series import Limits
 from workflow_scripts.common.dicom.source import locate
@@ -28,6 +30,12 @@ BRAIN = Code("12738006", "SCT", "Brain")
 FAMILY = Code("123109", "DCM", "Artificial Intelligence")
 SERIES_NUMBER = 9001
 SAME_PLACE_MM = 0.01
+
+# May be empty (type 2), not missing, and the last four have a form.
+COPIED = {
+    **dict.fromkeys(("PatientID", "PatientName", "AccessionNumber", "StudyID"), str),
+    **{"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM, "PatientSex": hd.PatientSexValues},
+}
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ def segmentation(images: Sequence[Image], mask: np.ndarray, algorithm: str, vers
         of the model that drew it
     """
     with quiet_pydicom():
-        sources = [pydicom.dcmread(path) for path in dict.fromkeys(image.path for image in images)]
+        sources = [_source(path) for path in dict.fromkeys(image.path for image in images)]
         uid = hd.UID()
         description = hd.seg.SegmentDescription(
             segment_number=1,
@@ -84,6 +92,20 @@ def segmentation(images: Sequence[Image], mask: np.ndarray, algorithm: str, vers
         )
 
 
+def _source(path: Path) -> Dataset:
+    """Read an image; what identifies patient and study is emptied where it is missing or malformed."""
+    with opened(path) as file:
+        image = read_dataset(file)
+    for keyword, form in COPIED.items():
+        try:
+            form(image.get(keyword) or "")
+        except ValueError:
+            image[keyword] = DataElement(keyword, dictionary_VR(keyword), None)
+        else:
+            image.setdefault(keyword, None)
+    return image
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
@@ -116,11 +138,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     same = stack.shape == expected.shape == mask.shape
     if not same or np.abs(stack.origins - expected.origins).max() > SAME_PLACE_MM:
         raise InputError("The DICOM series is not the one that was converted.", "run the conversion again.")
-    made = segmentation(chosen.images, mask, arguments.algorithm, arguments.algorithm_version)
+    try:
+        made = segmentation(chosen.images, mask, arguments.algorithm, arguments.algorithm_version)
+    except DAMAGE:  # without its words, which quote the header
+        raise InputError(
+            "The headers of the DICOM series lack what a DICOM Segmentation refers to.",
+            "export the images again with the identifiers of study, series and frame of reference.",
+        ) from None
     with replacing(arguments.out) as temporary:
         made.save_as(temporary)
     log.info("%d frames on %d slices", int(made.NumberOfFrames), len(chosen.images))
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_headers=True)

@@ -1,6 +1,7 @@
 """The files of a DICOM folder: which hold images, and whether their pixels are all there."""
 
 import io
+import logging
 import os
 import struct
 import tempfile
@@ -35,15 +36,18 @@ PADDING = 16  # bytes that a writer may leave after the pixels
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Let pydicom take every value as it is and say nothing: its warnings quote the fields that they complain of."""
-    logger = pydicom.config.logger
-    before, logger.disabled = logger.disabled, True
+    """Let pydicom take every value as it is, and let it and highdicom say nothing: they quote what they complain of."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.disabled = before
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -78,8 +82,17 @@ def _raise(error: OSError) -> None:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file so that pydicom reads it: a deflated data set is inflated, to a limit.
 
-    Raises one of `DAMAGE` where it is no DICOM file.
+    Raises one of `DAMAGE` where it is no DICOM file, and `InputError` where it cannot be read.
     """
+    try:
+        with _opened(path) as file:
+            yield file
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as file:
         start = file.read(PREAMBLE + 16)
         if start[PREAMBLE : PREAMBLE + 4] != b"DICM" and not start.startswith(BARE_STARTS):
