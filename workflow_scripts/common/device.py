@@ -25,6 +25,11 @@ def choose_device(gpus: int) -> torch.device:
     return torch.device("cuda" if gpus else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """Return what a training records of its device: the model of the GPU, or ``CPU``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
 def _reason() -> str:
     built = torch.version.cuda
     torch_is = f"torch {torch.__version__} is a build for {f'CUDA {built}' if built else 'the CPU alone'}"

@@ -14,7 +14,7 @@ import torch
 
 from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.device import choose_device
+from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
 from workflow_scripts.common.nnunet.arrays import folder_digest
 from workflow_scripts.common.nnunet.folders import nnunet_folders
@@ -39,6 +39,7 @@ CURVES = (
     "ema_pseudo_dice",
     "learning_rate",
     "seconds",
+    "device",
 )
 HARMLESS = ("compile", "save_minutes")
 MEMORY = (
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.save(model_of(best, settings, seed), buffer)
     with replacing(arguments.out_checkpoint) as temporary:
         temporary.write_bytes(buffer.getvalue())
-    write_tsv(arguments.out_curves, rows, CURVES)
+    write_tsv(arguments.out_curves, [row | {"device": device_name(device)} for row in rows], CURVES)
     training.finish()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.device import choose_device
+from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.common.out_of_memory import memory_shortage_told
@@ -94,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
     save_encoder(args.out_encoder, trained.encoder, description)
     write_text(args.out_card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
-    write_tsv(args.out_curves, trained.curves, list(trained.curves[0]))
+    curves = [row | {"device": device_name(device)} for row in trained.curves]
+    write_tsv(args.out_curves, curves, list(curves[0]))
     write_tsv(args.out_rankme, trained.rankme, list(trained.rankme[0]))
     training.finish()
 

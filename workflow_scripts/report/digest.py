@@ -1,7 +1,7 @@
 """One digest over everything that a study computes: two runs that did the same have the same one.
 
-Images and arrays count by their values, curves without their seconds. Logs, measurements of time, and pages, which are
-drawn from the rest, do not count. Run by hand: `make digest`.
+Images and arrays count by their values, curves without seconds and device. Logs, measurements of time, and pages, which
+are drawn from the rest, do not count. Run by hand: `make digest`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 
 LEFT_OUT = {"logs", "benchmarks", "state", "report", "digest.tsv", "archive.tar.gz"}
-OF_TIME = {"seconds", "images_per_second"}  # columns of curves
+OF_MACHINE = {"seconds", "images_per_second", "device"}  # columns of curves
 COLUMNS = ("file", "sha256")
 
 
@@ -49,7 +49,7 @@ def content_digest(path: Path) -> str:
     if path.suffix in (".npz", ".pt", ".pth") and zipfile.is_zipfile(path):
         return _members_digest(path)
     if path.name == "curves.tsv":
-        rows = [{key: cell for key, cell in row.items() if key not in OF_TIME} for row in read_tsv(path)]
+        rows = [{key: cell for key, cell in row.items() if key not in OF_MACHINE} for row in read_tsv(path)]
         return bytes_digest(repr(rows).encode())
     return file_digest(path)
 
