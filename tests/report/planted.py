@@ -146,6 +146,7 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         "brain_ml": np.count_nonzero(head.brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(head.brain),
         "cross_check_dice": dice(head.brain, head.second),
+        "method": "deepbet",
     }
     write_json(folder / "brain_mask.json", brain_facts)
     describe_case.main([*describe_arguments(root, case), *LIMIT_OPTIONS, "--out", str(folder / "case.json")])

@@ -31,6 +31,14 @@ def test_a_sheet_of_any_cohort_can_be_preprocessed_with_the_shipped_configuratio
     assert "'icoAIS' is not a cohort of the case sheet" in study.left_out["arms.FS-STKi"]
 
 
+def test_a_cohort_with_one_mask_can_be_preprocessed_and_says_why_it_cannot_be_trained_on(tmp_path):
+    write_sheet(tmp_path / "cases.tsv", ROW)
+    config = copy.deepcopy(CONFIG) | {"cases": str(tmp_path / "cases.tsv")}
+    study = load_study(config, [ROOT / "config.yaml"], check_paths=False)
+    assert stage_files(study, "preprocess")
+    assert "only one patient has a lesion mask" in study.left_out["arms.FS-STKi"]
+
+
 def test_a_target_that_needs_an_arm_says_how_to_get_one(tmp_path):
     study = load(tmp_path, ["MINE"])
     with pytest.raises(StudyError, match=r"no arm of run\.arms can be trained .*MINE"):

@@ -1,29 +1,33 @@
-"""What a study leaves out because the case sheet has no such cohort.
+"""What a study leaves out because the case sheet has no such cohort, or too few masks in it.
 
-The configuration that comes with the project names the cohorts of the paper. A user's sheet has others, and everything
-that does not need the absent ones works. Only what the project's own file says is left out: a cohort that a user names
-and the sheet lacks is a mistake (`workflow_scripts.study.study`).
+The configuration that comes with the project names the cohorts of the paper. A user's sheet has others, or not yet the
+masks, and everything that does not need what is absent works. Only what the project's own file says is left out: a
+cohort that a user names and the sheet lacks is a mistake (`workflow_scripts.study.study`).
 """
 
 import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.enough_patients import shortage
+
 Shipped = Callable[[Sequence[str]], bool]
 
 
-def leave_out_absent(config: dict[str, Any], cohorts: Sequence[str], shipped: Shipped) -> dict[str, str]:
-    """Take out of a configuration, in place, what names cohorts that are not in ``cohorts``.
+def leave_out_absent(config: dict[str, Any], cases: Sequence[Case], shipped: Shipped) -> dict[str, str]:
+    """Take out of a configuration, in place, what the case sheet has no cohorts or too few lesion masks for.
 
     An image set or arm goes with the first cohort that is absent, a pretraining with its image set, an arm with its
-    pretraining; then all that names one of these: comparisons, arms of the report, cohorts to segment and to score.
+    pretraining, or where its patients cannot be dealt (`shortage`); then all that names one of these: comparisons, arms
+    of the report, cohorts to segment and to score.
 
     Parameters
     ----------
     config
         the merged configuration
-    cohorts
-        cohorts of the case sheet
+    cases
+        of the case sheet, without those that are excluded
     shipped
         whether the value of a key is that of the project's own file
 
@@ -33,6 +37,7 @@ def leave_out_absent(config: dict[str, Any], cohorts: Sequence[str], shipped: Sh
         name of what was left out, as ``arms.FS-STKi``, and the reason
     """
     left: dict[str, str] = {}
+    cohorts = list(dict.fromkeys(case.cohort for case in cases))
 
     def take_out(section: str, name: str, reason: str | None) -> None:
         if reason and shipped([section, name]):
@@ -45,10 +50,13 @@ def leave_out_absent(config: dict[str, Any], cohorts: Sequence[str], shipped: Sh
         take_out("pretrainings", name, left.get(f"image_sets.{entry['image_set']}"))
     for name, arm in list(config["arms"].items()):
         lent = [left.get(f"pretrainings.{arm[key]}") for key in ("pretraining", "statistics_from")]
-        take_out("arms", name, absent(arm["train"], cohorts) or lent[0] or lent[1])
+        lack = shortage([case for case in cases if case.cohort in arm["train"]], config["split"]["ratios"])
+        take_out("arms", name, absent(arm["train"], cohorts) or lent[0] or lent[1] or lack)
     for key in ("segment", "evaluate"):
         for cohort in config["run"][key] if shipped(["run", key]) else []:
-            if reason := absent([cohort], cohorts):
+            labelled = any(case.lesion for case in cases if case.cohort == cohort)
+            lack = "none of its cases has a lesion mask" if key == "evaluate" and not labelled else None
+            if reason := absent([cohort], cohorts) or lack:
                 config["run"][key] = [name for name in config["run"][key] if name != cohort]
                 left[f"run.{key}: {cohort}"] = reason
     _take_out_names(config, left, shipped)

@@ -22,10 +22,16 @@ def shortage(cases: Sequence[Case], ratios: Mapping[str, float]) -> str | None:
     validation = {one for one in labelled if fixed[one] == VALIDATION}
     if ratios[VALIDATION] > 0:
         validation |= {one for one in labelled if not fixed[one] and size[one[0]] >= LEAST_PATIENTS}
+    if not labelled:
+        return "no patient has a lesion mask"
     if len(labelled) == 1:
-        return "only one patient has a lesion mask"
-    if not train:
-        return "none of the patients with a lesion mask can be in training"
-    if not validation:
-        return "none of the patients with a lesion mask can be in validation"
-    return "only one patient with a lesion mask can be in either" if len(train | validation) == 1 else None
+        complaint = "only one patient has a lesion mask"
+    elif not train:
+        complaint = "none of the patients with a lesion mask can be in training"
+    elif not validation:
+        complaint = "none of the patients with a lesion mask can be in validation"
+    elif len(train | validation) == 1:
+        complaint = "only one patient with a lesion mask can be in either"
+    else:
+        return None
+    return f"{complaint}; training and validation need a patient each (split.ratios, column split)"

@@ -140,7 +140,7 @@ def load_study(
     ----------
     config
         the merged configuration; text that stands for numbers becomes numbers (`restore_types`), and what names
-        cohorts that the sheet lacks is taken out of it (`leave_out_absent`)
+        cohorts or masks that the sheet lacks is taken out of it (`leave_out_absent`)
     config_files
         the files it was merged from, later ones overriding earlier ones; named in messages
     check_paths
@@ -159,8 +159,7 @@ def load_study(
     included, excluded = tuple(c for c in cases if not c.exclude), tuple(c for c in cases if c.exclude)
     if not included:
         return Study(config, included, excluded)
-    cohorts = list(dict.fromkeys(case.cohort for case in included))
-    left_out = leave_out_absent(config, cohorts, lambda path: files.are_shipped(config, path))
+    left_out = leave_out_absent(config, included, lambda path: files.are_shipped(config, path))
     study = Study(config, included, excluded, left_out)
     _check_references(study, files)
     return study
@@ -243,10 +242,7 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     for name in study.arms:
         train = study.arm(name)["train"]
         if complaint := shortage(study.in_cohorts(train), ratios):
-            raise files.refuse(
-                ["arms", name, "train"],
-                f"of {train!r}, {complaint}; training and validation need a patient each (split.ratios, column split).",
-            )
+            raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
         (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
