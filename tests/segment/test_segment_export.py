@@ -73,7 +73,10 @@ def test_another_format_and_a_manifest_that_leads_outside_are_refused(copy):
     for change, message in (
         ({"format": 2}, "format 2"),
         ({"files": manifest["files"] | {"../x": "0"}}, "outside"),
-        ({"files": {}}, "does not list"),
+        ({"files": {"plans.json": "0"}}, "does not list"),
+        ({"files": []}, "no proper 'files'"),
+        ({"seeds": 3}, "no proper 'seeds'"),
+        ({"seeds": []}, "no proper 'seeds'"),
     ):
         (copy / layout.MANIFEST).write_text(json.dumps(manifest | change))
         with pytest.raises(InputError, match=message):
@@ -89,6 +92,14 @@ def test_a_zip_comes_back_whole_and_a_cut_one_is_refused(model, tmp_path):
     with pytest.raises(InputError, match="no whole zip"):
         layout.unpack(archive, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
+
+
+def test_a_zip_of_something_else_is_refused_by_its_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as zipped:
+        zipped.writestr("photos/one.txt", "x")
+    with pytest.raises(InputError, match=r"photos\.zip holds no folder of an exported model"):
+        layout.unpack(tmp_path / "photos.zip", tmp_path / "in")
+    assert not (tmp_path / "in").exists()
 
 
 class Harmful:

@@ -5,6 +5,7 @@ A folder is used only when it is whole: nothing of it is read before its digests
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,7 @@ CHECKPOINT = "checkpoint_final.pth"
 PREPROCESSING, REFERENCE = "preprocessing.json", "reference.json"
 TEMPLATE, TEMPLATE_MASK = "template.nii.gz", "template_mask.nii.gz"
 AGAIN = "get the model anew (its zip, or `export_<arm>` in the study that trained it)."
+KINDS = {"arm": str, "seeds": list, "vote": str, "code": str, "versions": dict, "files": dict}
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the time stamp of every entry of a zip, so that equal models give equal bytes
 
 
@@ -65,9 +67,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"The model has format {manifest['format']!r}, this code reads format {FORMAT}.",
             "use the version of the code that the model card names, or export the model with this one.",
         )
+    for key, kind in KINDS.items():
+        if not isinstance(manifest.get(key), kind) or not manifest[key]:
+            raise InputError(f"{MANIFEST} of the model is damaged: it has no proper {key!r}.", AGAIN)
     wanted = {PREPROCESSING, REFERENCE, "plans.json", "dataset.json"}
-    wanted |= {f"{fold(number)}/{CHECKPOINT}" for number in range(len(manifest.get("seeds", [])))}
-    if missing := sorted(wanted - set(manifest.get("files", {}))):
+    wanted |= {f"{fold(number)}/{CHECKPOINT}" for number in range(len(manifest["seeds"]))}
+    if missing := sorted(wanted - set(manifest["files"])):
         raise InputError(f"{MANIFEST} of the model is damaged: it does not list {', '.join(missing)}.", AGAIN)
     return manifest
 
@@ -99,5 +104,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 target = temporary.joinpath(*parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(zipped.read(entry))
-    except (zipfile.BadZipFile, EOFError) as error:
+            if not (temporary / MANIFEST).is_file():
+                raise InputError(f"{archive.name} holds no folder of an exported model.", AGAIN)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: one with a password
         raise InputError(f"{archive.name} is no whole zip ({error}).", AGAIN) from error
