@@ -75,6 +75,7 @@ def report(
     compared = unfamiliar(model.reference, scan_measures(ncct, brain, scan), result.features)
     mask, manifest = ncct.with_data(result.mask), model.manifest
     parts = components_ml(mask)
+    flags = scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]]
     return {
         "notice": NOTICE,
         "lesion_ml": lesion_ml,
@@ -84,7 +85,7 @@ def report(
         "components_ml": parts,
         "seed_dice": dice_of_pairs(result.members),
         "brain_ml": case["facts"]["brain_ml"],
-        "flags": scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]],
+        "flags": list(dict.fromkeys(flags)),  # the scan's record and its preprocessing both tell of missing slices
         "compared_with_training": compared,
         "not_made": not_made(ingest),
         "quality": {"checks": case["quality"]["checks"], "flags": case["quality"]["flags"]},
