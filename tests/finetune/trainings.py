@@ -32,7 +32,7 @@ def train(
 ) -> tuple[dict, list[dict]]:
     """Return the best epoch's checkpoint and the rows of the curves but for the times."""
     best, rows = finetune.train(dataset, settings, encoder, seed, state, CPU, workers)
-    return best, [{key: row[key] for key in CURVES if key != "seconds"} for row in rows]
+    return best, [{key: row[key] for key in CURVES if key not in ("seconds", "device")} for row in rows]
 
 
 def same(first: dict, second: dict) -> bool:

@@ -63,7 +63,7 @@ def test_tables_have_a_row_an_epoch_and_the_promised_columns(run_rule, column):
     losses = [f"{name}_loss{stage}" for name in ("train", "validation") for stage in ("", *STAGES)]
     schedules = ["learning_rate", "weight_decay", "teacher_momentum", "teacher_temperature"]
     monitors = ["teacher_entropy", "teacher_kl_uniform", "teacher_information", "feature_deviation"]
-    assert list(rows[0]) == ["epoch", *losses, *schedules, *monitors, "images_per_second", "seconds"]
+    assert list(rows[0]) == ["epoch", *losses, *schedules, *monitors, "images_per_second", "seconds", "device"]
     assert all(value for row in rows for value in row.values())
     for row in rows:
         for name in ("train", "validation"):

@@ -53,13 +53,18 @@ def replacing_entries(path: Path | str) -> Iterator[Path]:
     Other entries of ``path`` stay. Nothing is written beside ``path``, whose parent may be read-only.
     """
     path = Path(path)
-    with _holder(path) as holder:
-        yield holder
-        for entry in sorted(holder.iterdir()):
-            target = path / entry.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            entry.replace(target)
+    made = not path.exists()
+    try:
+        with _holder(path) as holder:
+            yield holder
+            for entry in sorted(holder.iterdir()):
+                target = path / entry.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                entry.replace(target)
+    finally:
+        if made and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def write_text(path: Path | str, text: str) -> None:
