@@ -112,8 +112,9 @@ def stock_s(dataset: Path, folder: Path) -> float:
 
 def ours_s(dataset: Path, folder: Path) -> float:
     """Seconds of an epoch of ours."""
-    train = lambda: finetune.train(dataset, LONG, None, 1, folder / "ours", CPU, 0)  # noqa: E731
-    return processor_seconds(StudyTrainer, "on_train_end", train)
+    return processor_seconds(
+        StudyTrainer, "on_train_end", lambda: finetune.train(dataset, LONG, None, 1, folder / "ours", CPU, 0)
+    )
 
 
 def bench_saved_state(dataset, tmp_path):

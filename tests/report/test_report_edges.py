@@ -32,7 +32,10 @@ def test_a_study_without_any_score_has_a_page_that_says_so(study, tmp_path):
 
 def test_an_arm_without_scores_is_left_out_and_the_others_stay(study, tmp_path):
     named = {"arm", "experiment", "first", "second"}
-    keep = lambda row: "ALL-STKi-SA" not in {row.get(name) for name in named}  # noqa: E731
+
+    def keep(row: dict[str, str]) -> bool:
+        return "ALL-STKi-SA" not in {row.get(name) for name in named}
+
     index.main([*cut(study, tmp_path, keep), "--out", str(tmp_path / "index.html")])
     results = (tmp_path / "index.html").read_text("utf-8").split('id="results"')[1].split('id="training"')[0]
     assert "ALL-STKi-SA" not in results and "FS-STKi" in results
