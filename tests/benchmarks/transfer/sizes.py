@@ -32,6 +32,7 @@ TRIALS: Mapping[str, Mapping[str, Any]] = {
     "desd_code": {"preset": "code"},
     "desd_slow": {"optimiser": {"learning_rate": 2e-4}},
     "mae_fine": {"method": "mae", "masking": {"block_size": [2, 4, 4], "fraction": 0.6}},
+    "mae_long": {"method": "mae", "epochs": 40},
     "mae_half": {"method": "mae", "masking": {"block_size": [4, 8, 8], "fraction": 0.5}},
 }
 
