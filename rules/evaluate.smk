@@ -1,13 +1,13 @@
 from workflow_scripts.common.vocabulary import members_of
 
 SCORED = STUDY.labelled(config["run"]["evaluate"])
-DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.drawn_on_ncct(STUDY)]
+DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.evaluate.drawn_on_ncct(STUDY)]
 
 
 rule score:
     """Score the masks of an arm."""
     input:
-        unpack(of_study(inputs.score)),
+        unpack(of_study(inputs.evaluate.score)),
     output:
         scores="<evaluated>/{arm}/scores.tsv",
         acquired="<evaluated>/{arm}/acquired_scores.tsv",
@@ -39,7 +39,7 @@ rule score:
 rule score_test:
     """Score the masks of an arm on the test set."""
     input:
-        unpack(of_study(inputs.score_test)),
+        unpack(of_study(inputs.evaluate.score_test)),
     output:
         scores="<evaluated>/{arm}/test_scores.tsv",
         acquired="<evaluated>/{arm}/acquired_test_scores.tsv",
@@ -74,8 +74,8 @@ rule score_test:
 rule summarise:
     """Summarise and compare the scores of all arms."""
     input:
-        scores=inputs.all_scores(STUDY),
-        acquired_scores=inputs.all_scores(STUDY, grid="acquired_"),
+        scores=inputs.evaluate.all_scores(STUDY),
+        acquired_scores=inputs.evaluate.all_scores(STUDY, grid="acquired_"),
     output:
         scores="<evaluated>/scores.tsv",
         summary="<evaluated>/summary.tsv",

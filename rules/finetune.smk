@@ -20,7 +20,7 @@ rule finetune_settings:
 rule finetune_dataset:
     """Write the arrays that the trainings of an arm read."""
     input:
-        unpack(of_study(inputs.finetune_dataset)),
+        unpack(of_study(inputs.finetune.dataset)),
     output:
         fingerprint="<arm>/nnunet/fingerprint.json",
         plans="<arm>/nnunet/plans.json",
@@ -56,7 +56,7 @@ rule finetune_dataset:
 rule finetune:
     """Train a model of an arm, from scratch or from an encoder."""
     input:
-        unpack(of_study(inputs.encoder)),
+        unpack(of_study(inputs.finetune.encoder)),
         settings="<arm>/settings.yaml",
         plans="<arm>/nnunet/plans.json",
         cases="<arm>/nnunet/cases.tsv",

@@ -42,7 +42,7 @@ if "model" in config:
     rule dicom_seg:
         """Write the mask of a new patient as a DICOM object."""
         input:
-            dicom=ancient(of_study(inputs.ncct)),
+            dicom=ancient(of_study(inputs.ingest.ncct)),
             lesion="<patient>/lesion.nii.gz",
             record="<ingested>/ncct.json",
         output:

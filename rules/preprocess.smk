@@ -8,7 +8,7 @@ REGISTRATION = arguments.registration(STUDY)
 rule template:
     """Make the CT template, or take the one that the configuration gives."""
     input:
-        **inputs.given_template(STUDY),
+        **inputs.preprocess.given_template(STUDY),
     output:
         template="<template>/template.nii.gz",
         mask="<template>/template_mask.nii.gz",
@@ -34,7 +34,7 @@ rule template:
 rule weights:
     """Fetch and check the published weights of a network for skull stripping."""
     input:
-        unpack(of_study(inputs.given_weights)),
+        unpack(of_study(inputs.preprocess.given_weights)),
     output:
         "<weights>/{network}.weights",
     params:
@@ -81,7 +81,7 @@ rule resample_ncct:
 rule brain_mask:
     """Find the brain in a head CT, and remove the rest."""
     input:
-        unpack(of_study(inputs.to_strip)),
+        unpack(of_study(inputs.preprocess.to_strip)),
     output:
         pseudo_t1=head("<preprocessed>/pseudo_t1.nii.gz"),
         mask="<preprocessed>/brain_mask.nii.gz",
@@ -118,14 +118,14 @@ rule brain_mask:
 rule prepare_mri:
     """Resample and skull-strip an MRI."""
     input:
-        unpack(of_study(inputs.mri_to_strip)),
+        unpack(of_study(inputs.preprocess.mri_to_strip)),
     output:
         resampled=head("<preprocessed>/resampled_{modality}.nii.gz"),
         stripped="<preprocessed>/stripped_{modality}.nii.gz",
     params:
         inputs=as_options,
         resampling=RESAMPLING,
-        method=of_study(inputs.mri_stripping),
+        method=of_study(inputs.preprocess.mri_stripping),
         deepbet_grid=STRIPPING["deepbet_grid"],
         border_mm=lambda wildcards: STRIPPING["border_mm"][wildcards.modality],
         code=code("preprocess.prepare_mri"),
@@ -151,7 +151,7 @@ rule register_mri:
     input:
         ncct="<preprocessed>/stripped_ncct.nii.gz",
         brain="<preprocessed>/brain_mask.nii.gz",
-        mri=of_study(inputs.mri_to_register),
+        mri=of_study(inputs.preprocess.mri_to_register),
     output:
         affine="<preprocessed>/mri_to_ncct.txt",
         json="<preprocessed>/mri_to_ncct.json",
@@ -202,7 +202,7 @@ rule apply_registration:
 rule contralateral:
     """Mirror a brain through its plane of symmetry."""
     input:
-        unpack(of_study(inputs.to_mirror)),
+        unpack(of_study(inputs.preprocess.to_mirror)),
     output:
         affine="<preprocessed>/ncct_to_template.txt",
         image="<preprocessed>/contralateral.nii.gz",
@@ -263,7 +263,7 @@ rule finalise:
 rule lesion:
     """Bring a lesion mask onto the grid of the final images."""
     input:
-        unpack(of_study(inputs.lesion)),
+        unpack(of_study(inputs.preprocess.lesion)),
     output:
         "<preprocessed>/lesion.nii.gz",
     params:
@@ -286,7 +286,7 @@ rule lesion:
 rule describe_case:
     """Write facts and quality of a case, with its flags."""
     input:
-        unpack(of_study(inputs.to_describe)),
+        unpack(of_study(inputs.preprocess.to_describe)),
     output:
         "<preprocessed>/case.json",
     params:

@@ -12,7 +12,7 @@ rule pretrain_dataset:
     """Write the arrays that pretrainings on an image set read."""
     input:
         splits="<split>/splits.tsv",
-        images=of_study(inputs.images_of_set),
+        images=of_study(inputs.pretrain.images_of_set),
     output:
         fingerprint="<image_set>/fingerprint.json",
         plans="<image_set>/plans.json",
@@ -66,14 +66,14 @@ rule pretrain_settings:
 rule pretrain:
     """Pretrain an encoder on images without labels."""
     input:
-        unpack(of_study(inputs.pretrain)),
+        unpack(of_study(inputs.pretrain.pretrain)),
     output:
         encoder="<pretraining>/encoder.pt",
         card="<pretraining>/model_card.md",
         curves="<pretraining>/curves.tsv",
         rankme="<pretraining>/rankme.tsv",
     params:
-        dataset=of_study(inputs.pretraining_images),
+        dataset=of_study(inputs.pretrain.pretraining_images),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=lambda wildcards: paths.file(STUDY.results, "state", f"pretrain/{wildcards.pretraining}"),
         launch=PRETRAIN_LAUNCH,
@@ -96,7 +96,7 @@ rule pretrain:
 rule pretrain_audit:
     """Check which cases an encoder has seen, against the split."""
     input:
-        unpack(of_study(inputs.audit)),
+        unpack(of_study(inputs.pretrain.audit)),
     output:
         "<pretraining>/audit.json",
     params:
@@ -117,12 +117,12 @@ rule pretrain_audit:
 rule pretrain_probe:
     """Predict attributes of heads from what an encoder computes."""
     input:
-        unpack(of_study(inputs.probe)),
+        unpack(of_study(inputs.pretrain.probe)),
     output:
         skills="<pretraining>/probe.tsv",
         neighbours="<pretraining>/neighbours.tsv",
     params:
-        dataset=of_study(inputs.pretraining_images),
+        dataset=of_study(inputs.pretrain.pretraining_images),
         preprocess=stage_folder("preprocessed"),
         probed_splits=config["probe"]["splits"],
         attributes=config["probe"]["attributes"],
@@ -153,13 +153,13 @@ rule pretrain_probe:
 rule pretrain_interpret:
     """Map the features of an encoder, and what they look at."""
     input:
-        unpack(of_study(inputs.interpretation)),
+        unpack(of_study(inputs.pretrain.interpretation)),
     output:
         embedding="<pretraining>/interpretation/embedding.tsv",
         neighbours="<pretraining>/interpretation/neighbours.tsv",
         slices="<pretraining>/interpretation/slices.npz",
     params:
-        dataset=of_study(inputs.pretraining_images),
+        dataset=of_study(inputs.pretrain.pretraining_images),
         perplexity=config["report"]["tsne_perplexity"],
         steps=config["report"]["gradient_steps"],
         seed=config["seed"],

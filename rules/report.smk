@@ -111,7 +111,7 @@ rule table:
 rule case_page:
     """Write the page of a case."""
     input:
-        unpack(of_study(inputs.case_page)),
+        unpack(of_study(inputs.report.case_page)),
     output:
         page=report(
             "<report>/cases/{cohort}/{case}.html",
@@ -143,7 +143,7 @@ rule case_page:
 rule cohort_page:
     """Write the page of a cohort: its cases, the most suspicious first."""
     input:
-        unpack(of_study(inputs.cohort_page)),
+        unpack(of_study(inputs.report.cohort_page)),
     output:
         report(
             "<report>/cases/{cohort}.html",
@@ -174,7 +174,7 @@ rule cohort_page:
 rule segmentation_page:
     """Write the page of a segmented case."""
     input:
-        unpack(of_study(inputs.segmentation_page)),
+        unpack(of_study(inputs.report.segmentation_page)),
     output:
         "<report>/segmentations/{cohort}/{case}.html",
     params:
@@ -198,7 +198,7 @@ rule index:
     input:
         settings="<report>/settings.yaml",
         split=[f"<split>/{name}" for name in ("splits.tsv", "balance.tsv", "leakage.json")],
-        ingest_json=inputs.acquisition_records(STUDY),
+        ingest_json=inputs.report.acquisition_records(STUDY),
         pretrain=[
             f"<results>/pretrain/{name}/{file}"
             for name in STUDY.pretrainings
@@ -208,7 +208,7 @@ rule index:
         clinical=config["report"]["clinical"] or [],
         audits=[f"<results>/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
-        case_json=inputs.case_records(STUDY),
+        case_json=inputs.split.case_records(STUDY),
         evaluate=[
             f"<evaluated>/{name}.tsv"
             for name in ("summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
@@ -217,8 +217,8 @@ rule index:
         figures=FIGURE_FILES,
         captions=[f"{REPOSITORY}/rules/captions/{kind}.rst" for kind in CAPTIONS],
         requirements=f"{REPOSITORY}/requirements.txt",
-        cohorts=inputs.cohort_pages(STUDY),
-        segmentations=inputs.segmentation_pages(STUDY),
+        cohorts=inputs.report.cohort_pages(STUDY),
+        segmentations=inputs.report.segmentation_pages(STUDY),
     output:
         report("<report>/index.html", caption="captions/index.rst", category="Whole report"),
     params:

@@ -129,7 +129,7 @@ rule figure_qq:
 rule figure_failures:
     """Draw the held-out cases with the lowest Dice, and what went wrong."""
     input:
-        unpack(of_study(inputs.failures)),
+        unpack(of_study(inputs.report.failures)),
     output:
         report("<report>/figures/failures-{cohort}.png", caption="captions/failures.rst", category="Examples"),
         "<report>/figures/failures-{cohort}.svg",
@@ -154,7 +154,7 @@ rule figure_failures:
 rule figure_examples:
     """Draw example cases with the masks of the best arms."""
     input:
-        unpack(of_study(inputs.examples)),
+        unpack(of_study(inputs.report.examples)),
     output:
         report("<report>/figures/examples-{cohort}.png", caption="captions/examples.rst", category="Examples"),
         "<report>/figures/examples-{cohort}.svg",
@@ -280,7 +280,7 @@ rule figure_probe:
 rule figure_neighbours:
     """Draw cases beside their nearest neighbours."""
     input:
-        unpack(of_study(inputs.neighbours, pretraining=INTERPRETED)),
+        unpack(of_study(inputs.report.neighbours, pretraining=INTERPRETED)),
     output:
         report("<report>/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
         "<report>/figures/neighbours.svg",
@@ -307,7 +307,7 @@ rule figure_quality:
     """Draw the quality of the cases."""
     input:
         splits="<split>/splits.tsv",
-        case_json=inputs.case_records(STUDY),
+        case_json=inputs.split.case_records(STUDY),
     output:
         report("<report>/figures/quality.svg", caption="captions/quality.rst", category="Cases"),
         "<report>/figures/quality.png",

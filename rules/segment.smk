@@ -2,7 +2,7 @@ rule segment:
     """Segment the cases of a cohort with one model."""
     input:
         checkpoint="<training>/checkpoint.pth",
-        images=of_study(inputs.images_to_segment),
+        images=of_study(inputs.segment.images_to_segment),
     output:
         # A folder, since the model is loaded once for all cases of the cohort.
         directory("<segmented>/seed-{seed}/{cohort}"),

@@ -5,7 +5,7 @@ rule split:
     """Deal the patients of each cohort to training, validation and test."""
     input:
         sheet=config["cases"],
-        case_json=inputs.case_records(STUDY),
+        case_json=inputs.split.case_records(STUDY),
     output:
         splits="<split>/splits.tsv",
         balance="<split>/balance.tsv",

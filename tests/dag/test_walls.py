@@ -76,7 +76,8 @@ def test_a_rule_runs_the_script_at_the_root_of_a_stage_that_has_its_name():
 
 def test_what_the_rules_import_loads_no_array_library():
     """Every job of a cluster parses the workflow again."""
-    modules = {f"workflow_scripts.study.{path.stem}" for path in (PACKAGE / "study").glob("*.py")}
+    files = (PACKAGE / "study").rglob("*.py")
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files}
     modules |= {name for path in rule_files() for name in IMPORT.findall(path.read_text("utf-8"))}
     assert "workflow_scripts.common.training_store" in modules
     program = f"import importlib, sys\nfor name in {sorted(modules)}: importlib.import_module(name)\n"

@@ -30,38 +30,40 @@ def whole(study):
 
 def test_every_input_function_names_the_study_and_wildcards_only():
     wildcards = {"cohort", "case", "modality", "network", "images", "pretraining", "arm", "seed"}
-    for name, function in inspect.getmembers(inputs, inspect.isfunction):
-        if function.__module__ == inputs.__name__ and not name.startswith("_"):
-            first, *others = inspect.signature(function).parameters
-            assert first == "study"
-            assert set(others) <= wildcards | {"method", "member", "cases", "grid"}, name
+    stages = [getattr(inputs, stage) for stage in inputs.__all__]
+    for stage in stages:
+        for name, function in inspect.getmembers(stage, inspect.isfunction):
+            if function.__module__ == stage.__name__ and not name.startswith("_"):
+                first, *others = inspect.signature(function).parameters
+                assert first == "study"
+                assert set(others) <= wildcards | {"method", "member", "cases", "grid"}, name
 
 
 def test_a_mask_on_the_mri_is_registered_with_it_and_one_on_the_ncct_follows_its_conversion(study, whole):
-    drawn = inputs.drawn_lesion(study, "icoAIS", whole)
+    drawn = inputs.ingest.drawn_lesion(study, "icoAIS", whole)
     case = study.case("icoAIS", whole)
     assert case.lesion_space == "mri"
     assert drawn["reference"] == f"out/ingest/icoAIS/{whole}/{case.mri_modality[0]}.nii.gz"
     assert "record" not in drawn
-    assert inputs.lesion(study, "icoAIS", whole)["affine"].endswith("mri_to_ncct.txt")
+    assert inputs.preprocess.lesion(study, "icoAIS", whole)["affine"].endswith("mri_to_ncct.txt")
 
 
 def test_a_case_without_mri_or_lesion_is_described_without_them(study, whole):
-    assert {"mri", "registration_json", "lesion"} <= inputs.to_describe(study, "icoAIS", whole).keys()
-    assert not {"mri", "registration_json", "lesion"} & inputs.to_describe(study, "icoAIS", "bare").keys()
+    assert {"mri", "registration_json", "lesion"} <= inputs.preprocess.to_describe(study, "icoAIS", whole).keys()
+    assert not {"mri", "registration_json", "lesion"} & inputs.preprocess.to_describe(study, "icoAIS", "bare").keys()
 
 
 @pytest.mark.parametrize(
     ("function", "wildcards", "message"),
     [
-        (inputs.mri, {"cohort": "icoAIS", "case": "bare", "modality": "dwi"}, "icoAIS/bare has no dwi"),
-        (inputs.drawn_lesion, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no lesion mask"),
-        (inputs.drawn_brain, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no brain mask"),
-        (inputs.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
-        (inputs.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
-        (inputs.encoder, {"arm": "none"}, "'none' is not an entry of arms"),
-        (inputs.pretrain, {"pretraining": "none"}, "'none' is not an entry of pretrainings"),
-        (inputs.images_of_set, {"images": "none-D"}, "'none' is not an entry of image_sets"),
+        (inputs.ingest.mri, {"cohort": "icoAIS", "case": "bare", "modality": "dwi"}, "icoAIS/bare has no dwi"),
+        (inputs.ingest.drawn_lesion, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no lesion mask"),
+        (inputs.ingest.drawn_brain, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no brain mask"),
+        (inputs.preprocess.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
+        (inputs.ingest.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
+        (inputs.finetune.encoder, {"arm": "none"}, "'none' is not an entry of arms"),
+        (inputs.pretrain.pretrain, {"pretraining": "none"}, "'none' is not an entry of pretrainings"),
+        (inputs.pretrain.images_of_set, {"images": "none-D"}, "'none' is not an entry of image_sets"),
     ],
 )
 def test_what_the_study_does_not_have_is_named(study, function, wildcards, message):
@@ -71,8 +73,8 @@ def test_what_the_study_does_not_have_is_named(study, function, wildcards, messa
 
 def test_an_mri_that_came_stripped_needs_no_method_and_no_weights(study, whole):
     modality = study.case("icoAIS", whole).stripped[0]
-    assert inputs.mri_stripping(study, "icoAIS", whole, modality) == "none"
-    assert inputs.mri_to_strip(study, "icoAIS", whole, modality).keys() == {"mri"}
+    assert inputs.preprocess.mri_stripping(study, "icoAIS", whole, modality) == "none"
+    assert inputs.preprocess.mri_to_strip(study, "icoAIS", whole, modality).keys() == {"mri"}
 
 
 def test_a_case_with_a_brain_mask_is_not_stripped_and_another_is(tmp_path):
@@ -80,35 +82,35 @@ def test_a_case_with_a_brain_mask_is_not_stripped_and_another_is(tmp_path):
     rows[2] |= {"brain_mask": "C1/brain.nii.gz"}
     config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
     study = load_study(config, [], check_paths=False)
-    given, other = (inputs.to_strip(study, cohort, ROW["case"]) for cohort in ("icoAIS", "AISD"))
+    given, other = (inputs.preprocess.to_strip(study, cohort, ROW["case"]) for cohort in ("icoAIS", "AISD"))
     assert given["given"] == f"out/ingest/icoAIS/{ROW['case']}/brain.nii.gz"
     assert set(given) == {"ncct", "given"}
     assert set(other) == {"ncct", "synthsr_weights", "synthstrip_weights"}
-    assert inputs.drawn_brain(study, "icoAIS", ROW["case"])["brain"] == [str(tmp_path / "C1/brain.nii.gz")]
+    assert inputs.ingest.drawn_brain(study, "icoAIS", ROW["case"])["brain"] == [str(tmp_path / "C1/brain.nii.gz")]
 
 
 def test_the_papers_stripping_reads_both_networks(study):
-    assert list(inputs.weights_of(study, "synthsr+synthstrip")) == ["synthsr_weights", "synthstrip_weights"]
-    assert inputs.weights_of(study, "deepbet") == {}
+    assert list(inputs.preprocess.weights_of(study, "synthsr+synthstrip")) == ["synthsr_weights", "synthstrip_weights"]
+    assert inputs.preprocess.weights_of(study, "deepbet") == {}
 
 
 def test_an_arm_reads_its_labelled_cases_and_the_plans_of_its_pretraining(study):
-    pretrained, scratch = inputs.finetune_dataset(study, "ALL-STKi-SA"), inputs.finetune_dataset(study, "FS-STKi")
+    pretrained, scratch = (inputs.finetune.dataset(study, arm) for arm in ("ALL-STKi-SA", "FS-STKi"))
     assert pretrained["images"] == scratch["images"]
     assert not any("/bare/" in path for path in scratch["images"])
     assert pretrained["base_plans"] == "out/pretrain/datasets/ALL/plans.json"
     assert scratch.keys() == {"splits", "images"}
-    assert inputs.encoder(study, "FS-STKi") == {}
+    assert inputs.finetune.encoder(study, "FS-STKi") == {}
 
 
 def test_arrays_of_two_channels_lie_apart_and_hold_both(study):
-    assert inputs.pretraining_images(study, "ALL-D") == "out/pretrain/datasets/ALL-D"
-    one, two = inputs.images_of_set(study, "ALL"), inputs.images_of_set(study, "ALL-D")
+    assert inputs.pretrain.pretraining_images(study, "ALL-D") == "out/pretrain/datasets/ALL-D"
+    one, two = inputs.pretrain.images_of_set(study, "ALL"), inputs.pretrain.images_of_set(study, "ALL-D")
     assert {path for path in two if path.endswith("difference.nii.gz")} == set(two) - set(one)
 
 
 def test_scores_read_each_seeds_folder_and_each_ensembles_mask(study, whole):
-    read = inputs.score(study, "FS-STKi")
+    read = inputs.evaluate.score(study, "FS-STKi")
     assert read["seeds"] == [f"out/segment/FS-STKi/seed-{seed}/icoAIS" for seed in study.seeds]
     assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{case}.nii.gz" for case in (whole, "C2", "C3")]
 

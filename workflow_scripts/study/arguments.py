@@ -41,7 +41,7 @@ def ncct_source(study: Study, cohort: str, case: str) -> str:
 
 def mri_source(study: Study, cohort: str, case: str, modality: str) -> str:
     """Digest of an MRI's files."""
-    return source_digest(inputs.mri_path(study, cohort, case, modality))
+    return source_digest(inputs.ingest.mri_path(study, cohort, case, modality))
 
 
 def mri_volume(study: Study, cohort: str, case: str, modality: str) -> list[str]:
@@ -65,7 +65,7 @@ def ncct_limits(study: Study) -> list[str]:
 
 def aligned(study: Study, cohort: str, case: str) -> str:
     """``--aligned`` where the MRI came in the space of the NCCT."""
-    return "--aligned" if inputs.case_with_mri(study, cohort, case).mri_aligned else ""
+    return "--aligned" if inputs.preprocess.case_with_mri(study, cohort, case).mri_aligned else ""
 
 
 def weights_source(study: Study, network: str) -> list[str]:
@@ -144,7 +144,7 @@ def report_settings(study: Study) -> str:
 
 def case_page(study: Study, cohort: str, case: str) -> list[str]:
     """Heading of a case's page, its lesion and its MRI."""
-    files = inputs.case_page(study, cohort, case)
+    files = inputs.report.case_page(study, cohort, case)
     words = _heading(study, files["lesion"])
     for modality, path in zip(study.case(cohort, case).mri_modality, files["mri"], strict=True):
         words += ["--mri", modality, path]
@@ -154,7 +154,7 @@ def case_page(study: Study, cohort: str, case: str) -> list[str]:
 
 def segmentation_page(study: Study, cohort: str, case: str) -> list[str]:
     """Heading of a page of segmentations, lesion, masks of the best arms, and which arms may show a test case."""
-    files = inputs.segmentation_page(study, cohort, case)
+    files = inputs.report.segmentation_page(study, cohort, case)
     words = _heading(study, files["lesion"]) + options({"test-arms": study.test_arms})
     for arm, path in zip(study.config["report"]["best_arms"], files["segmentations"], strict=True):
         words += ["--segmentation", arm, path]

@@ -58,7 +58,7 @@ def _given_masks(case: Case) -> list[str]:
 
 
 def _preprocess(study: Study) -> list[str]:
-    return _final_images(study, study.cases) + inputs.cohort_pages(study)
+    return _final_images(study, study.cases) + inputs.report.cohort_pages(study)
 
 
 def _final_images(study: Study, cases: Iterable[Case]) -> list[str]:
@@ -99,7 +99,7 @@ def _segment(study: Study) -> list[str]:
 
 
 def _masks(study: Study, arm: str) -> list[str]:
-    return inputs.masks(study, arm, "original", study.in_cohorts(study.config["run"]["segment"]))
+    return inputs.segment.masks(study, arm, "original", study.in_cohorts(study.config["run"]["segment"]))
 
 
 def _evaluate(study: Study) -> list[str]:

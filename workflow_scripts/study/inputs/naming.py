@@ -1,0 +1,29 @@
+"""How the inputs of all stages are named: paths of the study, one or many, and paths of the user."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from workflow_scripts.study import paths
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.study import Study
+
+Named = dict[str, Any]
+
+
+def file_of(study: Study, folder: str, name: str = "", **wildcards: object) -> str:
+    """Return the path of a file of the study, or of a folder of it (`paths.file`)."""
+    return paths.file(study.results, folder, name, **wildcards)
+
+
+def tracked(path: str) -> list[str]:
+    """Return a user's path for Snakemake to watch; not where it has braces, which would be taken for wildcards.
+
+    The command line gets it as a param (`given` in rules/ingest.smk), and a digest of the files beside it.
+    """
+    return [] if "{" in path or "}" in path else [path]
+
+
+def files_of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[Case]) -> list[str]:
+    """Return the files ``names`` of each case, name by name."""
+    cases = list(cases)
+    return [file_of(study, folder, name, cohort=case.cohort, case=case.case) for name in names for case in cases]
