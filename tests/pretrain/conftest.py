@@ -55,6 +55,7 @@ SETTINGS = {
     "epochs": 2,
     "samples_per_epoch": 16,
     "batch_size": 4,
+    "accumulate": 1,
     "patch_size": [6, 12, 12],
     "slab_slices": 9,
     "independent_z": False,

@@ -25,9 +25,12 @@ from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
 
-HARMLESS = ("alarm", "compile", "save_minutes")
+HARMLESS = ("accumulate", "alarm", "compile", "save_minutes")
 TIMES = ("images_per_second", "seconds")
-MEMORY = "lower pretrain.batch_size or pretrain.patch_size; or raise resources.pretrain.mem_mb, or take a larger GPU."
+MEMORY = (
+    "lower pretrain.batch_size or pretrain.patch_size, or raise pretrain.accumulate; raise resources.pretrain.mem_mb, "
+    "or take a larger GPU."
+)
 
 
 def final_metrics(trained: Trained) -> dict[str, Any]:

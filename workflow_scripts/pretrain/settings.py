@@ -106,6 +106,7 @@ class PretrainSettings:
     epochs: int
     samples_per_epoch: int
     batch_size: int
+    accumulate: int
     patch_size: tuple[int, int, int]
     slab_slices: int
     independent_z: bool

@@ -36,11 +36,15 @@ def step_within_memory(
     # Outside the handler: its traceback holds what the failed step had allocated.
     device = batch[0].plain.device.type
     if processes.size > 1:
-        remedy = "lower pretrain.batch_size, or raise resources.pretrain.gpu."
+        remedy = "raise pretrain.accumulate (of desd and mae) or resources.pretrain.gpu, or lower pretrain.batch_size."
     elif (fitting := _fitting_size(method, batch, step, settings)) is None:
         remedy = "lower pretrain.patch_size or pretrain.projection_head: not even one image at a time fits."
     else:
-        remedy = f"set pretrain.batch_size to {fitting}: a step of that size fitted when tried just now."
+        parts = settings.accumulate * -(-settings.batch_size // fitting)
+        remedy = (
+            f"set pretrain.batch_size to {fitting}: a step of that size fitted when tried just now; or, with desd and "
+            f"mae, pretrain.accumulate to {parts}, for the same result in more time."
+        )
     raise InputError(f"A step of batch_size {settings.batch_size} needs more memory than the {device} has.", remedy)
 
 

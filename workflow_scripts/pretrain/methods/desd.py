@@ -33,7 +33,9 @@ class Distillation:
         device: torch.device,
         processes: Processes = ALONE,
     ) -> None:
-        student = Student(build_encoder(architecture, len(settings.channels)), settings.projection_head)
+        student = Student(
+            build_encoder(architecture, len(settings.channels)), settings.projection_head, settings.accumulate
+        )
         self.student = for_training(student, device, settings.compile).eval()
         self.teacher = Teacher(self.student).eval()
         self.centre = torch.zeros(settings.projection_head.prototypes, device=device)

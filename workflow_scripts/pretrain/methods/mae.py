@@ -18,6 +18,7 @@ from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.methods.channels_last import for_training
 from workflow_scripts.pretrain.methods.heads import pool
+from workflow_scripts.pretrain.methods.in_parts import InParts
 from workflow_scripts.pretrain.methods.monitors import feature_deviation
 from workflow_scripts.pretrain.methods.optimiser import MixedPrecisionAdamW, parallel
 from workflow_scripts.pretrain.methods.schedules import values_at
@@ -47,7 +48,8 @@ class Reconstruction:
         self._processes = processes
         self._divisor = np.prod(architecture["arch_kwargs"]["strides"], axis=0).tolist()
         self._optimiser = MixedPrecisionAdamW(self.network, settings, device)
-        self._parallel = parallel(self.network, device, processes.size)
+        self._in_parts = InParts(self.network, settings.accumulate)
+        self._parallel = parallel(self._in_parts, device, processes.size)
 
     @property
     def encoder(self) -> nn.Module:
@@ -72,7 +74,7 @@ class Reconstruction:
     def evaluate(self, inputs: Inputs, step: int) -> Tensor:
         """Return the loss as in `step`, shape (1,); changes nothing."""
         del step
-        return self._loss(self.network, inputs)[None]
+        return self._loss(self._in_parts, inputs)[None]
 
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_planned
 from workflow_scripts.pretrain.methods.heads import ProjectionHead, pool
+from workflow_scripts.pretrain.methods.in_parts import in_parts
 from workflow_scripts.pretrain.settings import PATCH_AXES, HeadSizes, PretrainSettings
 
 
@@ -39,10 +40,11 @@ def bytes_of_step(architecture: Mapping[str, Any], settings: PretrainSettings) -
     first stage are in work. A weight of a projection head has a gradient and two moments.
     """
     arguments, size, maps = architecture["arch_kwargs"], np.array(settings.patch_size), []
+    views = -(-settings.batch_size // settings.accumulate)
     convolutions = arguments.get("n_conv_per_stage") or [2 * blocks for blocks in arguments["n_blocks_per_stage"]]
     for features, stride in zip(arguments["features_per_stage"], arguments["strides"], strict=True):
         size = -(-size // np.array(stride))
-        maps.append(2 * settings.batch_size * features * int(np.prod(size)))
+        maps.append(2 * views * features * int(np.prod(size)))
     values = 3 * maps[0] + sum(2 * count * values for count, values in zip(convolutions, maps, strict=True))
     head = settings.projection_head
     weights = head.hidden**2 + head.bottleneck * (head.hidden + head.prototypes)
@@ -52,9 +54,10 @@ def bytes_of_step(architecture: Mapping[str, Any], settings: PretrainSettings) -
 class Student(nn.Module):
     """Encoder f_s with a head h^i on each of its N stages: the sub-encoders g_s^i of paper 3.4."""
 
-    def __init__(self, encoder: nn.Module, sizes: HeadSizes) -> None:
+    def __init__(self, encoder: nn.Module, sizes: HeadSizes, parts: int = 1) -> None:
         super().__init__()
         self.encoder = encoder
+        self.parts = parts
         self.heads = nn.ModuleList(ProjectionHead(features, sizes) for features in encoder.output_channels)
 
     def forward(self, *groups: Tensor) -> list[Tensor]:
@@ -62,8 +65,11 @@ class Student(nn.Module):
 
         A head normalises over the views of all groups, as in DINO.
         """
-        stages = zip(*([pool(features) for features in self.encoder(views)] for views in groups), strict=True)
+        stages = zip(*(in_parts(self._pooled, views, self.parts) for views in groups), strict=True)
         return [head(torch.cat(pooled)) for head, pooled in zip(self.heads, stages, strict=True)]
+
+    def _pooled(self, views: Tensor) -> list[Tensor]:
+        return [pool(features) for features in self.encoder(views)]
 
 
 class Teacher(nn.Module):
@@ -72,13 +78,15 @@ class Teacher(nn.Module):
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.encoder = copy.deepcopy(student.encoder)
+        self.parts = student.parts
         self.head = copy.deepcopy(student.heads[-1])
         self.requires_grad_(False)
 
     @torch.no_grad()
     def forward(self, views: Tensor) -> Tensor:
         """Map views (V, C, z, y, x) to the output of the head's MLP, (V, bottleneck)."""
-        return self.head(pool(self.encoder(views)[-1]))
+        (pooled,) = in_parts(lambda part: [pool(self.encoder(part)[-1])], views, self.parts)
+        return self.head(pooled)
 
     @torch.no_grad()
     def follow(self, student: Student, momentum: float) -> None:
