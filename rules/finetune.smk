@@ -53,14 +53,35 @@ rule finetune_dataset:
         " {params.base:q} --threads {threads} --out {params.out:q} > {log:q} 2>&1"
 
 
+rule finetune_subset:
+    """Draw the patients of one training on fewer labels."""
+    input:
+        unpack(of_study(inputs.finetune.subset)),
+    output:
+        "<training>/cases.tsv",
+    params:
+        labels=lambda wildcards: STUDY.budgets[wildcards.arm].labels,
+        seed=config["seed"],
+        code=code("finetune.finetune_subset"),
+    log:
+        "<logs>/finetune/finetune_subset/{arm}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/finetune/finetune_subset/{arm}/seed-{seed}.tsv"
+    resources:
+        **request("small"),
+    localrule: True
+    conda:
+        "../envs/deeplearning.yaml"
+    shell:
+        "python -m workflow_scripts.finetune.finetune_subset --cases {input.cases:q} --splits {input.splits:q}"
+        " --labels {params.labels} --seed {params.seed} --draw {wildcards.seed} --out {output:q} > {log:q} 2>&1"
+
+
 rule finetune:
     """Train a model of an arm, from scratch or from an encoder."""
     input:
-        unpack(of_study(inputs.finetune.encoder)),
+        unpack(of_study(inputs.finetune.training)),
         settings="<arm>/settings.yaml",
-        plans="<arm>/nnunet/plans.json",
-        cases="<arm>/nnunet/cases.tsv",
-        arrays="<arm>/nnunet/arrays",
     output:
         checkpoint="<training>/checkpoint.pth",
         curves="<training>/curves.tsv",
@@ -81,6 +102,6 @@ rule finetune:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m workflow_scripts.finetune.finetune --settings {input.settings:q} --dataset {params.dataset:q}"
-        " {params.encoder:q} --seed {params.seed} --number {wildcards.seed} --state {params.state:q} $RETRAIN --threads {threads}"
+        " --cases {input.cases:q} {params.encoder:q} --seed {params.seed} --number {wildcards.seed} --state {params.state:q} $RETRAIN --threads {threads}"
         " --gpus $GPUS_FINETUNE"
         " --out-checkpoint {output.checkpoint:q} --out-curves {output.curves:q} > {log:q} 2>&1"

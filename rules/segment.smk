@@ -30,7 +30,7 @@ rule segment:
 rule ensemble:
     """Join the masks of the seeds, and bring them onto the grid of the scan."""
     input:
-        members=[f"<segmented>/seed-{seed}/{{cohort}}" for seed in STUDY.seeds],
+        members=of_study(inputs.segment.members),
         ncct="<ingested>/ncct.nii.gz",
         record="<ingested>/ncct.json",
     output:

@@ -170,5 +170,14 @@ VALUES = (
         image_sets={"ALL": ["icoAIS"]},
         arms={"FS-STKi": {"pretraining": "ALL-D"}},
     ),
+    value("more labels than patients", arms={"FS-STKi": {"labels": [1, 40]}}),
+    value("no labels", arms={"FS-STKi": {"labels": 0}}),
+    value("a number of labels given twice", arms={"FS-STKi": {"labels": [2, 1, 2]}}),
+    value("half a label", arms={"FS-STKi": {"labels": [2.5]}}),
+    value(
+        "labels that are called as an arm is",
+        arms={"FS-STKi-labels1": CONFIG["arms"]["FS-STKi"], "FS-STKi": {"labels": 1}},
+    ),
+    value("draws that are none", label_efficiency={"draws": 0}),
     value("frozen encoder of an arm from scratch", arms={"FS-STKi": {"encoder": {"freeze_epochs": 33}}}),
 )

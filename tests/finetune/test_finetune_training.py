@@ -17,7 +17,7 @@ from tests.finetune.trainings import SETTINGS, same, train
 from tests.short_of_memory import messages
 from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_yaml
+from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_tsv, write_yaml
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.finetune import finetune, finetune_dataset
@@ -229,6 +229,22 @@ def test_a_dataset_made_again_puts_the_model_back_unless_a_voxel_differs(
     change_voxel(made_again / "arrays" / "icoAIS__I02_seg.b2nd")
     with pytest.raises(InputError, match=r"other settings or data: arrays was [^;]*\. Remedy"):
         run_main(made_again, settings, encoder, tmp_path)
+
+
+def test_a_training_on_fewer_labels_reads_no_other_case(dataset, settings, encoder, tmp_path, monkeypatch):
+    rows = [row for row in read_tsv(dataset / "cases.tsv") if row["case"] != "I02"]
+    write_tsv(tmp_path / "cases.tsv", rows, list(rows[0]))
+    only = ("--cases", str(tmp_path / "cases.tsv"))
+    whole = shutil.copytree(dataset, tmp_path / "arm")
+    trained = run_main(whole, settings, encoder, tmp_path, *only).read_bytes()
+    for array in (whole / "arrays").glob("icoAIS__I02*"):
+        array.unlink()
+    monkeypatch.setattr(finetune, "train", None)
+    assert run_main(whole, settings, encoder, tmp_path, *only).read_bytes() == trained
+    monkeypatch.undo()
+    assert run_main(whole, settings, encoder, tmp_path / "again", *only).read_bytes() == trained
+    with pytest.raises(InputError, match=r"other settings or data: .*cases was "):
+        run_main(dataset, settings, encoder, tmp_path)
 
 
 def test_other_settings_or_data_are_not_trained_unasked(dataset, settings, encoder, tmp_path):

@@ -61,7 +61,7 @@ def test_a_case_without_mri_or_lesion_is_described_without_them(study, whole):
         (inputs.ingest.drawn_brain, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no brain mask"),
         (inputs.preprocess.mri_to_register, {"cohort": "icoAIS", "case": "bare"}, "icoAIS/bare has no MRI"),
         (inputs.ingest.ncct, {"cohort": "icoAIS", "case": "none"}, "no included case icoAIS/none"),
-        (inputs.finetune.encoder, {"arm": "none"}, "'none' is not an entry of arms"),
+        (inputs.finetune.training, {"arm": "none", "seed": "0"}, "'none' is not an entry of arms"),
         (inputs.pretrain.pretrain, {"pretraining": "none"}, "'none' is not an entry of pretrainings"),
         (inputs.pretrain.images_of_set, {"images": "none-D"}, "'none' is not an entry of image_sets"),
     ],
@@ -100,7 +100,7 @@ def test_an_arm_reads_its_labelled_cases_and_the_plans_of_its_pretraining(study)
     assert not any("/bare/" in path for path in scratch["images"])
     assert pretrained["base_plans"] == "out/pretrain/datasets/ALL/plans.json"
     assert scratch.keys() == {"splits", "images"}
-    assert inputs.finetune.encoder(study, "FS-STKi") == {}
+    assert "encoder" not in inputs.finetune.training(study, "FS-STKi", "0")
 
 
 def test_arrays_of_two_channels_lie_apart_and_hold_both(study):

@@ -40,6 +40,11 @@ def seed_member(seed: int | str) -> str:
     return f"seed-{seed}"
 
 
+def budget_arm(arm: str, labels: int) -> str:
+    """Return the name of an arm where it is trained on ``labels`` labelled patients alone."""
+    return f"{arm}-labels{labels}"
+
+
 def members_of(seeds: Iterable[int]) -> list[str]:
     """Return the members of an arm: one for each seed, and their ensemble."""
     return [*map(seed_member, seeds), ENSEMBLE]

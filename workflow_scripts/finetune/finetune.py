@@ -16,7 +16,7 @@ from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
-from workflow_scripts.common.nnunet.arrays import folder_digest
+from workflow_scripts.common.nnunet.arrays import arrays_digest
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
@@ -56,6 +56,7 @@ def train(
     state: Path,
     device: torch.device,
     workers: int,
+    cases: Path | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train once and return the best epoch's checkpoint and the rows of the learning curves.
 
@@ -71,9 +72,11 @@ def train(
         folder for saved states and nnU-Net's own files; a training that was cut short goes on from there
     workers
         processes that make the batches, in addition half as many for validation
+    cases
+        table of `finetune_subset`: the cases of the dataset that take part; None: all
     """
     plans, description = read_json(dataset / "plans.json"), read_json(dataset / "dataset.json")
-    rows = read_tsv(dataset / "cases.tsv")
+    rows = read_tsv(cases or dataset / "cases.tsv")
     without_lesion = [
         f"{row['cohort']}/{row['case']}" for row in rows if row["split"] == "train" and row["label_voxels"] == "0"
     ]
@@ -113,16 +116,22 @@ def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: i
 
 
 def describe(
-    dataset: Path, settings: Mapping[str, Any], encoder: Mapping[str, Any] | None, seed: int, threads: int
+    dataset: Path,
+    settings: Mapping[str, Any],
+    encoder: Mapping[str, Any] | None,
+    seed: int,
+    threads: int,
+    cases: Path | None = None,
 ) -> dict[str, Any]:
     """Return what decides a training: settings, seed, plans, cases, and digests of the arrays' and encoder's values."""
+    rows = read_tsv(cases or dataset / "cases.tsv")
     return {
         "settings": {key: value for key, value in settings.items() if key not in HARMLESS},
         "seed": seed,
         "plans": read_json(dataset / "plans.json"),
         "dataset": read_json(dataset / "dataset.json"),
-        "cases": [f"{row['key']} {row['split']}" for row in read_tsv(dataset / "cases.tsv")],
-        "arrays": folder_digest(dataset / "arrays", threads),
+        "cases": [f"{row['key']} {row['split']}" for row in rows],
+        "arrays": arrays_digest(dataset / "arrays", [row["key"] for row in rows], threads),
         "encoder": None if encoder is None else weights_digest(encoder["state_dict"]),
     }
 
@@ -155,6 +164,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="settings.yaml of the arm")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the arm's dataset")
+    parser.add_argument("--cases", type=Path, help="TSV: cases of the dataset that take part; all if not given")
     parser.add_argument("--encoder", type=Path, help="encoder.pt of a pretraining")
     parser.add_argument("--seed", type=int, required=True, help="of the study")
     parser.add_argument("--number", type=int, required=True, help="which of the arm's trainings: run.seeds")
@@ -179,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
     training = open_training(
         arguments.state,
-        describe(arguments.dataset, settings, encoder, seed, arguments.threads),
+        describe(arguments.dataset, settings, encoder, seed, arguments.threads, arguments.cases),
         code_digest("finetune.finetune"),
         [arguments.out_checkpoint, arguments.out_curves],
         arguments.retrain,
@@ -197,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         training.folder,
         device,
         workers=0 if device.type == "cpu" else max(arguments.threads - 1, 0),
+        cases=arguments.cases,
     )
     buffer = io.BytesIO()
     torch.save(model_of(best, settings, seed), buffer)

@@ -112,9 +112,11 @@ def pretrain_settings(study: Study, pretraining: str) -> str:
 
 
 def finetune_settings(study: Study, arm: str) -> str:
-    """Settings of an arm's trainings, as JSON."""
+    """Settings of the trainings of an arm or a budget, as JSON."""
     entry = study.arm(arm)
     own = {name: entry[name] for name in ("train", "channels", "pretraining", "statistics_from", "epochs")}
+    if budget := study.budgets.get(arm):
+        own |= {"labels": budget.labels, "epochs": study.config["label_efficiency"]["epochs"] or entry["epochs"]}
     return json.dumps({"arm": arm, **own, **study.config["finetune"], "encoder": study.encoder_training(arm)})
 
 

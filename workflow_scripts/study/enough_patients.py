@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from workflow_scripts.common.apportionment import LEAST_PATIENTS
 from workflow_scripts.common.vocabulary import TRAIN, VALIDATION
 from workflow_scripts.study.case_sheet import Case
-
-LEAST_PATIENTS = 3  # a cohort with fewer may leave a split empty
 
 
 def shortage(cases: Sequence[Case], ratios: Mapping[str, float]) -> str | None:

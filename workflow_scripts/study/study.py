@@ -16,6 +16,7 @@ from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.enough_patients import shortage
+from workflow_scripts.study.label_budgets import Budget, budgets_of, check_labels, most_labels
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 from workflow_scripts.study.typed import restore_types
 
@@ -50,6 +51,22 @@ class Study:
         """Seeds of each arm's trainings."""
         return list(self.config["run"]["seeds"])
 
+    @cached_property
+    def budgets(self) -> dict[str, Budget]:
+        """Trainings of the arms to run on fewer labelled patients, by their names."""
+        found = [budget for arm in self.arms for budget in budgets_of(arm, self.config["arms"][arm])]
+        return {budget.name: budget for budget in found}
+
+    @property
+    def label_arms(self) -> list[str]:
+        """Names of the arms that have budgets, in the order of the tables."""
+        return list(dict.fromkeys(budget.arm for budget in self.budgets.values()))
+
+    @property
+    def label_draws(self) -> list[int]:
+        """Numbers of the draws of patients for each budget, which are the seeds of its trainings too."""
+        return list(range(self.config["label_efficiency"]["draws"]))
+
     @property
     def pretrainings(self) -> list[str]:
         """Names of the pretrainings whose encoder an arm or a figure needs."""
@@ -83,8 +100,16 @@ class Study:
         return list(dict.fromkeys(case.cohort for case in self.cases))
 
     def arm(self, name: str) -> dict[str, Any]:
-        """Return the entry of an arm; raises `StudyError` when there is none of that name."""
-        return self._entry("arms", name)
+        """Return the entry of an arm, or of a budget's arm; raises `StudyError` when there is none of that name."""
+        budget = self.budgets.get(name)
+        return self._entry("arms", budget.arm if budget else name)
+
+    def require_whole(self, arm: str) -> None:
+        """Raise `StudyError` for a budget, where what is asked for is of an arm on all its patients alone."""
+        if budget := self.budgets.get(arm):
+            raise StudyError(
+                f"{arm!r} is {budget.arm!r} on fewer labels: it has the dataset of {budget.arm!r}, and no vote."
+            )
 
     def encoder_training(self, arm: str) -> dict[str, Any] | None:
         """Return how the pretrained encoder of an arm is trained on; None for an arm from scratch."""
@@ -243,6 +268,8 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
         train = study.arm(name)["train"]
         if complaint := shortage(study.in_cohorts(train), ratios):
             raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
+        most = most_labels(study.in_cohorts(train), ratios)
+        check_labels(name, study.arm(name), most, config["arms"], files.refuse)
     stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
     for path, file in (
         (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),

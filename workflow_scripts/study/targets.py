@@ -87,11 +87,9 @@ def _pretrain(study: Study) -> list[str]:
 
 
 def _finetune(study: Study) -> list[str]:
-    return [
-        paths.file(study.results, "training", "checkpoint.pth", arm=arm, seed=seed)
-        for arm in study.arms
-        for seed in study.seeds
-    ]
+    trainings = [(arm, seed) for arm in study.arms for seed in study.seeds]
+    trainings += [(budget, draw) for budget in study.budgets for draw in study.label_draws]
+    return [paths.file(study.results, "training", "checkpoint.pth", arm=arm, seed=seed) for arm, seed in trainings]
 
 
 def _segment(study: Study) -> list[str]:

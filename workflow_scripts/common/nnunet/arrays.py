@@ -1,6 +1,6 @@
 """Preprocessed arrays, as nnU-Net's preprocessor makes and stores them: float32 (channel, z, y, x)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,9 @@ def background_of(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return np.array([np.median(channel[outside]) if outside.any() else channel.min() for channel in image], np.float32)
 
 
-def folder_digest(folder: Path, threads: int) -> str:
-    """Return the SHA-256 of names and values of all arrays of a folder, read on ``threads`` threads."""
-    paths = sorted(folder.glob("*.b2nd"))
+def arrays_digest(folder: Path, keys: Iterable[str], threads: int) -> str:
+    """Return the SHA-256 of names and values of the arrays of some cases, read on ``threads`` threads."""
+    paths = sorted(folder / f"{key}{part}.b2nd" for key in keys for part in ("", "_seg"))
     with ThreadPoolExecutor(threads) as pool:
         digests = list(pool.map(lambda path: values_digest(open_array(path)[:]), paths))
     lines = (f"{path.name} {digest}\n" for path, digest in zip(paths, digests, strict=True))
