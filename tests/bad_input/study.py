@@ -127,7 +127,11 @@ SHEET = (
         "patient on two sides of the split",
         sheet_text(ROW | {"split": "train"}, ROW | {"case": "C2", "split": "test"}),
     ),
+    sheet("patient in capitals and not", sheet_text(ROW, ROW | {"case": "C2", "patient": "p1"})),
+    sheet("case in capitals and not", sheet_text(ROW, ROW | {"case": "c1"})),
+    sheet("cohort in capitals and not", sheet_text(ROW, ROW | {"cohort": "ICOAIS"})),
     cell("identifier with signs", case="sub_01.a"),
+    cell("name of a patient", patient="Muster, Anna"),
     cell("volumes for other MRI", mri_volume="1"),
     cell("labels that are no numbers", lesion_labels="core"),
 )

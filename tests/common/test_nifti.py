@@ -11,7 +11,7 @@ import pytest
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nifti import MOST_VOXELS
-from workflow_scripts.common.volume import load_volume
+from workflow_scripts.common.volume import broken_forms, load_volume
 
 AFFINE = np.diag([2.0, 2, 4, 1])
 DATA = np.random.default_rng(0).normal(0, 100, (20, 22, 12)).astype(np.int16)
@@ -128,6 +128,31 @@ def test_a_quaternion_a_little_too_long_is_rounding(sform, tmp_path):
 
 
 def test_a_quaternion_that_is_none_counts_only_where_nothing_else_says_the_orientation(tmp_path):
-    load(changed(tmp_path / "a.nii.gz", quaternion(2.0, True)))
+    path = changed(tmp_path / "a.nii.gz", quaternion(2.0, True))
+    load(path)
+    assert broken_forms(path) == ["qform"]
     with pytest.raises(InputError, match="singular affine"):
         load(changed(tmp_path / "b.nii.gz", quaternion(2.0, False)))
+
+
+def with_forms(path: Path, sform: np.ndarray, qform: np.ndarray) -> Path:
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), None)
+    image.set_qform(qform, 1)
+    image.set_sform(sform, 1)
+    nib.save(image, path)
+    return path
+
+
+BROKEN = {
+    "zeros": np.diag([0.0, 0, 0, 1]),
+    "two axes alike": np.array([[2.0, 2, 0, 0], [2, 2, 0, 0], [0, 0, 4, 0], [0, 0, 0, 1]]),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_sform_that_is_none_gives_way_to_the_qform_and_is_named(broken, tmp_path):
+    good = np.diag([-2.0, -2, 4, 1])
+    path = with_forms(tmp_path / "a.nii", BROKEN[broken], good)
+    np.testing.assert_allclose(load_volume(path, given=True).affine, good)
+    assert broken_forms(path) == ["sform"]
+    assert broken_forms(with_forms(tmp_path / "b.nii", good, good)) == []

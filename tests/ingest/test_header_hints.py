@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLSLossless
 
 from tests.ingest.command import ingest_ncct as ingest
-from tests.ingest.dicom_series import Scan, compress, edit, head_hu, write_series
+from tests.ingest.dicom_series import Scan, compress, edit, head_hu, inside_head, write_enhanced, write_series
 from workflow_scripts.common.errors import InputError
 
 GAPS = (5.0,) * 23
@@ -190,8 +190,10 @@ def values(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Dataset], No
 
 
 WRONG = {
-    "intercept missing in one": (lambda d: delattr(d, "RescaleIntercept"), False, "differs between images"),
-    "slope of one": (lambda d: setattr(d, "RescaleSlope", 2), False, "differs between images"),
+    "intercept missing in one": (lambda d: delattr(d, "RescaleIntercept"), False, "is missing in some images"),
+    "slope of one": (lambda d: setattr(d, "RescaleSlope", 1.05), False, "rescalings of their own and do not agree"),
+    "intercept of one": (lambda d: setattr(d, "RescaleIntercept", -1000), False, "rescalings of their own"),
+    "slope -1 of one": (lambda d: setattr(d, "RescaleSlope", -1), False, "not above 0, or huge"),
     "slope 0": (lambda d: setattr(d, "RescaleSlope", 0), True, "not above 0, or huge"),
     "slope -1": (lambda d: setattr(d, "RescaleSlope", -1), True, "not above 0, or huge"),
     "slope 1e9": (lambda d: setattr(d, "RescaleSlope", 1e9), True, "not above 0, or huge"),
@@ -254,3 +256,43 @@ def test_padding_is_air_whatever_its_value_and_tissue_of_that_value_stays(tilt, 
         assert data.max() < 130
         assert (np.abs(data - 40) < 1).any()  # tissue that has the value of the second padding
         assert data[0].max() < -900
+
+
+@pytest.mark.parametrize("tilt", [0.0, 12.0])
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_slices_that_are_stored_in_steps_of_their_own_have_the_hu_of_their_rescaling(tilt, enhanced, tmp_path):
+    scan = Scan(gaps=(5.0,) * 23, tilt=tilt)
+    folder = each(write_series(scan, tmp_path / "dicom"), rescaled)
+    if enhanced:
+        folder = as_enhanced(scan, tmp_path / "enhanced" / "object")
+    image, _ = ingest(folder, tmp_path / "own")
+    points = nib.affines.apply_affine(image.affine, np.moveaxis(np.indices(image.shape), 0, -1))
+    inner = inside_head(points, margin_mm=14)
+    assert np.abs(image.get_fdata() - head_hu(points))[inner].max() <= 1.5
+    assert inner.sum() > 15_000
+
+
+def rescaled(image: Dataset, index: int) -> None:
+    """Store HU in steps of 0.25 to 0.95 HU above an intercept that differs, too."""
+    slope, intercept = 0.25 + 0.1 * (index % 8), -1024 - 10 * (index % 3)
+    hu = image.pixel_array - 1024.0
+    image.PixelData = np.rint((hu - intercept) / slope).astype("<u2").tobytes()
+    image.RescaleSlope, image.RescaleIntercept = slope, intercept
+
+
+def as_enhanced(scan: Scan, path: Path) -> Path:
+    folder = write_enhanced(scan, path)
+
+    def change(whole: Dataset) -> None:
+        frames = []
+        for index, (pixels, groups) in enumerate(
+            zip(whole.pixel_array, whole.PerFrameFunctionalGroupsSequence, strict=True)
+        ):
+            one = Dataset()
+            one.RescaleSlope, one.RescaleIntercept = 0.25 + 0.1 * (index % 8), -1024 - 10 * (index % 3)
+            one.RescaleType = "HU"
+            groups.PixelValueTransformationSequence = [one]
+            frames.append(np.rint((pixels - 1024.0 - one.RescaleIntercept) / one.RescaleSlope).astype("<u2"))
+        whole.PixelData = np.stack(frames).tobytes()
+
+    return edit(folder, change)

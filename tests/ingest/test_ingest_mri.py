@@ -64,3 +64,19 @@ def test_of_several_b_values_the_highest_is_taken():
 def test_repeated_volumes_without_b_values_ask_for_the_right_one():
     with pytest.raises(InputError, match=r"3 volumes.*column mri_volume"):
         single_volume(np.zeros((4, 4, 12, 3)), (), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [("0 1000 1000\n", 15), ("0,9,9", 15), ("0\n1000\n900", 10), (" 0\t9 ", None), ("", None), ("nan 1 2", None)],
+)
+def test_the_b_values_beside_a_file_choose_its_volumes(text, chosen, tmp_path, recwarn):
+    volumes = np.random.default_rng(0).random((8, 8, 12, 3)) + np.arange(3) * 10
+    nib.save(nib.Nifti1Image(volumes.astype(np.float32), np.diag([20.0, 20, 5, 1])), tmp_path / "in.nii.gz")
+    (tmp_path / "in.bval").write_text(text)
+    if chosen is None:
+        with pytest.raises(InputError, match=r"3 volumes.*column mri_volume"):
+            ingest(tmp_path / "in.nii.gz", tmp_path / "dwi.nii.gz")
+    else:
+        assert abs(ingest(tmp_path / "in.nii.gz", tmp_path / "dwi.nii.gz").get_fdata().mean() - chosen - 0.5) < 0.2
+    assert not recwarn.list

@@ -20,7 +20,6 @@ from tests.ingest.dicom_series import (
     write_enhanced,
     write_series,
 )
-from workflow_scripts.common.dicom.kernels import sharpness
 from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
 
@@ -222,28 +221,6 @@ def test_an_enhanced_object_gives_the_image_of_the_classic_series(scan, syntax, 
     np.testing.assert_allclose(classic.affine, enhanced.affine, atol=1e-4)
     assert record["series"][0]["kernel"] == "soft"
     assert record["series"][0]["images"] == count
-
-
-@pytest.mark.parametrize(
-    ("kernel", "kind"),
-    [
-        *(
-            (name, "soft")
-            for name in ("H31S", "H30F", "J40S", "HR38H\\3", "HC40", "B30F", "FC26", "FC68", "UB", "STANDARD")
-        ),
-        *(
-            (name, "sharp")
-            for name in ("H60S", "H70H", "J70H\\1", "HR64", "B70F", "FC30", "FC81", "BONE", "BONEPLUS", "YD")
-        ),
-        *((name, "unknown") for name in ("", "ZXQWV", "H", "31")),
-    ],
-)
-def test_kernels_are_known_by_their_makers_names(kernel, kind):
-    assert sharpness(kernel, frozenset()) == kind
-
-
-def test_a_word_of_the_description_stands_in_for_an_unknown_kernel():
-    assert sharpness("", frozenset({"HEAD", "BONE"})) == "sharp"
 
 
 @pytest.mark.parametrize(

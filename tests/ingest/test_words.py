@@ -5,6 +5,7 @@ import pytest
 from tests.workflow import ROOT
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
 from workflow_scripts.common.dicom.diffusion import kind_of
+from workflow_scripts.common.dicom.kernels import sharpness
 from workflow_scripts.common.files import read_tsv
 
 WORDS = [(row["what"], row["text"], row["meaning"]) for row in read_tsv(ROOT / "tests" / "ingest" / "words.tsv")]
@@ -12,6 +13,8 @@ MEANING = {
     "contrast": lambda text: "enhanced" if says_contrast(text) else "native",
     "agent": lambda text: "enhanced" if is_agent(text) else "native",
     "diffusion": lambda text: kind_of(set(), text, None),
+    "kernel": lambda text: sharpness(text, set()),
+    "description": lambda text: sharpness("", set(text.split())),
 }
 
 

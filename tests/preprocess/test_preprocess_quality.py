@@ -21,6 +21,7 @@ from workflow_scripts.preprocess.quality.metal import metal_near
 GOOD = {
     "brain_ml": 1400.0,
     "missing_slices": 0,
+    "broken_forms": 0,
     "hull_excess": 0.1,
     "cross_check_dice": 0.98,
     "tissue_beyond_mm": 1.0,
@@ -46,6 +47,7 @@ WORSE = [
     ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
     ({"registration": {"doubts": ["rotation"]}}, "registration implausible"),
     ({"missing_slices": 1}, "slices missing"),
+    ({"broken_forms": 1}, "header half broken"),
     ({"mri_offset_mm": 12.0}, "MRI misplaced"),
     ({"mri_side_ratio": 0.7}, "MRI fits mirrored NCCT as well"),
     ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),

@@ -88,6 +88,7 @@ class FakeStudy:
             "mri_offset_mm": 0.0 if labelled else None,
             "mri_side_ratio": 1.2 if labelled else None,
             "missing_slices": 0,
+            "broken_forms": 0,
             "contralateral": {"doubts": []},
             "registration": {"doubts": []} if labelled else None,
             "lesion_outside_brain_fraction": 0.0 if labelled else None,

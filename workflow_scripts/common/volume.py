@@ -81,31 +81,45 @@ def other_affine(path: Path) -> np.ndarray | None:
 def orientation(header: nib.Nifti1Header, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the affine of a NIfTI header, its sform before its qform, and the other one, if it has both.
 
-    A quaternion whose length rounding left a little above 1 is brought back to it; one that is none is left out beside
-    an sform. Raises `InputError` when there is no affine, it is singular, or the axes of the two point elsewhere.
+    A quaternion whose length rounding left a little above 1 is brought back to it; a form that is no affine is left
+    out beside one that is (`broken_forms`). Raises `InputError` when there is none, or the axes of the two point
+    elsewhere.
     """
-    coded = {form: bool(header[f"{form}_code"]) for form in ("sform", "qform")}
-    if not any(coded.values()):
+    forms = _forms(header)
+    if not forms:
         raise InputError(
             f"{name} does not give its orientation (qform and sform codes are 0).",
             "export the image with its geometry; left and right cannot be guessed.",
         )
-    qform = _qform(header) if coded["qform"] else None
-    forms = [form for form in (header.get_sform() if coded["sform"] else None, qform) if form is not None]
-    if not forms or not all(_is_regular(form) for form in forms[:1]):
+    regular = [form for form in forms.values() if _is_regular(form)]
+    if not regular:
         raise InputError(f"{name} has a singular affine.", "export the image with its geometry.")
-    first, *others = [np.asarray(form, float) for form in forms if _is_regular(form)]
-    axes = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in (first, *others)]
+    axes = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in regular]
     if ((axes[0] * axes[-1]).sum(axis=0) < SAME_AXIS_COSINE).any():
         raise InputError(
             f"{name} has a qform and an sform that contradict each other.",
             "find out which is right (left and right may be swapped), and remove the other.",
         )
-    return first, others[0] if others else None
+    return regular[0], regular[1] if len(regular) > 1 else None
 
 
-def _is_regular(affine: np.ndarray) -> bool:
-    return bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 1e-9
+def broken_forms(path: Path) -> list[str]:
+    """Return which of ``sform`` and ``qform`` a NIfTI header announces, and which are no affine."""
+    return [name for name, form in _forms(read_header(path)).items() if not _is_regular(form)]
+
+
+def _forms(header: nib.Nifti1Header) -> dict[str, np.ndarray | None]:
+    """Return the affines that a header announces, the sform first; None for a quaternion that is none."""
+    forms = {}
+    if header["sform_code"]:
+        forms["sform"] = np.asarray(header.get_sform(), float)
+    if header["qform_code"]:
+        forms["qform"] = _qform(header)
+    return forms
+
+
+def _is_regular(affine: np.ndarray | None) -> bool:
+    return affine is not None and bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 1e-9
 
 
 def _qform(header: nib.Nifti1Header) -> np.ndarray | None:

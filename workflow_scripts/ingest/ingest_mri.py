@@ -16,9 +16,9 @@ from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.nifti import read_nifti
-from workflow_scripts.common.volume import COPY_AGAIN, Volume, orientation, save_volume, to_ras
+from workflow_scripts.common.volume import COPY_AGAIN, Volume, broken_forms, orientation, save_volume, to_ras
 from workflow_scripts.ingest.dicom.mr_choice import choose_mr
-from workflow_scripts.ingest.image.conversion import convert
+from workflow_scripts.ingest.image.conversion import convert, read_b_values
 from workflow_scripts.ingest.image.head_ct_check import require_head_size
 
 log = logging.getLogger(__name__)
@@ -75,15 +75,12 @@ def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
         raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     affine, _ = orientation(header, path.name)
     data = single_volume(data, _sidecar(path), volume)
-    return Volume(data.astype(np.float32), affine), {"source": "nifti", "modality": "MR", "marks": []}
+    record = {"source": "nifti", "modality": "MR", "marks": [], "broken_forms": broken_forms(path)}
+    return Volume(data.astype(np.float32), affine), record
 
 
 def _sidecar(path: Path) -> tuple[float, ...]:
-    beside = path.with_name(path.name[: path.name.lower().index(".nii")] + ".bval")
-    try:
-        return tuple(np.loadtxt(beside, ndmin=1).ravel().tolist()) if beside.is_file() else ()
-    except ValueError:
-        return ()
+    return read_b_values(path.with_name(path.name[: path.name.lower().index(".nii")] + ".bval"))
 
 
 def _volumes(data: np.ndarray) -> int:

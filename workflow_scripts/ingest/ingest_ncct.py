@@ -16,14 +16,14 @@ from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
 from workflow_scripts.common.stack import Stack
-from workflow_scripts.common.volume import Volume, load_volume, other_affine, save_volume, to_ras
+from workflow_scripts.common.volume import Volume, broken_forms, load_volume, other_affine, save_volume, to_ras
 from workflow_scripts.ingest.dicom.choice import find_ncct
 from workflow_scripts.ingest.dicom.plain import plain_images
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
 from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
 from workflow_scripts.ingest.image.padding import without_padding
-from workflow_scripts.ingest.image.plausible_slices import require_smooth_values
+from workflow_scripts.ingest.image.plausible_slices import require_like_tissue, require_smooth_values
 from workflow_scripts.ingest.image.upright import place, straighten
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,17 @@ def from_dicom(
     found, chosen, series_records = find_ncct(folder, limits, number)
     stack = chosen.stack
     require_head_size(stack.shape, [*_pixel_mm(stack), chosen.gap_mm], "NCCT", WIDEST_GAP_MM)
-    with plain_images(chosen.images, stack) as files:
+    own = chosen.own_rescale
+    with plain_images(chosen.images, stack, rescaled=own is None) as files:
         outputs = convert(files)
         plain = plain_output(outputs, stack.shape).volume
         pixels = in_stack_order(stack, plain, files)
     output, output_records = choose_output(outputs, limits.min_slices)
-    upright, grids = output.volume, dcm2niix_grids(stack, pixels, [image.path for image in chosen.images])
+    upright = output.volume
+    if own is not None:
+        upright, pixels = None, pixels * own[:, 0] + own[:, 1]
+        require_like_tissue(pixels)
+    grids = dcm2niix_grids(stack, pixels, [image.path for image in chosen.images])
     if (padding := chosen.padding_hu) is not None and padding > hu_floor:
         # Where slices were shifted to and fro, padding and tissue are mixed already.
         pixels = without_padding(pixels, padding, hu_floor)
@@ -117,6 +122,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
         "source": "nifti",
         "modality": "CT",
         "marks": [],
+        "broken_forms": broken_forms(path),
         "slices": {
             "acquired": slices,
             "missing": 0,

@@ -61,9 +61,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     head, whole_brain = load_volume(arguments.head), load_volume(arguments.brain_mask).data > 0
     records = [ingested, *map(read_json, arguments.mri_ingest_json)]
+    stacks = [record["slices"] for record in records if "slices" in record]
     quality = {
         "marks": sorted({mark for record in records for mark in record["marks"]}),
-        "missing_slices": sum(ingested["slices"][where] for where in ("missing", "lost_at_the_ends")),
+        "broken_forms": sum(len(record.get("broken_forms", [])) for record in records),
+        "missing_slices": sum(slices["missing"] + slices["lost_at_the_ends"] for slices in stacks),
         **{name: brain_record[name] for name in ("hull_excess", "cross_check_dice")},
         "tissue_beyond_mm": tissue_beyond(head, whole_brain),
         # A mask that is given is the remedy.

@@ -30,6 +30,8 @@ WORDS = {
     "split",
 }
 
+NAMES = {"patient", "case"}  # what is no identifier may be somebody's name, and is not repeated
+
 CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
 
 
@@ -76,8 +78,24 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
                 f"{sheet}, row {number}, column case: {case.case!r} is already in row {first}; "
                 f"a case must be unique inside its cohort ({case.cohort})."
             )
+    _require_one_spelling(sheet, rows, cases)
     _require_one_side(sheet, rows, cases)
     return cases
+
+
+def _require_one_spelling(sheet: Path, rows: Sequence[tuple[int, dict[str, Any]]], cases: Sequence[Case]) -> None:
+    """Raise `StudyError` where identifiers differ in capitals alone: folders of one name on some file systems."""
+    first: dict[tuple[str, ...], tuple[int, str]] = {}
+    for (number, _), case in zip(rows, cases, strict=True):
+        for column, place in (("cohort", ()), ("case", (case.cohort,)), ("patient", (case.cohort,))):
+            name = getattr(case, column)
+            row, other = first.setdefault((column, *place, name.lower()), (number, name))
+            if name != other:
+                raise StudyError(
+                    f"{sheet}, row {number}, column {column}: {name!r} differs from {other!r} in row {row} in capitals "
+                    f"alone, which some file systems and people do not tell apart; write one {column} in one way, and "
+                    "name two differently."
+                )
 
 
 def _require_one_side(sheet: Path, rows: Sequence[tuple[int, dict[str, Any]]], cases: Sequence[Case]) -> None:
@@ -89,7 +107,7 @@ def _require_one_side(sheet: Path, rows: Sequence[tuple[int, dict[str, Any]]], c
             if split != case.split:
                 raise StudyError(
                     f"{sheet}, row {number}, column split: {case.split!r} contradicts {split!r} in row {first}: "
-                    f"both are scans of patient {case.patient!r}, who must be on one side."
+                    "both are scans of one patient, who must be on one side."
                 )
 
 
@@ -173,14 +191,15 @@ def _case_of_row(
         return StudyError(f"{sheet}, row {number}, column {column}: {complaint}")
 
     if "surplus" in row:
-        raise StudyError(f"{sheet}, row {number}: more cells than columns ({row['surplus']!r} are left over).")
+        raise StudyError(f"{sheet}, row {number}: more cells than columns ({len(row['surplus'])} are left over).")
     row = {column: _plain(column, cell.strip()) for column, cell in row.items()}
     for column, cell in row.items():
         if "\n" in cell or "\t" in cell:
-            raise refuse(column, f"{cell[:30]!r}… spans several cells; remove the quotation marks.")
+            raise refuse(column, "a quotation mark makes one cell of several; remove the quotation marks.")
         excluded = column == "ncct" and row["exclude"]
         if not excluded and (error := error_in(column, cell)):
-            raise refuse(column, allowed(error))
+            hidden = column in NAMES and cell
+            raise refuse(column, allowed(error).replace(repr(cell), "the name") if hidden else allowed(error))
     mri, modalities = _split(row["mri"]), tuple(m.lower() for m in _split(row["mri_modality"]))
     if len(mri) != len(modalities) or len(set(modalities)) != len(modalities):
         raise refuse(

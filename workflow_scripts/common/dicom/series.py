@@ -85,11 +85,17 @@ class Series:
     @property
     def padding_hu(self) -> float | None:
         """HU of the pixels outside the acquired field, None where the headers name no value or several."""
-        stored = {image.padding for image in self.images}
-        slope, intercept = self.images[0].rescale
-        if len(stored) > 1 or None in stored:
+        stored = {(image.padding, *image.rescale) for image in self.images}
+        padding, slope, intercept = stored.pop()
+        if stored or padding is None:
             return None
-        return stored.pop() * (1.0 if slope is None else slope) + (intercept or 0.0)
+        return padding * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+    @property
+    def own_rescale(self) -> np.ndarray | None:
+        """Slope and intercept of each image, shape (images, 2), where they differ between images."""
+        pairs = [(1.0, 0.0) if None in image.rescale else image.rescale for image in self.images]
+        return np.array(pairs) if len(set(pairs)) > 1 else None
 
     @property
     def missing(self) -> int:
@@ -115,9 +121,9 @@ def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
         refusal = Refusal("the values are not HU by the headers", "give the CT itself, not a map computed from it.")
     elif not all(_is_possible_depth(image.depth) for image in images):
         refusal = Refusal("the number of bits of a pixel contradicts itself", ORIGINALS)
-    elif len({image.rescale for image in images}) > 1 or sum(value is None for value in first.rescale) == 1:
-        refusal = Refusal("the rescale slope or intercept differs between images, or is missing in some", ORIGINALS)
-    elif not 0 < (1 if first.rescale[0] is None else first.rescale[0]) <= STEEPEST:
+    elif len({value is None for image in images for value in image.rescale}) > 1:
+        refusal = Refusal("the rescale slope or intercept is missing in some images", ORIGINALS)
+    elif not all(0 < (1 if image.rescale[0] is None else image.rescale[0]) <= STEEPEST for image in images):
         refusal = Refusal("the rescale slope is not above 0, or huge", ORIGINALS)
     else:
         return _with_stack(images, limits)

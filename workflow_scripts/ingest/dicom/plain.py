@@ -18,8 +18,10 @@ LEAST_TILT = 0.01  # degrees
 
 
 @contextmanager
-def plain_images(images: Sequence[Image], stack: Stack) -> Iterator[list[Path]]:
+def plain_images(images: Sequence[Image], stack: Stack, rescaled: bool = True) -> Iterator[list[Path]]:
     """Yield one classic CT image an image of a stack, in their order, in a temporary folder.
+
+    Their values are HU where ``rescaled``, else as stored.
 
     Identifiers that are missing, shared or one a slice, acquisitions that repeat, fragments, deflated or bare data
     sets, and frames in any order lead dcm2niix astray; none of them is left. Nothing of the patient is either. Pixels
@@ -28,13 +30,13 @@ def plain_images(images: Sequence[Image], stack: Stack) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as folder:
         with quiet_pydicom():
             try:
-                paths = _write(images, Path(folder), stack.tilt_degrees)
+                paths = _write(images, Path(folder), stack.tilt_degrees, rescaled)
             except DAMAGE:
                 raise InputError("The pixels of the DICOM series cannot be read.", "copy the files again.") from None
         yield paths
 
 
-def _write(images: Sequence[Image], folder: Path, tilt: float) -> list[Path]:
+def _write(images: Sequence[Image], folder: Path, tilt: float, rescaled: bool) -> list[Path]:
     paths = [folder / f"{index:05d}.dcm" for index in range(len(images))]
     series, study = generate_uid(), generate_uid()
     for source in {image.path: None for image in images}:
@@ -43,7 +45,7 @@ def _write(images: Sequence[Image], folder: Path, tilt: float) -> list[Path]:
         frames = _frames(whole)
         for index, image in enumerate(images):
             if image.path == source:
-                written = _classic(whole, image, index + 1)
+                written = _classic(whole, image, index + 1, rescaled)
                 written.SeriesInstanceUID, written.StudyInstanceUID = series, study
                 if abs(tilt) > LEAST_TILT:
                     written.GantryDetectorTilt = _decimal(tilt)
@@ -60,7 +62,7 @@ def _frames(whole: Dataset) -> list[bytes]:
     return [whole.PixelData[index * length : (index + 1) * length] for index in range(count)]
 
 
-def _classic(whole: Dataset, image: Image, instance: int) -> Dataset:
+def _classic(whole: Dataset, image: Image, instance: int, rescaled: bool) -> Dataset:
     """Return the header of one slice: pixel format, rescaling and geometry."""
     frame = Dataset()
     frame.file_meta = FileMetaDataset()
@@ -79,7 +81,7 @@ def _classic(whole: Dataset, image: Image, instance: int) -> Dataset:
     frame.ImagePositionPatient = [_decimal(value) for value in image.position]
     frame.ImageOrientationPatient = [_decimal(value) for value in image.orientation]
     frame.PixelSpacing = [_decimal(value) for value in image.spacing]
-    slope, intercept = image.rescale
+    slope, intercept = image.rescale if rescaled else (1, 0)
     frame.RescaleSlope = _decimal(1 if slope is None else slope)
     frame.RescaleIntercept = _decimal(0 if intercept is None else intercept)
     return frame

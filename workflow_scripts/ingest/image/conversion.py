@@ -138,5 +138,14 @@ def _read(path: Path) -> Output:
         untilted=bool(name and name["tilt"]),
         equalised=bool(name and name["equal"]),
         volume=Volume(np.asarray(image.dataobj), np.asarray(image.affine, float)),
-        b_values=tuple(np.loadtxt(b_values, ndmin=1).tolist()) if b_values.is_file() else (),
+        b_values=read_b_values(b_values),
     )
+
+
+def read_b_values(path: Path) -> tuple[float, ...]:
+    """Return the numbers of a .bval file, s/mm²; none where it is missing, empty, or holds anything else."""
+    try:
+        found = tuple(float(word) for word in re.split(r"[\s,;]+", path.read_text().strip()))
+    except (OSError, ValueError):
+        return ()
+    return found if np.isfinite(found).all() else ()

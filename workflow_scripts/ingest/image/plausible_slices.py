@@ -3,6 +3,7 @@
 import numpy as np
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.ingest.image.head_ct_check import AIR_HU
 
 WINDOW_HU = (-1024, 2000)
 JUMP_HU = (
@@ -10,6 +11,11 @@ JUMP_HU = (
 )
 STANDS_OUT = 2.0  # times as unlike either neighbour as these are unlike each other
 NOISE_HU = 30.0
+TISSUE_HU = (-20, 120)
+BONE_HU = 300
+SAME_TISSUE_HU = 10.0  # medians of what is tissue in one of two neighbours; brain over ventricles makes 5
+SAME_AIR_HU = 20.0
+LEAST_PIXELS = 50
 
 
 def require_smooth_values(slices: np.ndarray) -> None:
@@ -39,3 +45,34 @@ def require_smooth_values(slices: np.ndarray) -> None:
             f"Slice {first} of {count} does not go with its neighbours: it has other values, or other anatomy.",
             "fetch that image again, or leave it out and raise ingest.max_missing_slices.",
         )
+
+
+def require_like_tissue(slices: np.ndarray) -> None:
+    """Raise `InputError` where tissue or air of a slice has other HU than the slice below has in the same places.
+
+    For slices with a rescaling each, of which one that is wrong by little makes no jump yet; array (column, row,
+    slice), HU.
+    """
+    count = slices.shape[2]
+    for index in range(1, count):
+        pair = slices[..., index - 1], slices[..., index]
+        if any(map(_differs, *_compared(*pair))):
+            raise InputError(
+                f"Slices {index} and {index + 1} of {count} have rescalings of their own and do not agree in HU.",
+                "export the original images again.",
+            )
+
+
+def _compared(lower: np.ndarray, upper: np.ndarray) -> tuple[list[np.ndarray], list[float]]:
+    """Return differences of two slices where one is tissue and the other no bone, and where both are air; limits."""
+    change = upper - lower
+    soft = (np.minimum(lower, upper) > AIR_HU) & (np.maximum(lower, upper) < BONE_HU)
+    air = np.maximum(lower, upper) < AIR_HU
+    tissue = [(plane >= TISSUE_HU[0]) & (plane <= TISSUE_HU[1]) for plane in (lower, upper)]
+    # Where most of the tissue lies under bone, as at the vertex, its borders are compared and say nothing.
+    kept = [change[soft & part] for part in tissue if 2 * np.count_nonzero(soft & part) > np.count_nonzero(part)]
+    return [*kept, change[air]], [*[SAME_TISSUE_HU] * len(kept), SAME_AIR_HU]
+
+
+def _differs(change: np.ndarray, most: float) -> bool:
+    return change.size >= LEAST_PIXELS and abs(float(np.median(change))) > most

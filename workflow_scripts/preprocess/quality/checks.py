@@ -68,7 +68,11 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         if registration is not None:
             doubts = len(registration["doubts"])
             found.append(_check(flag, doubts, 0, doubts + 1 if doubts else 0))
-    counted = [("slices missing", numbers["missing_slices"]), ("identity in the pixels", len(numbers["marks"]))]
+    counted = [
+        ("slices missing", numbers["missing_slices"]),
+        ("header half broken", numbers["broken_forms"]),
+        ("identity in the pixels", len(numbers["marks"])),
+    ]
     return found + [_check(flag, count, 0, count + 1 if count else 0) for flag, count in counted]
 
 

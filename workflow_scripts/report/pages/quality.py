@@ -57,10 +57,16 @@ FLAGS = {
         "says which): look at the images before you hand them, or this page, to anybody.",
     ),
     "slices missing": Meaning(
-        "slices of the NCCT that are missing or damaged",
+        "slices of NCCT or MRI that are missing or damaged",
         "{:.0f}",
-        "Slices are missing inside the scan, where their neighbours stand for them, or files beside it are damaged or "
+        "Slices are missing inside a scan, where their neighbours stand for them, or files beside it are damaged or "
         "unlike the others and may have been slices at its ends.",
+    ),
+    "header half broken": Meaning(
+        "affines in the NIfTI headers that are none",
+        "{:.0f}",
+        "A header announces a place of the image by a qform and an sform, and one of the two is none: the other one "
+        "was taken. Look whether left, right and the voxel size are as they should be.",
     ),
     "mirroring implausible": Meaning(
         "doubts about the mirroring",
