@@ -76,6 +76,7 @@ rule pretrain:
         dataset=of_study(inputs.pretrain.pretraining_images),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=lambda wildcards: paths.file(STUDY.results, "state", f"pretrain/{wildcards.pretraining}"),
+        initial=of_study(arguments.initial_weights),
         launch=PRETRAIN_LAUNCH,
     log:
         "<logs>/pretrain/pretrain/{pretraining}.log",
@@ -88,7 +89,7 @@ rule pretrain:
         "../envs/deeplearning.yaml"
     shell:
         "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
-        " --state {params.state:q} $RETRAIN --threads {threads} --gpus $GPUS_PRETRAIN"
+        " --state {params.state:q} {params.initial:q} $RETRAIN --threads {threads} --gpus $GPUS_PRETRAIN"
         " --out-encoder {output.encoder:q}"
         " --out-card {output.card:q} --out-curves {output.curves:q} --out-rankme {output.rankme:q} > {log:q} 2>&1"
 

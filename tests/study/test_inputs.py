@@ -109,6 +109,19 @@ def test_arrays_of_two_channels_lie_apart_and_hold_both(study):
     assert {path for path in two if path.endswith("difference.nii.gz")} == set(two) - set(one)
 
 
+def test_a_pretraining_reads_the_weights_that_it_is_to_begin_from(study, tmp_path):
+    entry = study.config["pretrainings"]["ALL-SA"]
+    assert inputs.pretrain.pretrain(study, "ALL-SA")["initial"] == []
+    assert arguments.initial_weights(study, "ALL-SA") == []
+    entry["initial_weights"] = str(tmp_path / "absent.pt")
+    with pytest.raises(StudyError, match=r"pretrainings\.ALL-SA\.initial_weights: '.*absent\.pt' is not a file"):
+        load_study(study.config, [], check_paths=False)
+    entry["initial_weights"] = made = "out/pretrain/STKn/encoder.pt"
+    again = load_study(study.config, [], check_paths=False)
+    assert inputs.pretrain.pretrain(again, "ALL-SA")["initial"] == [made]
+    assert arguments.initial_weights(again, "ALL-SA") == ["--initial-weights", made]
+
+
 def test_scores_read_each_seeds_folder_and_each_ensembles_mask(study, whole):
     read = inputs.evaluate.score(study, "FS-STKi")
     assert read["seeds"] == [f"out/segment/FS-STKi/seed-{seed}/icoAIS" for seed in study.seeds]

@@ -18,6 +18,7 @@ from workflow_scripts.common.training_store import open_training
 from workflow_scripts.pretrain.distributed import joined, process_count
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
+from workflow_scripts.pretrain.encoder.initial import InitialWeights, read_initial
 from workflow_scripts.pretrain.engine.loop import Trained, pretrain
 from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
@@ -39,7 +40,9 @@ def final_metrics(trained: Trained) -> dict[str, Any]:
     return {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
 
 
-def origin(settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any]) -> dict[str, Any]:
+def origin(
+    settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any], initial: InitialWeights | None
+) -> dict[str, Any]:
     """Return all that decides a training but the code, whose every comment would count.
 
     Some settings decide no weight: who raised the alarm in error may lower its bounds and go on.
@@ -49,6 +52,7 @@ def origin(settings: PretrainSettings, cohort: Cohort, plans: Mapping[str, Any])
         "plans": dict(plans),
         "images": {scan.name: f"{scan.split}, SHA-256 {cohort.digests[scan.name]}" for scan in cohort.scans},
         "order": [scan.name for scan in cohort.scans],
+        **({"initial weights": f"SHA-256 {initial.digest}"} if initial else {}),
     }
 
 
@@ -56,6 +60,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, type=Path, help="settings.yaml of the pretraining")
     parser.add_argument("--dataset", required=True, type=Path, help="folder of rule pretrain_dataset")
+    parser.add_argument("--initial-weights", type=Path, help="file with weights of an encoder to begin from")
     parser.add_argument("--threads", type=int, default=1, help="threads for reading and for torch on the CPU")
     parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     parser.add_argument("--state", required=True, type=Path, help="folder to resume from, and to keep the results in")
@@ -76,17 +81,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(max(1, args.threads // process_count()))
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
+    initial = read_initial(args.initial_weights, architecture(plans)) if args.initial_weights else None
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code = code_digest("pretrain.pretrain")
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
     with joined(choose_device(args.gpus)) as (processes, device):
         training = processes.from_first(
-            lambda: open_training(args.state, origin(settings, cohort, plans), code, outputs, args.retrain)
+            lambda: open_training(args.state, origin(settings, cohort, plans, initial), code, outputs, args.retrain)
         )
         trained = None
         if not training.finished:
             states = States(training.folder)
-            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes)
+            weights = initial.weights if initial else None
+            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes, weights)
     if not processes.first:
         return
     if trained is None:
@@ -94,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         training.restore()
         return
     statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
-    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code)
+    began = initial.description() if initial else None
+    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code, began)
     save_encoder(args.out_encoder, trained.encoder, description)
     write_text(args.out_card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
     curves = [row | {"device": device_name(device)} for row in trained.curves]

@@ -95,8 +95,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             "The encoder was trained with intensity statistics of other cases than the dataset holds now.",
             "make the encoder again.",
         )
-    seen = {"gradients": encoder["cases"], "statistics": fingerprint["cases"]}
-    report = audit(read_tsv(arguments.splits), encoder["splits"], seen)
+    splits, seen = read_tsv(arguments.splits), {"gradients": encoder["cases"], "statistics": fingerprint["cases"]}
+    initial, unknown = encoder.get("initial_weights"), {}
+    if initial and initial["cases"] is None:
+        unknown = {"initial_weights": {"cases": None, "patients": None}}
+        log.warning("what the initial weights have seen is not known: held-out patients may be among it")
+    elif initial:
+        # Of another study they may have seen cases that this one does not have.
+        known = {f"{row['cohort']}/{row['case']}" for row in splits}
+        seen["initial_weights"] = [case for case in initial["cases"] if case in known]
+    report = audit(splits, encoder["splits"], seen) | unknown
     write_json(arguments.out, {"pretraining": encoder["settings"]["pretraining"], **report})
     log.info("%d held-out patients, %d seen", report["held_out_patients"], report["held_out_patients_seen"])
 

@@ -197,7 +197,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     features, content = represent(
         arguments.encoder, arguments.dataset, keys, arguments.random_encoders, arguments.seed, device
     )
-    patients, seen = np.array([case["patient"] for case in cases]), set(content["cases"])
+    before = (content.get("initial_weights") or {}).get("cases") or []
+    patients, seen = np.array([case["patient"] for case in cases]), {*content["cases"], *before}
     was_seen = np.array([f"{case['cohort']}/{case['case']}" in seen for case in cases])
     rows = skill_rows(
         attributes,

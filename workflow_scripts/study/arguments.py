@@ -111,6 +111,11 @@ def pretrain_settings(study: Study, pretraining: str) -> str:
     return json.dumps({"pretraining": pretraining, **own, "seed": study.config["seed"], **shared})
 
 
+def initial_weights(study: Study, pretraining: str) -> list[str]:
+    """The file that a pretraining begins from."""
+    return options({"initial-weights": study.pretraining(pretraining).get("initial_weights")})
+
+
 def finetune_settings(study: Study, arm: str) -> str:
     """Settings of the trainings of an arm or a budget, as JSON."""
     entry = study.arm(arm)

@@ -27,6 +27,7 @@ def describe(
     statistics_cases: Sequence[str],
     metrics: Mapping[str, Any],
     code: Sequence[str],
+    initial: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what goes into ``encoder.pt`` beside the weights.
 
@@ -38,6 +39,8 @@ def describe(
         losses and other monitors at the end
     code
         digests of the code that trained, one after the other
+    initial
+        of the weights that it began from: file, sha256 and cases (None: not known); None for fresh ones
 
     Returns
     -------
@@ -45,7 +48,7 @@ def describe(
         of plain types: architecture (network class and arguments, strides and kernels among them), plans, channels,
         patch_size (of the views, z y x), spacing_mm, intensities (statistics of each channel, in the images' units),
         settings, image_set, splits, cases, case_list (SHA-256 of cases and their splits), statistics_cases, metrics,
-        code, versions
+        code, initial_weights, versions
     """
     configuration = plans["configurations"][CONFIGURATION]
     seen = cohort.of_splits(settings.splits)
@@ -65,6 +68,7 @@ def describe(
         "statistics_cases": list(statistics_cases),
         "metrics": dict(metrics),
         "code": list(code),
+        "initial_weights": initial,
         "versions": {package: version(package) for package in PACKAGES},
     }
 

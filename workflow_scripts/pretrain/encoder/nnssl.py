@@ -79,7 +79,7 @@ def from_nnssl(checkpoint: Mapping[str, Any], plans: Mapping[str, Any], channels
         ) from error
     network = build_network(plans, channels, 2, deep_supervision=False)
     renamed = _renamed(weights, dict(zip(keys, (network.key_to_encoder, network.key_to_stem), strict=True)))
-    _require_same(_arguments(theirs), _located(architecture(plans)))
+    require_same(_arguments(theirs), located(architecture(plans)))
     _load(network, renamed, plans)
     return renamed
 
@@ -97,7 +97,7 @@ def _arguments(theirs: Mapping[str, Any]) -> dict[str, Any]:
     name = theirs["arch_class_name"]
     if theirs["arch_kwargs"]:
         required = theirs["arch_kwargs_requiring_import"]
-        return _located({"arch_kwargs": theirs["arch_kwargs"], "_kw_requires_import": required})
+        return located({"arch_kwargs": theirs["arch_kwargs"], "_kw_requires_import": required})
     if name not in PRESETS:
         raise InputError(
             f"The checkpoint's architecture {name} has no arguments and is none of {', '.join(PRESETS)}.",
@@ -106,8 +106,8 @@ def _arguments(theirs: Mapping[str, Any]) -> dict[str, Any]:
     return PRESETS[name]
 
 
-def _located(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Classes by themselves, since one class has several names."""
+def located(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a network with classes by themselves, since one class has several names."""
     arguments = dict(description["arch_kwargs"])
     for name in description["_kw_requires_import"]:
         if isinstance(arguments.get(name), str):
@@ -115,7 +115,8 @@ def _located(description: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _require_same(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+def require_same(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise `InputError` where the arguments of two networks, both `located`, differ, but for those of a decoder."""
     for name in sorted(theirs.keys() - DECODER_ARGUMENTS):
         if _plain(theirs[name]) != _plain(ours.get(name)):
             raise InputError(

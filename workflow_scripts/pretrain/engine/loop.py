@@ -18,7 +18,7 @@ from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
 from workflow_scripts.pretrain.engine.finite import require_finite_losses, require_finite_state
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
-from workflow_scripts.pretrain.methods.method import Method, method_of
+from workflow_scripts.pretrain.methods.method import Method, method_of, start_from
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import bytes_of_step, check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
@@ -80,17 +80,18 @@ def pretrain(
     threads: int,
     states: States,
     processes: Processes = ALONE,
+    initial: Mapping[str, Tensor] | None = None,
 ) -> Trained:
-    """Train from the state left by an earlier run, or from fresh weights.
+    """Train from the state left by an earlier run, or else from ``initial`` weights of the encoder, or from fresh ones.
 
     Gradients come from the scans of ``settings.splits`` only. Scans of the split ``validation`` give the validation
     loss, empty where there are none; where that split is also trained on, the loss is of images that were seen.
     ``architecture`` is the entry of this name of nnU-Net's plans; a method that builds an encoder of its own may be
     given an empty one.
 
-    Raises `InputError` when no scan is in the splits, a patch is too small for the strides, the batch cannot be shared,
-    the loss or a weight is no number, the training collapses, memory does not suffice, or the state cannot be saved;
-    `Interrupted` on a scheduler's warning to this process or another one of the training.
+    Raises `InputError` when no scan is in the splits, initial weights do not fit, a patch is too small for the strides,
+    the batch cannot be shared, the loss or a weight is no number, the training collapses, memory does not suffice, or
+    the state cannot be saved; `Interrupted` on a scheduler's warning to this process or another one of the training.
     """
     scans = cohort.of_splits(settings.splits)
     if not scans:
@@ -106,6 +107,8 @@ def pretrain(
     torch.manual_seed(seeds.integer(settings.seed, "pretrain network"))
     method = method_of(settings.method)(architecture, settings, device, processes)
     step_bytes = bytes_of_step(architecture, settings) if architecture else 0
+    if initial is not None:
+        start_from(method, initial)
     training = Source(scans, settings, device, threads, processes, step_bytes)
     seen = cohort.of_splits(["validation"])
     validation = Source(seen, settings, device, threads, processes, step_bytes) if seen else None

@@ -49,6 +49,11 @@ class Distillation:
         """The encoder that is kept: the teacher's (paper 3.4.2)."""
         return self.teacher.encoder
 
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights into the encoders of student and teacher; the heads stay as they are."""
+        for network in (self.student, self.teacher):
+            network.encoder.load_state_dict(weights)
+
     def inputs(self, batch: Batch) -> list[Tensor]:
         """Return the augmented views (V, C, z, y, x): the pairs, first views first, and the local views if any."""
         return [views.augmented() for views in batch]

@@ -56,6 +56,10 @@ class Reconstruction:
         """The encoder that is kept."""
         return self.network.encoder
 
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights into the encoder; the decoder stays as it is."""
+        self.encoder.load_state_dict(weights)
+
     def inputs(self, batch: Batch) -> Inputs:
         """Return views (V, C, z, y, x), flipped only, and which of their voxels are hidden, bool (V, 1, z, y, x)."""
         views = batch[0].flipped()

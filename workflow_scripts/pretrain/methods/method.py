@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.pretrain.encoder.initial import require_fitting
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.mae import Reconstruction
 from workflow_scripts.pretrain.views.batches import Batch
@@ -15,7 +16,8 @@ from workflow_scripts.pretrain.views.batches import Batch
 class Method(Protocol):
     """A method of pretraining: `Distillation` (DeSD), `Reconstruction` (MAE), or a class of your own.
 
-    It is made from the planned architecture, the settings, the device and the processes of the training.
+    It is made from the planned architecture, the settings, the device and the processes of the training. One that can
+    begin from given weights has ``start_from(weights)``, which loads them into its encoder (and a teacher's).
     """
 
     encoder: nn.Module
@@ -47,6 +49,20 @@ class Method(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         ...
+
+
+def start_from(method: Method, weights: Mapping[str, Tensor]) -> None:
+    """Let a new method begin from an encoder's weights, under the keys of its own encoder.
+
+    Raises `InputError` where they do not fit, or where a class of one's own has no ``start_from``.
+    """
+    if not hasattr(method, "start_from"):
+        raise InputError(
+            f"{type(method).__name__} has no method start_from, which puts given weights into its encoder.",
+            "write it, or take initial_weights away.",
+        )
+    require_fitting(weights, method.encoder.state_dict())
+    method.start_from(weights)
 
 
 METHODS: dict[str, type[Method]] = {"desd": Distillation, "mae": Reconstruction}

@@ -1,6 +1,6 @@
 """What the rules of pretrain read: an image set, a pretraining and its encoder."""
 
-from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases
+from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases, tracked
 from workflow_scripts.study.study import Study
 
 
@@ -18,11 +18,16 @@ def pretraining_images(study: Study, pretraining: str) -> str:
 
 
 def pretrain(study: Study, pretraining: str) -> Named:
-    """Settings and the description of the arrays."""
+    """Settings, the description of the arrays, and the weights to begin from, if any are given."""
     folder = pretraining_images(study, pretraining)
     files = {"plans": "plans.json", "fingerprint": "fingerprint.json", "cases": "cases.tsv"}
     settings = file_of(study, "pretraining", "settings.yaml", pretraining=pretraining)
-    return {"settings": settings, **{key: f"{folder}/{name}" for key, name in files.items()}}
+    given = study.pretraining(pretraining).get("initial_weights")
+    return {
+        "settings": settings,
+        **{key: f"{folder}/{name}" for key, name in files.items()},
+        "initial": tracked(given) if given else [],
+    }
 
 
 def audit(study: Study, pretraining: str) -> Named:
