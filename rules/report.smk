@@ -86,7 +86,7 @@ rule table:
     params:
         heading=lambda wildcards: options(
             {"title": TABLES[wildcards.table].title, "notice": config["notice"]}
-            | {name.replace("_", "-"): config["evaluate"][name] for name in ("min_component_ml", "confidence")}
+            | {name.replace("_", "-"): config["evaluate"][name] for name in ("min_component_ml", "confidence", "selected_on")}
         ),
         arms=lambda wildcards: TABLE_ARMS[wildcards.table],
         split=lambda wildcards: TABLES[wildcards.table].split,

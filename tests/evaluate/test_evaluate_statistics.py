@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,12 @@ class TestComparison:
         assert patients_needed(at_that_size) == 19
         assert patients_needed(difference - difference.mean() + shown / 2) > 60
 
+    def test_no_power_is_promised_to_fewer_than_the_test_needs(self):
+        """Five differences never give p ≤ .05 by the signed-rank test, however large they are."""
+        difference = np.array([0.50, 0.51, 0.49, 0.52, 0.48])
+        assert (detectable_difference(difference), patients_needed(difference)) == (None, 6)
+        assert signed_rank_test(difference).p > 0.05 >= signed_rank_test(np.append(difference, 0.47)).p
+
     def test_power_is_that_of_simulated_studies(self):
         generator = np.random.default_rng(4)
         sd, n = 0.13, 19
@@ -151,7 +158,7 @@ class TestAgreement:
         result = agreement(reference + 7, reference, 0.95)
         assert result.icc == pytest.approx(1.0)
         assert result.icc_low is None
-        assert "no interval of the ICC" in result.note
+        assert "too little variation for an interval of the ICC" in result.note
 
     def test_interval_of_the_icc_is_that_of_the_jackknife(self):
         predicted, reference = volumes(5, 12)
@@ -167,7 +174,7 @@ class TestAgreement:
     def test_spearman_equals_scipy_and_lies_in_its_interval(self):
         predicted, reference = volumes(3, 12)
         result = agreement(predicted, reference, 0.95)
-        assert (result.spearman, result.spearman_p) == pytest.approx(tuple(stats.spearmanr(predicted, reference)))
+        assert result.spearman == pytest.approx(stats.spearmanr(predicted, reference).statistic)
         assert -1 < result.spearman_low < result.spearman < result.spearman_high < 1
         assert result.note == ""
 
@@ -176,6 +183,14 @@ class TestAgreement:
         result = agreement(np.arange(n, dtype=float), np.arange(n, dtype=float), 0.95)
         assert (result.n, result.spearman, result.icc) == (n, None, None)
         assert "n < 3" in result.note
+
+    @pytest.mark.parametrize("predicted", [np.zeros(10), volumes(4, 10)[1], volumes(4, 10)[1] * 2 + 1])
+    def test_no_interval_claims_certainty(self, predicted):
+        """All segmentations empty, all perfect, all in the right order: one number, and no interval of no width."""
+        result = agreement(predicted, volumes(4, 10)[1], 0.95)
+        for low, high in ((result.spearman_low, result.spearman_high), (result.icc_low, result.icc_high)):
+            assert low is None or high - low > 0.01
+        assert "no interval" in result.note or "no Spearman" in result.note
 
     def test_constant_volumes_have_no_spearman_and_the_note_says_which(self):
         with warnings.catch_warnings():
@@ -210,6 +225,13 @@ class TestDescription:
         assert high - values.mean() > values.mean() - low > 0
         assert skewed_mean_interval(values[:5], 0.95, **options) == (None, None)
         assert skewed_mean_interval(np.ones(9), 0.95, **options) == (None, None)
+
+    def test_a_mean_of_nearly_equal_values_has_no_percentile_t_and_the_reason(self):
+        """Samples without the one other value leave no bound; without them the bound would be the mean itself."""
+        of_mean = partial(skewed_mean_interval, draws=1000, seed=3)
+        result = describe(np.array([0.0] * 9 + [10.0]), 0.95, of_mean)
+        assert (result.mean, result.mean_low, result.mean_high) == (1.0, None, None)
+        assert result.note == "too many values are equal: no interval of the mean"
 
     def test_percentile_t_of_a_skewed_mean_covers_more_often_than_students(self):
         covered = np.zeros(2)

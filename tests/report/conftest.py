@@ -307,7 +307,7 @@ def settings() -> dict:
             **{"oversample_foreground": 0.5},
         },
         "segment": {"vote": "majority", "step": 0.5, "mirroring": True},
-        "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95},
+        "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95, "selected_on": "validation"},
         "arms": {
             "FS-STKi": arm,
             "ALL-STKi-SA": arm | {"pretraining": "ALL-SA", "encoder": trained_on},

@@ -53,7 +53,7 @@ def index_arguments(study, folder: Path) -> list[str]:
     for name, split, criteria in (("table1", "validation", ["all"]), ("table3", "test", ["all", "large"])):
         tables.append(str(folder / f"{name}.tsv"))
         sources = [read_tsv(study.path(f"evaluate/{source}.tsv")) for source in ("summary", "agreement")]
-        rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria)
+        rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria, "validation")
         write_tsv(tables[-1], beside(rows, read_tsv(PAPER)), table.COLUMNS)
     for _, name in FIGURES:
         (folder / name).write_text(PICTURE.format(name))

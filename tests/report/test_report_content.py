@@ -1,13 +1,17 @@
 """What the page says of cases and comparisons: the flow, the cohorts, clinical data, sentences, checklists."""
 
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.stack import Stack
-from workflow_scripts.evaluate.measures.comparison import Comparison
+from workflow_scripts.evaluate.measures.comparison import Comparison, compare
 from workflow_scripts.report.pages import checklists, cohorts, methods, words
 from workflow_scripts.report.pages.flow import flow, scored_cases
+from workflow_scripts.report.tables.numbers import p_value
 
 MARKUP = "<b>motion & a very long reason that goes on and on</b>, which no box of a drawing can hold on one line"
 
@@ -120,7 +124,9 @@ def test_a_comparison_in_words_says_who_what_how_much_and_what_it_cannot_say():
         "The mean was 0.250 with Y and 0.200 with X, a mean difference of +0.050 (95 % interval −0.010 to +0.110)",
         "p = 0.12, and p = 0.36 after Holm's correction for the 3 tests of family main",
         "no evidence of a difference, and it does not show that there is none",
-        "a mean difference of 0.090 would be found with a power of 80 %",
+        "this many patients of this spread shows a mean difference of 0.090 with a power of 80 %",
+        "the difference seen here would need 65 patients",
+        "Intervals are not corrected for the number of tests.",
         "It cannot say what holds for other hospitals",
     ):
         assert part in text
@@ -129,8 +135,50 @@ def test_a_comparison_in_words_says_who_what_how_much_and_what_it_cannot_say():
 
 def test_the_corrected_p_decides_and_the_direction_is_that_of_the_difference():
     assert "no evidence" in words.paragraph(compared(p="0.02", p_holm="0.06"), 3, 0.95)
-    lower = words.paragraph(compared(p="1e-9", p_holm="2e-9", hodges_lehmann="-0.1"), 3, 0.95)
+    lower = words.paragraph(compared(p="1e-9", p_holm="2e-9", rank_biserial="-0.9", mean_difference="-0.1"), 3, 0.95)
     assert "evidence that Dice is lower with Y" in lower and "p < 0.0001" in lower
+
+
+def words_of(first: list[float], second: list[float], **changed: str) -> str:
+    """What is said of a comparison as the evaluation makes it; empty cells as in its table."""
+    made = asdict(compare(np.array(first), np.array(second), confidence=0.95))
+    row = {name: "" if value is None else str(value) for name, value in made.items()}
+    return words.paragraph(compared() | row | {"p_holm": row["p"], "family_size": "1"} | changed, 3, 0.95)
+
+
+def test_few_differences_of_one_sign_beside_many_zeros_are_evidence_in_their_direction():
+    """The Hodges–Lehmann shift is 0: neither sign nor interval of it contradicts the sentence unexplained."""
+    text = words_of([0.0] * 29, [0.1 * number for number in range(1, 9)] + [0.0] * 21)
+    assert "evidence that Dice is higher with Y" in text
+    assert "The interval of the Hodges–Lehmann shift holds 0, which the uncorrected test rejects" in text
+
+
+def test_an_interval_that_leaves_out_0_beside_a_test_that_does_not_reject_is_explained():
+    text = words_of([0.0] * 29, [0.3, 0.31, 0.32, 0.33, 0.34] + [0.0] * 24)
+    assert "no evidence" in text
+    assert "The interval of the mean difference leaves out 0, which the uncorrected test does not reject" in text
+    assert "To be noted: 5 non-zero differences: p cannot fall below 0.0625" in text
+
+
+def test_ranks_and_means_that_point_apart_are_not_said_to_agree():
+    text = words_of([0.5] * 19, [0.51 + 0.001 * number for number in range(18)] + [0.0])
+    assert "higher with Y in most patients like these; the mean difference does not say so" in text
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 6])
+@pytest.mark.parametrize("by", [0.01, 0.3])
+def test_nothing_is_promised_to_few_patients(n, by):
+    text = words_of([0.1 * number for number in range(n)], [0.1 * number + by + 0.001 * number for number in range(n)])
+    assert ("No test was made (n < 3: no test)" in text) == (n < 3)
+    assert ("is evidence that" in text) == (n == 6), text
+    assert "would need 2" not in text and ("power" in text) == (n > 6)
+
+
+@pytest.mark.parametrize(
+    ("p", "told"), [("0.04999", "0.05"), ("0.05004", "0.05004"), ("0.0125", "0.0125"), ("0.010001", "0.010001")]
+)
+def test_no_rounded_p_crosses_a_level(p, told):
+    assert p_value(p) == told
 
 
 def test_without_a_test_or_an_interval_the_words_say_so():

@@ -61,4 +61,4 @@ def test_one_test_case_without_a_lesion_found_is_drawn(study, one_case, tmp_path
 
 
 def test_a_table_without_a_scored_arm_has_no_rows():
-    assert table.make_table([], [], ["FS-STKi"], "test", ["all"]) == []
+    assert table.make_table([], [], ["FS-STKi"], "test", ["all"], "validation") == []

@@ -13,12 +13,12 @@ from workflow_scripts.common.files import read_tsv
 from workflow_scripts.evaluate.measures.description import Description
 from workflow_scripts.evaluate.summarise import AGREEMENT_COLUMNS, SUMMARY_COLUMNS
 from workflow_scripts.report import table
-from workflow_scripts.report.figure_dice import significance
 from workflow_scripts.report.tables.formats import Heading, latex, markdown
+from workflow_scripts.report.tables.numbers import significance
 from workflow_scripts.report.tables.reference import beside
 
 PAPER = Path(table.__file__).parent / "tables" / "paper.tsv"
-LEVELS = ("--min-component-ml", "3", "--confidence", "0.95")
+LEVELS = ("--min-component-ml", "3", "--confidence", "0.95", "--selected-on", "validation")
 MARKUP = "50 % of <b>A_1 & B</b> | {x} ~ $y$ #2 \\end{table} ≤ −1"
 
 GROUP = {"member": "ensemble", "cohort": "A", "split": "validation", "criterion": "all"}
@@ -39,7 +39,7 @@ def make(
         dict.fromkeys(AGREEMENT_COLUMNS, "") | GROUP | {"arm": arm, "spearman": "0.5234"} | (agreed or {})
         for arm in arms
     ]
-    return table.make_table([*chain(*rows)], agreement, list(arms), "validation", ["all"])
+    return table.make_table([*chain(*rows)], agreement, list(arms), "validation", ["all"], "validation")
 
 
 def best(rows: list[dict[str, str]]) -> dict[str, set[str]]:
@@ -119,7 +119,10 @@ def test_table3_stacks_both_criteria_for_the_best_arms(study, tmp_path):
 
 def test_nothing_is_best_on_the_test_set(study):
     sources = [read_tsv(study.path(f"evaluate/{name}.tsv")) for name in ("summary", "agreement")]
-    made = {split: table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, ["all"]) for split in table.SPLITS}
+    made = {
+        split: table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, ["all"], "validation")
+        for split in table.SPLITS
+    }
     assert any(row["best"] for row in made["validation"])
     assert not any(row["best"] for row in made["test"])
 

@@ -4,6 +4,7 @@ What is averaged, ranked and tested is patients: scans of one patient depend on 
 """
 
 import argparse
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,8 +20,8 @@ from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, TEST,
 from workflow_scripts.evaluate import score
 from workflow_scripts.evaluate.measures.agreement import Agreement, agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison, compare, holm
-from workflow_scripts.evaluate.measures.description import Description, describe
-from workflow_scripts.evaluate.measures.intervals import mean_interval, skewed_mean_interval
+from workflow_scripts.evaluate.measures.description import Description, OfMean, describe
+from workflow_scripts.evaluate.measures.intervals import mean_interval, skewed_mean_interval, within
 from workflow_scripts.evaluate.measures.ranks import Rank, rank_stability
 from workflow_scripts.evaluate.measures.signed_rank import ZERO_METHOD
 from workflow_scripts.evaluate.measures.variance import Variance, split_variance
@@ -30,17 +31,17 @@ GROUP = ["arm", "member", "cohort", "split", "criterion"]
 PANEL = ["cohort", "split", "criterion"]
 PENALISED = {"hd95_mm": "hd95_penalised_mm", "lesion_sensitivity": "lesion_sensitivity_penalised"}
 SKEWED = ("hd95_mm", "volume_difference_ml")
-DESCRIBED = (
-    "dice",
-    "hd95_mm",
-    "surface_dice_2mm",
-    "surface_dice_5mm",
-    "volume_difference_ml",
-    "signed_volume_difference_ml",
-    "lesion_f1",
-    "lesion_sensitivity",
-    "false_lesions",
-)
+DESCRIBED = {  # the measures of the summary, with the values between which they lie
+    "dice": (0, 1),
+    "hd95_mm": (0, math.inf),
+    "surface_dice_2mm": (0, 1),
+    "surface_dice_5mm": (0, 1),
+    "volume_difference_ml": (0, math.inf),
+    "signed_volume_difference_ml": (-math.inf, math.inf),
+    "lesion_f1": (0, 1),
+    "lesion_sensitivity": (0, 1),
+    "false_lesions": (0, math.inf),
+}
 
 SUMMARY_COLUMNS = (
     *(*GROUP, "measure", "cases", "scored", "missing"),
@@ -69,7 +70,7 @@ def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int)
     criterion that leaves no case has its rows all the same. ``draws`` and ``seed`` are those of the bootstrap of
     `SKEWED` measures.
     """
-    bootstrap = partial(skewed_mean_interval, draws=draws, seed=seed)
+    intervals = {measure: _interval_of_mean(measure, draws, seed) for measure in DESCRIBED}
     summary, agreements = [], []
     for group_key, group in _groups(scores, GROUP[:-1]):
         for criterion in CRITERIA:
@@ -78,9 +79,8 @@ def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int)
             volumes = (patients[name].to_numpy() for name in ("predicted_ml", "reference_ml"))
             agreements.append(key | asdict(agreement(*volumes, confidence)))
             counts = {"cases": group["case"].nunique(), "scored": len(chosen)}
-            for measure in DESCRIBED:
+            for measure, of_mean in intervals.items():
                 missing = int(chosen[measure].isna().sum())
-                of_mean = bootstrap if measure in SKEWED else mean_interval
                 described = asdict(describe(patients[measure].to_numpy(float), confidence, of_mean))
                 penalised = describe(patients[PENALISED.get(measure, measure)].to_numpy(float), confidence, of_mean)
                 row = key | {"measure": measure} | counts | {"missing": missing} | described
@@ -130,6 +130,12 @@ def split_variances(scores: pd.DataFrame) -> Rows:
         components = split_variance(dice.to_numpy(float).reshape(len(dice), arms, members))
         rows.append(key | {"measure": "dice"} | asdict(components))
     return rows
+
+
+def _interval_of_mean(measure: str, draws: int, seed: int) -> OfMean:
+    """Return what makes the interval of a measure's mean, which ends where the measure does."""
+    of_mean = partial(skewed_mean_interval, draws=draws, seed=seed) if measure in SKEWED else mean_interval
+    return lambda values, confidence: within(of_mean(values, confidence), *DESCRIBED[measure])
 
 
 def _patient_means(scores: pd.DataFrame) -> pd.DataFrame:

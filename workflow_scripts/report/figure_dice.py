@@ -13,15 +13,10 @@ from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.vocabulary import ENSEMBLE, REPORTED_CRITERIA, criterion_label
 from workflow_scripts.report.drawing.points import MANY
 from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
+from workflow_scripts.report.tables.numbers import p_value, significance
 
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 LEAST_FOR_A_BOX = 5  # cases; fewer have no quartiles worth a box
 FIRST_BRACKET, BRACKET_STEP = 1.06, 0.115
-
-
-def significance(p: str) -> str:
-    """Return the mark of an adjusted p-value: * p ≤ 0.05, ** p ≤ 0.01, *** p ≤ 0.001, otherwise ns."""
-    return next((mark for level, mark in LEVELS if float(p) <= level), "ns")
 
 
 def panel_title(criterion: str, n: int, min_component_ml: float) -> str:
@@ -58,7 +53,8 @@ def draw_panel(
         axes.plot(
             [ends[0], ends[0], ends[1], ends[1]], [height - 0.02, height, height, height - 0.02], color=MUTED, lw=1
         )
-        label = f"{significance(row['p_holm'])}  (p = {float(row['p_holm']):.3g})"
+        p = p_value(row["p_holm"])
+        label = f"{significance(row['p_holm'])}  (p {'' if p.startswith('<') else '= '}{p})"
         axes.text(sum(ends) / 2, height + 0.008, label, ha="center", va="bottom", fontsize=7.5)
     axes.set_ylim(-0.03, FIRST_BRACKET + max(len(tested), 1) * BRACKET_STEP)
     axes.set_yticks(np.linspace(0, 1, 6))

@@ -17,7 +17,7 @@ from workflow_scripts.report.drawing.slices import data_uri
 from workflow_scripts.report.pages import cohorts, methods, words
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.checklists import answers_of, checklists
-from workflow_scripts.report.pages.flow import flow, scored_cases
+from workflow_scripts.report.pages.flow import SPLIT_NAMES, counted, flow, scored_cases
 from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_cases
 
@@ -88,6 +88,8 @@ def content_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return shown | {
         "settings": settings,
         "confidence": f"{100 * settings['evaluate']['confidence']:g} %",
+        "counted": counted,
+        "set_names": {split: name.lower() for split, name in SPLIT_NAMES.items()},
         "table_caption": captions["table"],
         "figures": figures,
         "cases": cases,

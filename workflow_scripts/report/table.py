@@ -8,8 +8,9 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv, write_text, write_tsv
-from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, VALIDATION, criterion_label
+from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, TRAIN, VALIDATION, criterion_label
 from workflow_scripts.report.tables.formats import Heading, latex, markdown
+from workflow_scripts.report.tables.numbers import fixed, interval
 from workflow_scripts.report.tables.reference import PAPER_COLUMNS, beside
 
 
@@ -47,13 +48,18 @@ Row = Mapping[str, str]
 
 
 def make_table(
-    summary: Sequence[Row], agreement: Sequence[Row], arms: Sequence[str], split: str, criteria: Sequence[str]
+    summary: Sequence[Row],
+    agreement: Sequence[Row],
+    arms: Sequence[str],
+    split: str,
+    criteria: Sequence[str],
+    selected_on: str,
 ) -> list[dict[str, str]]:
     """Return one row for each cohort × criterion × arm, formatted as in the paper, each estimate with its interval.
 
-    ``best`` names the columns in which a row is the best of its cohort and criterion on the validation set, ties
+    ``best`` names the columns in which a row is the best of its cohort and criterion on the set ``selected_on``, ties
     included; nothing is best where only one arm has a value, and no mean or median of HD95 is where the arms miss
-    different numbers of cases. On the test set nothing is: arms are chosen on the validation set alone.
+    different numbers of cases. On another set nothing is: arms are chosen on that one alone.
     """
     chosen = [row for row in summary if row["arm"] in arms and row["split"] == split and row["criterion"] in criteria]
     measured: dict[tuple[str, ...], dict[str, Row]] = {}
@@ -71,7 +77,7 @@ def make_table(
         )
     )
     for _, block in groupby(rows, key=lambda row: (row["cohort"], row["criterion"])):
-        if split == VALIDATION:
+        if split == selected_on:
             _mark_best(list(block))
     return rows
 
@@ -112,18 +118,7 @@ def _same_but_member(row: Row, other: Row) -> bool:
 
 def _estimate(row: Row, name: str, decimals: int) -> tuple[str, str]:
     """Return an estimate and its interval as text; both are empty where there is none."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return fixed(row[name], decimals), interval(low, high, decimals)
-
-
-def interval(low: str, high: str, decimals: int) -> str:
-    """Format an interval, or leave it empty."""
-    return f"{fixed(low, decimals)} to {fixed(high, decimals)}".replace("-", "−") if low else ""
-
-
-def fixed(value: str, decimals: int) -> str:
-    """Format a number of a table with fixed decimals; an empty cell stays empty."""
-    return f"{float(value):.{decimals}f}" if value else ""
+    return fixed(row[name], decimals), interval(row, name, decimals)
 
 
 def _mark_best(rows: list[dict[str, str]]) -> None:
@@ -150,6 +145,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", required=True, help="rows of the table, in this order")
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA, required=True)
+    parser.add_argument("--selected-on", choices=[TRAIN, VALIDATION], required=True, help="split with a best arm")
     parser.add_argument("--paper", type=Path, required=True, help="the paper's numbers, paper.tsv")
     parser.add_argument("--title", required=True, help="title of the table")
     parser.add_argument("--notice", help="sentence of the study that its tables carry")
@@ -164,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write one table in three formats."""
     arguments = _parse(argv)
     summary, agreement = read_tsv(arguments.summary), read_tsv(arguments.agreement)
-    made = make_table(summary, agreement, arguments.arms, arguments.split, arguments.criteria)
+    made = make_table(summary, agreement, arguments.arms, arguments.split, arguments.criteria, arguments.selected_on)
     rows = beside(made, read_tsv(arguments.paper))
 
     def label(criterion: str) -> str:

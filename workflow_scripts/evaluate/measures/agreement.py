@@ -8,7 +8,7 @@ import pandas as pd
 import pingouin
 from scipy import stats
 
-from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, correlation_interval
+from workflow_scripts.evaluate.measures.intervals import LEAST_N, ROUNDING, TOO_FEW, correlation_interval
 
 MIN_PATIENTS = 3
 ICC_TYPES = ("ICC3", "ICC(C,1)")  # pingouin's name changed between releases
@@ -22,7 +22,6 @@ class Agreement:
     spearman: float | None = None
     spearman_low: float | None = None
     spearman_high: float | None = None
-    spearman_p: float | None = None
     icc: float | None = None
     icc_low: float | None = None
     icc_high: float | None = None
@@ -48,17 +47,18 @@ def agreement(predicted: np.ndarray, reference: np.ndarray, confidence: float) -
     if constant:
         notes.append(f"{' and '.join(constant)} volumes all equal: no Spearman")
     else:
-        rho, p = map(float, stats.spearmanr(predicted, reference))
-        result = replace(result, spearman=rho, spearman_p=p)
+        rho = float(stats.spearmanr(predicted, reference).statistic)
+        result = replace(result, spearman=rho)
         if n >= LEAST_N:
             low, high = correlation_interval(rho, np.sqrt((1 + rho**2 / 2) / (n - 3)), n - 2, confidence)
             result = replace(result, spearman_low=low, spearman_high=high)
+            notes += ["volumes in the same or in the reverse order: no interval of Spearman"] * (low is None)
     ratings = np.column_stack([predicted, reference])
     if np.ptp(ratings.sum(axis=1)) == np.ptp(predicted - reference) == 0:
         return replace(result, note="; ".join([*notes, "volumes do not vary between patients: no ICC"]))
     low, high = icc_interval(ratings, confidence)
     if n >= LEAST_N and low is None:
-        notes.append("volumes agree but for a shift: no interval of the ICC")
+        notes.append("too little variation for an interval of the ICC")
     return replace(result, icc=icc(ratings), icc_low=low, icc_high=high, note="; ".join(notes))
 
 
@@ -77,17 +77,20 @@ def icc_interval(ratings: np.ndarray, confidence: float) -> tuple[float, float] 
     """Return the interval of ICC(3,1) of two raters, ratings (n, 2), from the jackknife of its Fisher's z.
 
     The usual one, from F, needs normal volumes; those of lesions are so skewed that it covers 71 to 90 % of the time
-    where it says 95 (docs/statistics.md). The jackknife (Arvesen and Schmitz 1970) needs no distribution.
+    where it says 95 (docs/statistics.md). The jackknife (Arvesen and Schmitz 1970) needs no distribution. None below
+    `LEAST_N`, and where the estimate is ±1 or undefined, or is the same, whichever patient is left out.
     """
     n = len(ratings)
     if n < LEAST_N:
         return None, None
     others = [np.arange(n) != left_out for left_out in range(n)]
     estimate, without = _consistency(ratings), np.array([_consistency(ratings[kept]) for kept in others])
-    if not (abs(estimate) < 1 and (np.abs(without) < 1).all()):
+    if not (np.abs([estimate, *without]) < 1 - ROUNDING).all():
         return None, None
     z = np.arctanh(without)
     error = np.sqrt((n - 1) / n * ((z - z.mean()) ** 2).sum())
+    if error < ROUNDING:
+        return None, None
     return correlation_interval(estimate, error, n - 1, confidence)
 
 

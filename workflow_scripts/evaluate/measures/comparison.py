@@ -90,9 +90,9 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float) -> Comp
         shapiro = stats.shapiro(difference)
         result = replace(result, shapiro_w=float(shapiro.statistic), shapiro_p=float(shapiro.pvalue))
     elif zeros:
-        notes.append("all differences are zero: p is 1 by definition")
+        notes.append("all differences are zero: p is 1 by definition, no interval")
     else:
-        notes.append("all differences are equal: no Shapiro-Wilk test, no interval of the mean")
+        notes.append("all differences are equal: no Shapiro-Wilk test, no interval")
     if test.least_p > SIGNIFICANCE and zeros < n:
         notes.append(f"{n - zeros} non-zero differences: p cannot fall below {test.least_p:.3g}")
     return replace(result, note="; ".join(notes))

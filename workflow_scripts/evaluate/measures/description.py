@@ -7,6 +7,8 @@ import numpy as np
 
 from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, Interval, mean_interval, median_interval
 
+ALL_EQUAL = "all values are equal: no interval"
+
 OfMean = Callable[[np.ndarray, float], Interval]
 
 
@@ -42,13 +44,14 @@ def describe(values: np.ndarray, confidence: float, of_mean: OfMean = mean_inter
     if not n:
         return Description(0, note="no value")
     notes = [TOO_FEW] if n < LEAST_N else []
-    if n >= LEAST_N and np.ptp(values) == 0:
-        notes.append("all values are equal: no interval of the mean")
+    mean_bounds = of_mean(values, confidence)
+    if n >= LEAST_N and mean_bounds[0] is None:
+        notes.append("too many values are equal: no interval of the mean" if np.ptp(values) else ALL_EQUAL)
     low, median, high = np.percentile(values, [25, 50, 75])
     return Description(
         n,
         float(values.mean()),
-        *of_mean(values, confidence),
+        *mean_bounds,
         float(values.std(ddof=1)) if n > 1 else None,
         float(median),
         *median_interval(values, confidence),

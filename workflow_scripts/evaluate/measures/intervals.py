@@ -7,6 +7,7 @@ from workflow_scripts.common.seeds import generator
 
 LEAST_N = 6  # the range of five values holds the median with 94 %, so that there is no interval of 95 %
 TOO_FEW = f"n < {LEAST_N}: no interval"
+ROUNDING = 1e-9  # of a correlation; one that is nearer to ±1 is ±1
 
 Interval = tuple[float, float] | tuple[None, None]
 NONE: Interval = (None, None)
@@ -25,28 +26,45 @@ def skewed_mean_interval(values: np.ndarray, confidence: float, *, draws: int, s
     """Return the studentised bootstrap interval (percentile-t) of the mean of values (n,) with a long upper tail.
 
     For distances and absolute volumes, whose mean Student's interval covers less often than it says. None below
-    `LEAST_N` or where all are equal; samples without a deviation are not used.
+    `LEAST_N`, where all are equal, and where so many are that a bound is infinite: a sample of equal values leaves no
+    bound on its side.
     """
     n, deviation = len(values), values.std()
     if n < LEAST_N or np.ptp(values) == 0:
         return NONE
     sampled = values[generator(seed, "interval of a mean").integers(0, n, (draws, n))]
-    deviations = sampled.std(axis=1)
-    usable = deviations > 0
-    ratios = (sampled[usable].mean(axis=1) - values.mean()) / deviations[usable]
-    below, above = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.nan_to_num(
+            (sampled.mean(axis=1) - values.mean()) / sampled.std(axis=1), nan=0.0, posinf=np.inf, neginf=-np.inf
+        )
+    below, above = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    if not np.isfinite([below, above]).all():
+        return NONE
     return float(values.mean() - above * deviation), float(values.mean() - below * deviation)
 
 
+def within(interval: Interval, least: float, most: float) -> Interval:
+    """End an interval where the measure itself does, which takes no value out of it.
+
+    Example
+    -------
+    >>> within((-0.02, 0.3), 0, 1)
+    (0, 0.3)
+    """
+    low, high = interval
+    return NONE if low is None or high is None else (max(low, least), min(high, most))
+
+
 def median_interval(values: np.ndarray, confidence: float) -> Interval:
-    """Return the interval of the median of values (n,) from order statistics; none below `LEAST_N`.
+    """Return the interval of the median of values (n,) from order statistics.
 
     The k-th smallest and the k-th largest value enclose the median with a binomial probability. The interval lies
     between the two pairs whose probabilities enclose ``confidence`` (Hettmansperger and Sheather 1986). Where the
-    median is a value that many patients share, as 0 may be, it covers more often than it says.
+    median is a value that many patients share, as 0 may be, it covers more often than it says. None below `LEAST_N` or
+    where all are equal.
     """
     n = len(values)
-    if n < LEAST_N:
+    if n < LEAST_N or np.ptp(values) == 0:
         return NONE
     depths = np.arange(1, (n + 1) // 2 + 1)
     coverage = 1 - 2 * stats.binom.cdf(depths - 1, n, 0.5)
@@ -65,7 +83,7 @@ def median_interval(values: np.ndarray, confidence: float) -> Interval:
 
 def correlation_interval(estimate: float, error: float, degrees: int, confidence: float) -> Interval:
     """Return the interval of a correlation whose Fisher's z has the standard error ``error``; none at ±1."""
-    if not abs(estimate) < 1:
+    if not abs(estimate) < 1 - ROUNDING:
         return NONE
     half = stats.t.ppf((1 + confidence) / 2, degrees) * error
     return float(np.tanh(np.arctanh(estimate) - half)), float(np.tanh(np.arctanh(estimate) + half))

@@ -52,7 +52,7 @@ def hodges_lehmann(difference: np.ndarray, confidence: float) -> tuple[float, fl
     """Return the pseudo-median of differences (n,), the median of the means of all pairs, and its interval.
 
     The interval holds the shifts that the signed-rank test does not reject (Hollander and Wolfe 1999); none below
-    `LEAST_N` differences.
+    `LEAST_N` differences or where all are equal.
     """
     n = len(difference)
     first, second = np.triu_indices(n)
@@ -61,7 +61,7 @@ def hodges_lehmann(difference: np.ndarray, confidence: float) -> tuple[float, fl
 
 
 def _hodges_lehmann_interval(means: np.ndarray, n: int, confidence: float) -> Interval:
-    if n < LEAST_N:
+    if n < LEAST_N or means[0] == means[-1]:
         return NONE
     tail = (1 - confidence) / 2
     if n > EXACT:

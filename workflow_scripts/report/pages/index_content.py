@@ -12,13 +12,11 @@ from workflow_scripts.common.vocabulary import (
     TABLES,
     criterion_label,
 )
-from workflow_scripts.report.figure_dice import significance
-from workflow_scripts.report.table import fixed
 from workflow_scripts.report.tables.formats import notes, reference_note
+from workflow_scripts.report.tables.numbers import fixed, interval, number, p_value, significance
 
 Row = Mapping[str, str]
 
-SMALLEST_P = 1e-4
 MEASURE_NAMES = {
     "dice": "Dice",
     "hd95_mm": "HD95, mm",
@@ -68,15 +66,15 @@ def comparison_families(comparisons: Iterable[Row], min_component_ml: float) -> 
                 **row,
                 "family": f"{_set_name(row, min_component_ml)} (family {row['family']})",
                 "difference": _signed(row["mean_difference"]),
-                "interval": _interval(row, "difference", sign="+"),
+                "interval": interval(row, "difference", sign="+"),
                 "shift": _signed(row["hodges_lehmann"]),
-                "shift_interval": _interval(row, "hodges_lehmann", sign="+"),
-                "higher": _number(row["common_language"], 2),
-                "detectable": _number(row["detectable_difference"], 3),
+                "shift_interval": interval(row, "hodges_lehmann", sign="+"),
+                "higher": number(row["common_language"], 2),
+                "detectable": number(row["detectable_difference"], 3),
                 "effect": _signed(row["rank_biserial"], 2),
-                "normality": _p(row["shapiro_p"]),
-                "raw": _p(row["p"]),
-                "adjusted": _p(row["p_holm"]),
+                "normality": p_value(row["shapiro_p"]),
+                "raw": p_value(row["p"]),
+                "adjusted": p_value(row["p_holm"]),
                 "mark": significance(row["p_holm"]) if row["p_holm"] else "",
             }
         )
@@ -89,11 +87,10 @@ def agreement_sets(agreement: Iterable[Row], min_component_ml: float) -> list[tu
         {
             **row,
             "set": _set_name(row, min_component_ml),
-            "spearman": _number(row["spearman"], 2),
-            "spearman_interval": _interval(row, "spearman", 2),
-            "spearman_p": _p(row["spearman_p"]),
-            "icc": _number(row["icc"], 2),
-            "interval": _interval(row, "icc", 2),
+            "spearman": number(row["spearman"], 2),
+            "spearman_interval": interval(row, "spearman", 2),
+            "icc": number(row["icc"], 2),
+            "interval": interval(row, "icc", 2),
         }
         for row in agreement
         if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA
@@ -118,16 +115,17 @@ def headlines(summary: Iterable[Row], min_component_ml: float) -> list[str]:
     lines = []
     for (cohort, split, criterion), group in _by(chosen, "cohort", "split", "criterion"):
         if criterion in REPORTED_CRITERIA:
-            counts = " to ".join(dict.fromkeys(sorted({row["n"] for row in group}, key=int)))
-            means = ", ".join(f"{row['arm']} {_number(row['mean'], 3)}{_bracketed(row)}" for row in group)
+            counts = sorted({int(row["n"]) for row in group})
+            told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            means = ", ".join(f"{row['arm']} {number(row['mean'], 3)}{_bracketed(row)}" for row in group)
             label = criterion_label(criterion, min_component_ml)
-            lines.append(f"{cohort}, {split} set, {label} (n = {counts}): mean Dice {means}.")
+            lines.append(f"{cohort}, {split} set, {label} (n = {told}): mean Dice {means}.")
     return lines
 
 
 def _bracketed(row: Row) -> str:
-    interval = _interval(row, "mean")
-    return f" ({interval})" if interval else ""
+    bounds = interval(row, "mean")
+    return f" ({bounds})" if bounds else ""
 
 
 def measure_sets(summary: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
@@ -135,25 +133,25 @@ def measure_sets(summary: Iterable[Row], min_component_ml: float) -> list[tuple[
     rows = []
     for row in summary:
         if row["member"] == ENSEMBLE and row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA:
-            cells = {name: _number(row[name], 3) for name in ("mean", "median", "penalised_mean")}
-            cells |= {f"{name}_interval": _interval(row, name) for name in ("mean", "median", "penalised")}
+            cells = {name: number(row[name], 3) for name in ("mean", "median", "penalised_mean")}
+            cells |= {f"{name}_interval": interval(row, name) for name in ("mean", "median", "penalised")}
             title = f"{_set_name(row, min_component_ml)}: {MEASURE_NAMES[row['measure']]}"
             rows.append({**row, **cells, "set": title})
     return _by(rows, "set")
 
 
 def rank_sets(ranks: Iterable[Row], min_component_ml: float) -> list[tuple[str, list[Row]]]:
-    """Format how firmly the arms stand in their order, gathered by held-out set and criterion."""
+    """Format how firmly the arms stand in their order, gathered by set and criterion."""
     rows = [
         {
             **row,
             "set": _set_name(row, min_component_ml),
-            "mean": _number(row["mean"], 3),
+            "mean": number(row["mean"], 3),
             "interval": f"{float(row['rank_low']):g} to {float(row['rank_high']):g}" if row["rank_low"] else "",
             "first": f"{100 * float(row['first_share']):.0f} %" if row["first_share"] else "",
         }
         for row in ranks
-        if row["split"] in HELD_OUT and row["criterion"] in REPORTED_CRITERIA
+        if row["criterion"] in REPORTED_CRITERIA
     ]
     return _by(rows, "set")
 
@@ -196,7 +194,7 @@ def _probe_cell(row: Row, kind: str) -> dict[str, Any]:
     if not row[kind]:
         return {"text": "–", "best": False}
     sign = "+" if kind == "difference" else "-"
-    value, low, high = (_number(row[f"{kind}{part}"], 2, sign) for part in ("", "_low", "_high"))
+    value, low, high = (number(row[f"{kind}{part}"], 2, sign) for part in ("", "_low", "_high"))
     told = all(float(row[f"{bound}_low"]) > 0 for bound in ("pretrained", "difference"))
     return {"text": f"{value} ({low} to {high})", "best": kind == "difference" and told}
 
@@ -211,21 +209,8 @@ def _set_name(row: Row, min_component_ml: float) -> str:
     return f"{row['cohort']}, {row['split']} set, {criterion_label(row['criterion'], min_component_ml)}"
 
 
-def _p(value: str) -> str:
-    return "< 0.0001" if value and float(value) < SMALLEST_P else fixed(value, 4)
-
-
-def _number(value: str, decimals: int, sign: str = "-") -> str:
-    return f"{float(value):{sign}.{decimals}f}".replace("-", "−") if value else ""
-
-
-def _interval(row: Row, name: str, decimals: int = 3, sign: str = "-") -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return f"{_number(low, decimals, sign)} to {_number(high, decimals, sign)}" if low else ""
-
-
 def _signed(value: str, decimals: int = 3) -> str:
-    return _number(value, decimals, sign="+")
+    return number(value, decimals, sign="+")
 
 
 def _by(rows: Iterable[Row], *columns: str) -> list[tuple[Any, list[Row]]]:

@@ -1,13 +1,12 @@
 """Comparisons in words: what was compared, in how many, what was found, and what it cannot say."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from workflow_scripts.common.vocabulary import HELD_OUT, REPORTED_CRITERIA, VALIDATION, criterion_label
+from workflow_scripts.report.tables.numbers import LEVEL, interval, number, p_value
 
 Row = Mapping[str, str]
-
-LEVEL = 0.05
-SMALLEST_P = 1e-4
 
 
 def paragraphs(comparisons: Iterable[Row], min_component_ml: float, confidence: float) -> list[dict[str, str]]:
@@ -24,18 +23,14 @@ def paragraph(row: Row, min_component_ml: float, confidence: float) -> str:
     sentences = [_compared(row, min_component_ml)]
     if not row["p"]:
         return " ".join([*sentences, f"No test was made{_because(row)}: nothing can be said of a difference."])
-    sentences += [_effect(row, confidence), _test(row), _verdict(row), *_limits(row)]
-    return " ".join(sentences)
+    sentences += [_effect(row, confidence), _test(row), _verdict(row), *_contradictions(row, confidence)]
+    return " ".join([*sentences, *_limits(row)])
 
 
 def p_in_words(p: str) -> str:
     """Write p for a sentence; very small ones are not written as zero."""
-    return f"p < {SMALLEST_P:.4f}" if float(p) < SMALLEST_P else f"p = {float(p):.2g}"
-
-
-def number(value: str, decimals: int = 3, sign: str = "") -> str:
-    """Write a number with a true minus sign."""
-    return f"{float(value):{sign}.{decimals}f}".replace("-", "−")
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _heading(row: Row, min_component_ml: float) -> str:
@@ -55,20 +50,13 @@ def _compared(row: Row, min_component_ml: float) -> str:
 def _effect(row: Row, confidence: float) -> str:
     level = f"{100 * confidence:g} %"
     means = " and ".join(f"{number(row[f'mean_{arm}'])} with {row[arm]}" for arm in ("second", "first"))
-    difference = f"a mean difference of {number(row['mean_difference'], sign='+')}"
-    low, high = row["difference_low"], row["difference_high"]
-    interval = (
-        f" ({level} interval {number(low, sign='+')} to {number(high, sign='+')})" if low else f" (no {level} interval)"
-    )
-    text = f"The mean was {means}, {difference}{interval}."
-    if row["hodges_lehmann"]:
-        low, high = row["hodges_lehmann_low"], row["hodges_lehmann_high"]
-        bounds = f" ({number(low, sign='+')} to {number(high, sign='+')})" if low else ""
-        text += f" The Hodges–Lehmann shift was {number(row['hodges_lehmann'], sign='+')}{bounds}"
-        text += (
-            f", the rank-biserial correlation {number(row['rank_biserial'], 2, '+')}." if row["rank_biserial"] else "."
-        )
-    return text
+    bounds = interval(row, "difference", sign="+")
+    told = f"{level} interval {bounds}" if bounds else f"no {level} interval"
+    text = f"The mean was {means}, a mean difference of {number(row['mean_difference'], sign='+')} ({told})."
+    bounds = interval(row, "hodges_lehmann", sign="+")
+    shift = number(row["hodges_lehmann"], sign="+") + (f" ({bounds})" if bounds else "")
+    effect = number(row["rank_biserial"], 2, "+")
+    return f"{text} The Hodges–Lehmann shift was {shift}, the rank-biserial correlation {effect}."
 
 
 def _test(row: Row) -> str:
@@ -86,17 +74,43 @@ def _test(row: Row) -> str:
 
 def _verdict(row: Row) -> str:
     if float(row["p_holm"] or row["p"]) <= LEVEL:
-        more = "higher" if float(row["hodges_lehmann"] or row["mean_difference"]) > 0 else "lower"
-        return f"At the 5 % level this is evidence that Dice is {more} with {row['second']} in patients like these."
+        higher = float(row["rank_biserial"]) > 0
+        text = f"At the 5 % level this is evidence that Dice is {'higher' if higher else 'lower'} with {row['second']} "
+        if float(row["mean_difference"]) * float(row["rank_biserial"]) > 0:
+            return f"{text}in patients like these."
+        return f"{text}in most patients like these; the mean difference does not say so, which few patients move much."
     text = "At the 5 % level this is no evidence of a difference, and it does not show that there is none"
-    if row["detectable_difference"]:
-        text += (
-            f": with this many patients of this spread, a mean difference of {number(row['detectable_difference'])} "
-            "would be found with a power of 80 %, and smaller ones more rarely"
-        )
-    if row["patients_needed"]:
-        text += f"; the difference seen here would need {row['patients_needed']} patients"
-    return f"{text}."
+    return f"{text}{_power(row)}."
+
+
+def _power(row: Row) -> str:
+    """Say what this many patients could show; nothing where the t test of power saw what the ranks did not."""
+    needed, detectable = row["patients_needed"], row["detectable_difference"]
+    enough = bool(needed) and int(needed) <= int(row["n"])
+    if not detectable or (enough and float(row["p"]) > LEVEL):
+        return ""
+    text = (
+        f": a single paired t test of this many patients of this spread shows a mean difference of "
+        f"{number(detectable)} with a power of 80 %, and smaller ones more rarely"
+    )
+    return f"{text}; the difference seen here would need {needed} patients" if needed and not enough else text
+
+
+def _contradictions(row: Row, confidence: float) -> list[str]:
+    """Say where an interval and the uncorrected test seem to contradict each other, and what the table notes."""
+    said = [f"To be noted: {row['note']}."] if row["note"] else []
+    if not math.isclose(confidence, 1 - LEVEL):
+        return said
+    rejected = float(row["p"]) <= LEVEL
+    for name, column, why in (
+        ("mean difference", "difference", "it rests on the size of the differences, the test on their ranks"),
+        ("Hodges–Lehmann shift", "hodges_lehmann", "zeros and ties count in the test alone"),
+    ):
+        low, high = row[f"{column}_low"], row[f"{column}_high"]
+        if low and (float(low) > 0 or float(high) < 0) != rejected:
+            holds, rejects = ("holds", "rejects") if rejected else ("leaves out", "does not reject")
+            said.append(f"The interval of the {name} {holds} 0, which the uncorrected test {rejects}: {why}.")
+    return said
 
 
 def _limits(row: Row) -> list[str]:
@@ -105,6 +119,8 @@ def _limits(row: Row) -> list[str]:
         said.append(
             "The models were chosen on these patients, so the numbers are optimistic and the test is exploratory."
         )
+    if int(row["family_size"] or 0) > 1:
+        said.append("Intervals are not corrected for the number of tests.")
     said.append(
         "It cannot say what holds for other hospitals, scanners or trainings, whether a lesion was found in its place, "
         "or whether a patient gains."
