@@ -1,7 +1,9 @@
 """Case sheets and configurations that are wrong; the good ones that they are changed from."""
 
 import copy
-from collections.abc import Callable, Mapping
+import gzip
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,17 @@ ROW = {
 OTHERS = tuple(ROW | {"patient": f"P{number}", "case": f"C{number}"} for number in (2, 3))
 HEALTHY = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
 STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}}
+
+
+def write_masked(folder: Path, voxels: Sequence[int]) -> Path:
+    """Write a sheet with one patient for each of ``voxels``, the value of one voxel of the lesion mask, and masks."""
+    rows = []
+    for number, value in enumerate(voxels):
+        header = struct.pack("<i66x2h32xf240x", 348, 2, 8, 352.0)  # size, type and bits of a voxel, where they begin
+        (folder / f"{number}.nii.gz").write_bytes(gzip.compress(header + bytes([0] * 999 + [value])))
+        one = {"case": f"C{number}", "patient": f"P{number}", "ncct": f"{number}.nii.gz", "lesion": f"{number}.nii.gz"}
+        rows.append(one | {"cohort": "icoAIS", "lesion_space": "ncct"})
+    return write_sheet(folder / "cases.tsv", *rows)
 
 
 @dataclass(frozen=True)
@@ -163,6 +176,9 @@ VALUES = (
         lambda folder: (
             write_sheet(folder / "cases.tsv", *(row | {"split": "test"} for row in (ROW, *OTHERS))) and load(folder)
         ),
+    ),
+    Mistake(
+        "masks that hold no lesion", lambda folder: write_masked(folder, [0] * 4) and load(folder, check_paths=True)
     ),
     value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
     value("arms chosen on the test set", evaluate={"selected_on": "test"}),

@@ -17,6 +17,7 @@ from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.enough_patients import shortage
 from workflow_scripts.study.label_budgets import Budget, budgets_of, check_labels, most_labels
+from workflow_scripts.study.lesion_voxels import empty_masks
 from workflow_scripts.study.schemas import StudyError, allowed, load_schema
 from workflow_scripts.study.typed import restore_types
 
@@ -169,7 +170,7 @@ def load_study(
     config_files
         the files it was merged from, later ones overriding earlier ones; named in messages
     check_paths
-        whether every path of the sheet must exist now
+        whether every path of the sheet must exist now, and the lesion masks of each arm hold lesions
     given
         what stands in no file, such as that of --config, by its name in messages
 
@@ -187,6 +188,8 @@ def load_study(
     left_out = leave_out_absent(config, included, lambda path: files.are_shipped(config, path))
     study = Study(config, included, excluded, left_out)
     _check_references(study, files)
+    if check_paths:
+        _require_lesions(study, files)
     return study
 
 
@@ -283,6 +286,14 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     ):
         if file and not Path(file).is_file():
             raise files.refuse(path, f"{file!r} is not a file.")
+
+
+def _require_lesions(study: Study, files: ConfigFiles) -> None:
+    ratios, labels = study.config["split"]["ratios"], study.config["ingest"]["lesion_labels"]
+    for name in study.arms:
+        train = study.arm(name)["train"]
+        if complaint := empty_masks(study.in_cohorts(train), ratios, labels):
+            raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
 
 
 def _check_pretrain(given: Mapping[str, Any], files: ConfigFiles) -> None:
