@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from workflow_scripts.common.benchmarks import number, read_benchmarks
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.files import write_tsv
 
 COLUMNS = ("stage", "rule", "jobs", "wall_s_median", "wall_s_max", "cpu_s_total", "memory_mb_max")
 
@@ -39,17 +39,15 @@ def costs(measured: Mapping[tuple[str, str], Sequence[Mapping[str, str]]]) -> li
 
 
 def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
-    return [float(row[column]) for row in rows if row[column] not in ("-", "NA")]
+    return [found for row in rows if (found := number(row[column])) is not None]
 
 
-def read_benchmarks(folder: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """Read ``{stage}/{rule}.tsv`` and ``{stage}/{rule}/**.tsv``; raises `InputError` where there are none."""
+def rows_of_rules(folder: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Return the benchmark rows of each (stage, rule) below a folder."""
     measured = defaultdict(list)
-    for path in sorted(folder.rglob("*.tsv")):
-        stage, *rest = path.relative_to(folder).with_suffix("").parts
-        measured[stage, rest[0]] += read_tsv(path)
-    if not measured:
-        raise InputError(f"There is no benchmark below {folder}.", "name the folder `benchmarks` of a study's results.")
+    for name, rows in read_benchmarks(folder):
+        stage, rule = name.split("/")[:2]
+        measured[stage, rule] += rows
     return dict(measured)
 
 
@@ -63,7 +61,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the benchmarks of a study, write one row a rule."""
     arguments = _parse(argv)
-    write_tsv(arguments.out, costs(read_benchmarks(arguments.benchmarks)), COLUMNS)
+    write_tsv(arguments.out, costs(rows_of_rules(arguments.benchmarks)), COLUMNS)
 
 
 if __name__ == "__main__":
