@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
+.PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 # TORCH=cpu|cu126|cu130 TORCH_INDEX=address: that build of torch, from an index of yours (docs/gpu.md).
@@ -66,6 +66,13 @@ digest: setup
 	python -m workflow_scripts.report.digest --results "$(RESULTS)" --out "$(RESULTS)/digest.tsv"
 	@head -2 "$(RESULTS)/digest.tsv"
 
+# make plan [CALL="--profile slurm all"] [CLUSTER=profiles/slurm/cluster.yaml] [COSTS=folder] [OUT=results/plan]: docs/cluster.md
+plan: OUT = results/plan
+plan: setup
+	python -m workflow_scripts.study.plan --out "$(OUT)" $(if $(CLUSTER),--cluster "$(CLUSTER)") \
+	  $(if $(COSTS),--costs "$(COSTS)") -- $(CALL)
+	@echo "The picture: $(OUT)/plan.svg"
+
 # What a paper publishes, and nothing of a patient: $(RESULTS)/archive.tar.gz
 archive: digest
 	python -m workflow_scripts.report.archive --results "$(RESULTS)" --sheet "$(SHEET)" \
@@ -97,8 +104,9 @@ lint: setup
 	snakefmt --check Snakefile rules
 	python -m snakemake --lint --configfile profiles/demo/study.yaml
 
+# All benchmarks one after the other, or some: make bench ONLY=hd95. The table: results/bench.md.
 bench: setup
-	python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -s
+	python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' --capture=tee-sys -k "$(ONLY)"
 
 # What a pretraining is worth where labels are few (docs/pretraining_evidence.md); goes on from what results/transfer holds.
 bench-transfer: setup
