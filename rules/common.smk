@@ -120,6 +120,9 @@ def request(preset, longer=True):
     training comes back once for every time limit, and needs the time that it needed before.
     """
     asked = {key: value for key, value in config["resources"][preset].items() if key != "threads"}
+    if (nodes := asked.pop("nodes", 1)) > 1:
+        # GPUs of each node: a number of GPUs (`gpu`) would be that of the whole job, dealt to the nodes in any way.
+        asked |= {"nodes": nodes, "gpu": 0, "gres": f"gpu:{asked['gpu']}"} if asked["gpu"] else {"nodes": nodes}
     return asked | {key: _grown(asked[key]) for key in ("mem_mb", *(["runtime"] if longer else []))}
 
 

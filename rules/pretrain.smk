@@ -1,13 +1,3 @@
-# One process a GPU shares the batch of a pretraining. A scheduler's warning reaches all of them, and they get the time
-# to save that the scheduler leaves.
-PRETRAIN_LAUNCH = "workflow_scripts.pretrain.pretrain"
-if config["resources"]["pretrain"]["gpu"] > 1:
-    PRETRAIN_LAUNCH = (
-        f"torch.distributed.run --standalone --nproc-per-node {config['resources']['pretrain']['gpu']}"
-        f" --signals-to-handle SIGTERM,SIGUSR1,SIGINT --shutdown-timeout 600 --module {PRETRAIN_LAUNCH}"
-    )
-
-
 rule pretrain_dataset:
     """Write the arrays that pretrainings on an image set read."""
     input:
@@ -77,7 +67,7 @@ rule pretrain:
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=lambda wildcards: paths.file(STUDY.results, "state", f"pretrain/{wildcards.pretraining}"),
         initial=of_study(arguments.initial_weights),
-        launch=PRETRAIN_LAUNCH,
+        launch=of_study(arguments.pretrain_launch),
     log:
         "<logs>/pretrain/pretrain/{pretraining}.log",
     benchmark:
@@ -88,7 +78,7 @@ rule pretrain:
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "exec python -m {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
+        "exec {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
         " --state {params.state:q} {params.initial:q} $RETRAIN --threads {threads} --gpus $GPUS_PRETRAIN"
         " --out-encoder {output.encoder:q}"
         " --out-card {output.card:q} --out-curves {output.curves:q} --out-rankme {output.rankme:q} > {log:q} 2>&1"

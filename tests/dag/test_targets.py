@@ -161,6 +161,15 @@ def test_names_of_the_slurm_profile_reach_the_training(paper, tmp_path, names, e
     assert set(expected) <= set(resources)
 
 
+def test_a_pretraining_on_several_nodes_asks_for_the_gpus_of_each(paper, tmp_path):
+    profile = write_profile(tmp_path / "profile", gpu_partition="gpu")
+    arguments = ["results/pretrain/ALL/encoder.pt", "--config", "resources={pretrain: {nodes: 2, gpu: 4}}"]
+    output = snakemake(paper, "-n", "-p", "--profile", str(profile), "--executor", "dryrun", *arguments).stdout
+    block = re.search(r"^rule pretrain:$.*?resources: (.*?)$(.*?)^$", output, flags=re.MULTILINE | re.DOTALL)
+    assert {"nodes=2", "gres=gpu:4", "gpu=0", "slurm_partition=gpu"} <= set(block[1].split(", "))
+    assert "exec srun --overlap --nodes 2 " in output and "--nproc-per-node 4 " in output
+
+
 def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path):
     profile = write_profile(tmp_path / "profile", partition="cpu", gpu_partition="gpu")
     output = snakemake(paper, "-n", "--profile", str(profile), "--executor", "dryrun").stdout

@@ -15,7 +15,7 @@ from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.common.training_store import open_training
-from workflow_scripts.pretrain.distributed import joined, process_count
+from workflow_scripts.pretrain.distributed import joined, processes_here
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
 from workflow_scripts.pretrain.encoder.initial import InitialWeights, read_initial
@@ -78,7 +78,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
     args = _parse(argv)
-    torch.set_num_threads(max(1, args.threads // process_count()))
+    torch.set_num_threads(max(1, args.threads // processes_here()))
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
     initial = read_initial(args.initial_weights, architecture(plans)) if args.initial_weights else None

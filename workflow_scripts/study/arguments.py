@@ -111,6 +111,28 @@ def pretrain_settings(study: Study, pretraining: str) -> str:
     return json.dumps({"pretraining": pretraining, **own, "seed": study.config["seed"], **shared})
 
 
+def pretrain_launch(study: Study) -> str:
+    """The words of the shell that start a pretraining: one process, or one a GPU that share the batch, on each node.
+
+    A scheduler's warning reaches all processes, and they get the time to save that the scheduler leaves. On several
+    nodes Slurm starts one torchrun each, beside the step that runs the rule; they meet on the node of that step.
+    """
+    asked, script = study.config["resources"]["pretrain"], "workflow_scripts.pretrain.pretrain"
+    processes, nodes = max(asked["gpu"], 1), asked["nodes"]
+    if processes * nodes == 1:
+        return f"python -m {script}"
+    alone, step = "--standalone", ""
+    if nodes > 1:
+        step = f"srun --overlap --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 "
+        job = "${SLURM_JOB_ID:?several nodes of resources.pretrain need Slurm}"
+        meeting = "$(hostname):$((20000 + ${SLURM_JOB_ID} % 10000))"
+        alone = f"--nnodes {nodes} --rdzv-backend c10d --rdzv-id {job} --rdzv-endpoint {meeting}"
+    return (
+        f"{step}python -m torch.distributed.run {alone} --nproc-per-node {processes}"
+        f" --signals-to-handle SIGTERM,SIGUSR1,SIGINT --shutdown-timeout 600 --module {script}"
+    )
+
+
 def initial_weights(study: Study, pretraining: str) -> list[str]:
     """The file that a pretraining begins from."""
     return options({"initial-weights": study.pretraining(pretraining).get("initial_weights")})
