@@ -95,6 +95,11 @@ def stage_folder(folder):
     return lambda wildcards: paths.stage_folder(STUDY.results, folder)
 
 
+def batch(wildcards, input):
+    """The other cases of a batch. Snakemake takes no param of a function of `input` for a reason to run a job again."""
+    return of_study(arguments.batch)(wildcards)
+
+
 def as_options(wildcards, input):
     """One option for every named input, so that a script gets the optional ones when they are there."""
     return options({key.replace("_", "-"): path for key, path in input.items()})

@@ -1,36 +1,42 @@
 rule segment:
-    """Segment the cases of a cohort with one model."""
+    """Segment a case with one model."""
     input:
         checkpoint="<training>/checkpoint.pth",
         images=of_study(inputs.segment.images_to_segment),
     output:
-        # A folder, since the model is loaded once for all cases of the cohort.
-        directory("<segmented>/seed-{seed}/{cohort}"),
+        mask="<segmented>/seed-{seed}/{cohort}/{case}.nii.gz",
+        probability="<segmented>/seed-{seed}/{cohort}/{case}.probability.nii.gz",
     params:
         preprocess=stage_folder("preprocessed"),
-        cases=of_study(arguments.cohort_cases),
+        out=lambda wildcards, output: str(Path(output.mask).parent),
+        channels=lambda wildcards: STUDY.arm(wildcards.arm)["channels"],
+        batch=batch,
+        store=lambda wildcards: paths.file(
+            STUDY.results, "state", "segment/{arm}/seed-{seed}/{cohort}".format(**wildcards)
+        ),
         step=config["segment"]["step"],
         options=options({"mirroring": config["segment"]["mirroring"]}),
         code=code("segment.segment"),
     log:
-        "<logs>/segment/segment/{arm}/seed-{seed}/{cohort}.log",
+        "<logs>/segment/segment/{arm}/seed-{seed}/{cohort}/{case}.log",
     benchmark:
-        "<benchmarks>/segment/segment/{arm}/seed-{seed}/{cohort}.tsv"
+        "<benchmarks>/segment/segment/{arm}/seed-{seed}/{cohort}/{case}.tsv"
     threads: threads("segment")
     resources:
         **request("segment"),
     conda:
         "../envs/deeplearning.yaml"
     shell:
-        "python -m workflow_scripts.segment.segment --checkpoint {input.checkpoint:q}"
-        " --preprocess {params.preprocess:q} --cohort={wildcards.cohort} --cases {params.cases}"
-        " --step {params.step} {params.options} --threads {threads} --gpus $GPUS_SEGMENT --out {output:q} > {log:q} 2>&1"
+        "python -m workflow_scripts.segment.segment --cohort={wildcards.cohort} --case={wildcards.case}"
+        " --batch {params.batch} --checkpoint {input.checkpoint:q} --preprocess {params.preprocess:q}"
+        " --channels {params.channels} --step {params.step} {params.options} --code {params.code}"
+        " --threads {threads} --gpus $GPUS_SEGMENT --store {params.store:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule ensemble:
     """Join the masks of the seeds, and bring them onto the grid of the scan."""
     input:
-        members=of_study(inputs.segment.members),
+        unpack(of_study(inputs.segment.members)),
         ncct="<ingested>/ncct.nii.gz",
         record="<ingested>/ncct.json",
     output:
@@ -53,7 +59,7 @@ rule ensemble:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --members {input.members:q} --ncct {input.ncct:q} --record {input.record:q} --vote {params.vote}"
+        " --masks {input.masks:q} --probabilities {input.probabilities:q} --ncct {input.ncct:q} --record {input.record:q} --vote {params.vote}"
         " --out-mask {output.mask:q} --out-original {output.original:q} --out-slices {output.slices:q}"
         " --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
         " --out-probability {output.probability:q} > {log:q} 2>&1"

@@ -74,7 +74,8 @@ def test_a_stage_target_runs_up_to_its_stage(tmp_path, target, last, absent):
         ("results/demo/finetune/FS-STKi/seed-1/checkpoint.pth", {"finetune": 1, "finetune_dataset": 1}),
         ("results/demo/pretrain/ALL-SA/encoder.pt", {"pretrain": 1, "pretrain_dataset": 1}),
         ("results/demo/pretrain/ALL-SA/probe.tsv", {"pretrain": 1, "pretrain_probe": 1, "phantom_attributes": 1}),
-        ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment": 3}),
+        ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment": 3, "ensemble": 1}),
+        ("results/demo/segment/FS-STKi/seed-1/icoAIS/I01.probability.nii.gz", {"finetune": 1, "segment": 1}),
         ("results/demo/evaluate/ALL-STKi/scores.tsv", {"pretrain": 1, "finetune": 3, "score": 1}),
     ],
 )

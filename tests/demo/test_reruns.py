@@ -69,24 +69,42 @@ def test_an_exclusion_reruns_no_case(demo):
 def test_an_augmentation_value_reruns_pretrainings_and_their_arms(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"pretrain": {"augmentation": {"blur": {"probability": 0.5}}}})
     assert jobs["pretrain"] == jobs["pretrain_settings"] == 2
-    assert jobs["finetune"] == jobs["segment"] == 2, "the arm from scratch stays"
+    assert jobs["finetune"] == 2, "the arm from scratch stays"
+    assert jobs["segment"] == 2 * SEGMENTED
     assert set(jobs) >= RESULTS
     assert not (CASE | DATASETS | {"split", "finetune_settings"}) & set(jobs)
 
 
 def test_more_seeds_train_these_seeds_only(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"run": {"seeds": [0, 1, 2]}})
-    assert jobs["finetune"] == jobs["segment"] == 3 * 2
+    assert jobs["finetune"] == 3 * 2
+    assert jobs["segment"] == 3 * 2 * SEGMENTED
     assert jobs["ensemble"] == 3 * SEGMENTED
     assert not (CASE | DATASETS | {"split", "pretrain"}) & set(jobs)
 
 
 def test_one_more_arm_trains_this_arm_only(demo, tmp_path):
     jobs = with_config(demo, tmp_path, {"run": {"arms": ["FS-STKp", "ALL-STKi-SA", "ALL-STKi-D", "FS-STKi"]}})
-    assert {rule: jobs[rule] for rule in ("finetune", "finetune_dataset", "segment", "score")} == dict.fromkeys(
-        ("finetune", "finetune_dataset", "segment", "score"), 1
+    assert {rule: jobs[rule] for rule in ("finetune", "finetune_dataset", "score")} == dict.fromkeys(
+        ("finetune", "finetune_dataset", "score"), 1
     )
+    assert jobs["segment"] == jobs["ensemble"] == SEGMENTED
     assert not (CASE | {"split", "pretrain", "pretrain_dataset"}) & set(jobs)
+
+
+def test_a_case_whose_mask_is_gone_is_segmented_alone(demo):
+    mask = demo.results / "segment" / "FS-STKp" / "seed-0" / "icoAIS" / "I02.nii.gz"
+    kept = mask.rename(mask.with_name("kept"))
+    try:
+        jobs = planned(demo)
+    finally:
+        kept.rename(mask)
+    assert (jobs["segment"], jobs["ensemble"]) == (1, 1)
+    assert not CASE & set(jobs)
+
+
+def test_the_size_of_batches_reruns_nothing(demo, tmp_path):
+    assert with_config(demo, tmp_path, {"segment": {"batch_size": 1}}) == {}
 
 
 def test_a_metric_reruns_scores_and_report(demo):

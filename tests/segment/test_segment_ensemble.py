@@ -1,6 +1,7 @@
 """The vote of an arm's models."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_mean_probability_can_overrule_the_majority():
     np.testing.assert_array_equal(vote([np.round(p) for p in probabilities]), [0, 1])
 
 
-def words(tmp_path, folders: list[str], how: str) -> list[str]:
+def words(tmp_path, members: list[Path], how: str) -> list[str]:
     stack = Stack.of_grid((2, 3, 4), np.diag([6.0, 6, 6, 1]))
     write_json(tmp_path / "ncct.json", describe(stack))
     save_volume(tmp_path / "ncct.nii.gz", Volume(np.zeros(stack.shape, np.int16), stack.affine))
@@ -58,16 +59,20 @@ def words(tmp_path, folders: list[str], how: str) -> list[str]:
     }
     files |= {"ncct": "ncct.nii.gz"}
     named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
-    return ["--cohort", "A", "--case", "I01", "--members", *folders, "--vote", how, *named]
+    masks, probabilities = (
+        [str(folder / f"I01{suffix}") for folder in members] for suffix in (".nii.gz", ".probability.nii.gz")
+    )
+    files = ["--masks", *masks, "--probabilities", *probabilities]
+    return ["--cohort", "A", "--case", "I01", *files, "--vote", how, *named]
 
 
-def members(tmp_path, probabilities: list[float], affines: list[np.ndarray]) -> list[str]:
+def members(tmp_path, probabilities: list[float], affines: list[np.ndarray]) -> list[Path]:
     folders = [tmp_path / f"seed-{seed}" for seed in range(len(probabilities))]
     for folder, value, affine in zip(folders, probabilities, affines, strict=True):
         probability = Volume(np.full((2, 3, 4), value, np.float32), affine)
         save_volume(folder / "I01.probability.nii.gz", probability, np.float32)
         save_volume(folder / "I01.nii.gz", probability.with_data(probability.data > 0.5), np.uint8)
-    return [str(folder) for folder in folders]
+    return folders
 
 
 @pytest.mark.parametrize(("how", "expected"), [("majority", 1), ("mean_probability", 0)])

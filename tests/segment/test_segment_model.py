@@ -1,6 +1,8 @@
 """A model's mask lies on the voxels of the image it was made from."""
 
+import shutil
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from tests.finetune.study import SPACING, dataset_options, write_study
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json
+from workflow_scripts.common.nnunet import network
 from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
@@ -108,9 +111,11 @@ def test_mirroring_averages_over_all_axes(model, case):
     assert not np.allclose(plain.data, mirrored.data)
 
 
-def run_main(model: Path, case: Path, out: Path) -> None:
-    where = ["--preprocess", str(case.parents[1]), "--cohort", "icoAIS", "--cases", "I09", "--out", str(out)]
-    segment.main(["--checkpoint", str(model), *where, "--step", "0.5", "--no-mirroring"])
+def run_main(model: Path, case: Path, out: Path, *batch: str) -> None:
+    where = ["--preprocess", str(case.parents[1]), "--out", str(out), "--store", str(out.with_name("store"))]
+    how = ["--channels", *BOTH, "--step", "0.5", "--no-mirroring"]
+    names = ["--cohort", "icoAIS", "--case", case.name, "--batch", *batch]
+    segment.main([*names, "--checkpoint", str(model), *where, *how])
 
 
 def test_segmenting_again_gives_the_same_bytes(model, case, tmp_path):
@@ -119,6 +124,22 @@ def test_segmenting_again_gives_the_same_bytes(model, case, tmp_path):
     assert {path.name for path in (tmp_path / "first").iterdir()} == {"I09.nii.gz", "I09.probability.nii.gz"}
     for file in (tmp_path / "first").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
+
+
+def test_one_load_of_the_model_makes_the_masks_of_a_batch_and_leaves_those_that_are_there(model, case, tmp_path):
+    alone, together = tmp_path / "alone" / "masks", tmp_path / "together" / "masks"
+    others = [shutil.copytree(case, case.with_name(name)) for name in ("I10", "I11")]
+    for one in (case, *others):
+        run_main(model, one, alone)
+    shutil.copytree(alone, together, ignore=lambda _, names: [name for name in names if "I11" not in name])
+    before = {path: path.stat().st_mtime_ns for path in together.iterdir()}
+    with mock.patch.object(network, "read_checkpoint", wraps=read_checkpoint) as load:
+        for one in (case, others[0]):
+            run_main(model, one, together, "I09", "I10", "I11")
+        assert load.call_count == 1
+    for path in alone.iterdir():
+        assert (together / path.name).read_bytes() == path.read_bytes()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_the_mask_is_where_the_probability_exceeds_one_half(model, case, tmp_path):

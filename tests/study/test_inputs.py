@@ -7,6 +7,7 @@ import pytest
 
 from tests.bad_input.study import CONFIG, OTHERS, ROW, write_sheet
 from workflow_scripts.study import arguments, inputs
+from workflow_scripts.study.models import export_settings
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
 
@@ -122,10 +123,33 @@ def test_a_pretraining_reads_the_weights_that_it_is_to_begin_from(study, tmp_pat
     assert arguments.initial_weights(again, "ALL-SA") == ["--initial-weights", made]
 
 
-def test_scores_read_each_seeds_folder_and_each_ensembles_mask(study, whole):
-    read = inputs.evaluate.score(study, "FS-STKi")
-    assert read["seeds"] == [f"out/segment/FS-STKi/seed-{seed}/icoAIS" for seed in study.seeds]
-    assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{case}.nii.gz" for case in (whole, "C2", "C3")]
+def test_scores_read_each_seeds_and_each_ensembles_mask(study, whole):
+    read, cases = inputs.evaluate.score(study, "FS-STKi"), (whole, "C2", "C3")
+    assert read["seeds"] == [
+        f"out/segment/FS-STKi/seed-{s}/icoAIS/{case}.nii.gz" for s in study.seeds for case in cases
+    ]
+    assert read["ensembles"] == [f"out/segment/FS-STKi/ensemble/icoAIS/{case}.nii.gz" for case in cases]
+
+
+def test_a_case_is_segmented_from_its_own_images_alone(study, whole):
+    assert inputs.segment.images_to_segment(study, "FS-STKi-D", "icoAIS", whole) == [
+        f"out/preprocess/icoAIS/{whole}/{name}.nii.gz" for name in ("ncct", "difference")
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 20])
+def test_every_case_of_a_cohort_is_in_one_batch_of_at_most_the_size(study, size):
+    study.config["segment"]["batch_size"] = size
+    cases = arguments.cohort_cases(study, "icoAIS")
+    batches = {frozenset([case, *arguments.batch(study, "icoAIS", case)]) for case in cases}
+    assert sorted(len(batch) for batch in batches) == {1: [1] * 4, 2: [2, 2], 3: [1, 3], 20: [4]}[size]
+    assert frozenset().union(*batches) == set(cases)
+
+
+def test_the_size_of_batches_is_no_setting_of_a_result(study):
+    told = [arguments.report_settings(study), export_settings(study, "FS-STKi")]
+    study.config["segment"]["batch_size"] = 7
+    assert [arguments.report_settings(study), export_settings(study, "FS-STKi")] == told
 
 
 def test_a_page_of_segmentations_pairs_each_best_arm_with_its_own_mask(study, whole):

@@ -22,11 +22,11 @@ from workflow_scripts.segment.masks.vote import vote
 log = logging.getLogger(__name__)
 
 
-def read_members(folders: Sequence[Path], name: str) -> list[Volume]:
-    """Return the file ``name`` of each member; raises `InputError` where their grids differ."""
-    members = [load_volume(folder / name) for folder in folders]
-    for folder, member in zip(folders, members, strict=True):
-        require_same_grid(members[0], member, str(folders[0]), str(folder))
+def read_members(paths: Sequence[Path]) -> list[Volume]:
+    """Return the image of each member; raises `InputError` where their grids differ."""
+    members = [load_volume(path) for path in paths]
+    for path, member in zip(paths, members, strict=True):
+        require_same_grid(members[0], member, str(paths[0]), str(path))
     return members
 
 
@@ -34,7 +34,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohort", required=True)
     parser.add_argument("--case", required=True)
-    parser.add_argument("--members", nargs="+", type=Path, required=True, help="one folder a model, with its masks")
+    parser.add_argument("--masks", nargs="+", type=Path, required=True, help="one a model")
+    parser.add_argument("--probabilities", nargs="+", type=Path, required=True, help="of the lesion, one a model")
     parser.add_argument("--ncct", type=Path, required=True, help="ingested NCCT: the upright grid")
     parser.add_argument("--record", type=Path, required=True, help="ncct.json of the case: the acquired slices")
     parser.add_argument("--vote", choices=("majority", "mean_probability"), required=True)
@@ -50,9 +51,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the members' masks or probabilities, vote, write the mask on every grid."""
     arguments = _parse(argv)
-    masks, probabilities = (
-        read_members(arguments.members, f"{arguments.case}{suffix}") for suffix in (".nii.gz", ".probability.nii.gz")
-    )
+    masks, probabilities = read_members(arguments.masks), read_members(arguments.probabilities)
     votes = masks if arguments.vote == "majority" else probabilities
     mask = masks[0].with_data(vote([member.data for member in votes]))
     agreement = share_of_members([member.data for member in masks])

@@ -157,12 +157,26 @@ def cohort_cases(study: Study, cohort: str) -> list[str]:
     return [case.case for case in study.in_cohorts([cohort])]
 
 
+def batch(study: Study, cohort: str, case: str) -> list[str]:
+    """The other cases of a case's batch: equal parts of its cohort, in the order of the case sheet."""
+    size = study.config["segment"]["batch_size"]
+    cases = cohort_cases(study, cohort)
+    first = cases.index(case) // size * size
+    return [other for other in cases[first : first + size] if other != case]
+
+
+def segmentation(study: Study) -> dict[str, Any]:
+    """What decides how a mask is made: the section `segment` without the size of the batches."""
+    return {name: value for name, value in study.config["segment"].items() if name != "batch_size"}
+
+
 def report_settings(study: Study) -> str:
     """Settings of the report, as JSON."""
     config = study.config
     sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "probe", "finetune")
     sections += ("segment", "evaluate", "report")
     content: dict[str, Any] = {name: config[name] for name in sections}
+    content["segment"] = segmentation(study)
     content |= {
         "arms": {name: study.arm(name) | {"encoder": study.encoder_training(name)} for name in study.arms},
         "pretrainings": {name: study.pretraining(name) for name in study.pretrainings},

@@ -8,6 +8,7 @@ from typing import Any
 from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.study import paths
+from workflow_scripts.study.arguments import segmentation
 from workflow_scripts.study.options import options
 from workflow_scripts.study.study import Study
 from workflow_scripts.study.targets import score_files
@@ -47,7 +48,8 @@ def export_settings(study: Study, arm: str) -> str:
     preprocess["template"] |= {"image": None, "mask": None}
     for network in ("synthstrip_weights", "synthsr_weights"):
         preprocess["skull_stripping"][network]["path"] = None
-    shared = {name: study.config[name] for name in ("seed", "ingest", "segment", "notice")}
+    shared = {name: study.config[name] for name in ("seed", "ingest", "notice")}
+    shared["segment"] = segmentation(study)
     return json.dumps(
         {
             "arm": arm,

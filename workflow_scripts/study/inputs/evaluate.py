@@ -9,14 +9,12 @@ from workflow_scripts.study.study import Study
 
 
 def score(study: Study, arm: str) -> Named:
-    """Reference and predicted masks of the cases that are scored; those of the seeds are folders of a cohort."""
-    cohorts = study.config["run"]["evaluate"]
-    cases = study.labelled(cohorts)
-    folder = file_of(study, "segmented", arm=arm)
+    """Reference and predicted masks of the cases that are scored."""
+    cases = study.labelled(study.config["run"]["evaluate"])
     return {
         "splits": file_of(study, "split", "splits.tsv"),
         "references": files_of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
-        "seeds": [f"{folder}/{seed_member(seed)}/{cohort}" for seed in study.seeds for cohort in cohorts],
+        "seeds": [path for seed in study.seeds for path in segment.masks(study, arm, seed_member(seed), cases)],
         "ensembles": segment.masks(study, arm, ENSEMBLE, cases),
         "acquired": segment.masks(study, arm, "original", cases),
         "records": files_of_cases(study, "ingested", ["ncct.json"], cases),
