@@ -97,7 +97,7 @@ def stage_folder(folder):
 
 def batch(wildcards, input):
     """The other cases of a batch. Snakemake takes no param of a function of `input` for a reason to run a job again."""
-    return of_study(arguments.batch)(wildcards)
+    return ",".join(of_study(arguments.batch)(wildcards))
 
 
 def as_options(wildcards, input):

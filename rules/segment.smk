@@ -28,7 +28,7 @@ rule segment:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.segment --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --batch {params.batch} --checkpoint {input.checkpoint:q} --preprocess {params.preprocess:q}"
+        " --batch={params.batch} --checkpoint {input.checkpoint:q} --preprocess {params.preprocess:q}"
         " --channels {params.channels} --step {params.step} {params.options} --code {params.code}"
         " --threads {threads} --gpus $GPUS_SEGMENT --store {params.store:q} --out {params.out:q} > {log:q} 2>&1"
 

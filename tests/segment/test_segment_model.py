@@ -114,7 +114,7 @@ def test_mirroring_averages_over_all_axes(model, case):
 def run_main(model: Path, case: Path, out: Path, *batch: str) -> None:
     where = ["--preprocess", str(case.parents[1]), "--out", str(out), "--store", str(out.with_name("store"))]
     how = ["--channels", *BOTH, "--step", "0.5", "--no-mirroring"]
-    names = ["--cohort", "icoAIS", "--case", case.name, "--batch", *batch]
+    names = ["--cohort", "icoAIS", "--case", case.name, "--batch", ",".join(batch)]
     segment.main([*names, "--checkpoint", str(model), *where, *how])
 
 

@@ -65,7 +65,7 @@ def segmenting(arguments: argparse.Namespace) -> Callable[[str, Path], None]:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
-    parser.add_argument("--batch", nargs="*", default=[], help="other cases of the cohort that the study segments")
+    parser.add_argument("--batch", default="", help="other cases of the cohort that are wanted, separated by commas")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--preprocess", type=Path, required=True, help="folder of the final images, cohort/case/")
     parser.add_argument("--channels", nargs="+", required=True, help="ncct, or ncct and difference")
@@ -93,7 +93,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     key = f"{file_digest(arguments.checkpoint)} {arguments.step} {arguments.mirroring} {arguments.code}"
     store = Store(arguments.store, key)
-    others = [one for one in arguments.batch if outdated(outputs(one).values(), [arguments.checkpoint, *images(one)])]
+    others = [
+        one
+        for one in filter(None, arguments.batch.split(","))
+        if outdated(outputs(one).values(), [arguments.checkpoint, *images(one)])
+    ]
     place = segment_batch(store, arguments.case, others, images, segmenting(arguments))
     store.hand_over(place, outputs(arguments.case))
 
