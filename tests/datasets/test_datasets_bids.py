@@ -82,6 +82,29 @@ def test_a_mask_must_say_that_it_is_of_a_lesion(name, taken, tmp_path):
     assert taken or name in why(rows, "sub-01", "lesion")
 
 
+@pytest.mark.parametrize("name", ["desc-brain_mask", "label-brain_mask", "brainmask", "space-orig_desc-brain_mask"])
+def test_a_brain_mask_on_the_ct_fills_its_column(name, tmp_path):
+    save_image(tmp_path / "tree/sub-01/anat/sub-01_ct.nii.gz")
+    save_mask(tmp_path / "tree" / MASK)
+    brain = tmp_path / f"tree/derivatives/strip/sub-01/anat/sub-01_{name}.nii.gz"
+    save_mask(brain)
+    cases, _ = run_reader(main, tmp_path / "tree")
+    assert cases["sub-01"].brain_mask == str(brain)
+    assert cases["sub-01"].lesion
+    save_mask(tmp_path / f"tree/derivatives/other/sub-01/anat/sub-01_{name}.nii.gz")
+    cases, rows = run_reader(main, tmp_path / "tree")
+    assert cases["sub-01"].brain_mask is None
+    assert "Several" in why(rows, "sub-01", "brain mask")
+
+
+def test_a_brain_mask_of_the_mri_is_none_of_the_ct(tmp_path):
+    save_image(tmp_path / "tree/sub-01/anat/sub-01_ct.nii.gz")
+    save_mask(tmp_path / "tree/derivatives/strip/sub-01/anat/sub-01_desc-brain_mask.nii.gz", shape=(12, 12, 12))
+    cases, rows = run_reader(main, tmp_path / "tree")
+    assert cases["sub-01"].brain_mask is None
+    assert [row["what"] for row in rows] == ["lesion"]
+
+
 def test_two_masks_are_not_chosen_from(tmp_path):
     save_image(tmp_path / "tree/sub-01/anat/sub-01_ct.nii.gz")
     save_mask(tmp_path / "tree" / MASK)

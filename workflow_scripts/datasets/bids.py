@@ -1,8 +1,8 @@
 """Read a tree that is laid out like BIDS: CT, MRI and lesion masks as NIfTI.
 
 BIDS does not know CT yet, so this takes what people write: ``sub-*/[ses-*/]{anat,ct}/*_{ct,CT,ncct}.nii.gz``. Masks lie
-under ``derivatives`` or beside the images and say ``lesion`` in their names. Its grid decides which image a mask
-belongs to. Where two files could be meant, none is taken, and both are named in left_out.tsv.
+under ``derivatives`` or beside the images and say ``lesion`` or ``brain`` in their names. Its grid decides which image
+a mask belongs to. Where two files could be meant, none is taken, and both are named in left_out.tsv.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from workflow_scripts.datasets.parts.masks import binary, merge_labels
 from workflow_scripts.datasets.parts.tree import files
 
 NAME = re.compile(r"sub-(?P<subject>[^_]+)(_ses-(?P<session>[^_]+))?(?P<entities>(_[a-z]+-[^_]+)*)_(?P<suffix>[^_.]+)")
-CT, MRI, MASK = {"ct", "ncct"}, {"dwi", "adc"}, {"mask", "dseg", "msk"}
+CT, MRI, MASK, BRAIN = {"ct", "ncct"}, {"dwi", "adc"}, {"mask", "dseg", "msk"}, "brainmask"
 NOT_PLAIN = re.compile(r"cta|ctp|angio|perf|bone|contrast|venous|arterial|sharp")
 PLAIN = re.compile(r"(non|pre|without|no)contrast")
 LESION = re.compile(r"lesion|infarct|stroke")
@@ -113,6 +113,11 @@ def _read_case(
         lesion, space = _lesion([one for one in near if one.suffix in MASK], {"ncct": ct.path, **mri}, labels)
     except InputError as error:
         yield LeftOut.because(case, "lesion", error)
+    brain = None
+    try:
+        brain = _brain_mask(near, ct)
+    except InputError as error:
+        yield LeftOut.because(case, "brain mask", error)
     # lesion_space mri is the first one of the row.
     ordered = {space: mri[space], **mri} if space in mri else mri
     yield FoundCase(
@@ -123,6 +128,7 @@ def _read_case(
         mri=ordered,
         lesion=lesion,
         lesion_space="mri" if space in mri else "ncct",
+        brain_mask=brain,
     )
 
 
@@ -148,8 +154,21 @@ def _lesion(masks: Sequence[File], images: Mapping[str, Path], labels: Set[int])
 
 def _is_lesion(one: File) -> bool:
     """Say whether a mask's name says lesion; ``_msk`` alone does, as in ISLES, unless it names another region."""
-    regions = REGION.findall(one.entities)
+    regions = _regions(one)
     return any(LESION.search(region) for region in regions) if regions else one.suffix == "msk"
+
+
+def _brain_mask(near: Sequence[File], ct: File) -> Path | None:
+    """Return the mask of the brain on the grid of the CT, if there is one."""
+    named = [one for one in near if one.suffix == BRAIN or (one.suffix in MASK and _regions(one) == ["brain"])]
+    brains = [one for one in named if drawn_on(one.path, {"ncct": ct.path})]
+    if len(brains) > 1:
+        raise InputError(f"Several brain masks: {_names(brains)}.", AMBIGUOUS)
+    return brains[0].path if brains else None
+
+
+def _regions(one: File) -> list[str]:
+    return REGION.findall(one.entities)
 
 
 def _why_not_plain(one: File) -> str:
