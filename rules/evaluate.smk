@@ -76,6 +76,7 @@ rule summarise:
     input:
         scores=inputs.evaluate.all_scores(STUDY),
         acquired_scores=inputs.evaluate.all_scores(STUDY, grid="acquired_"),
+        splits="<split>/splits.tsv",
     output:
         scores="<evaluated>/scores.tsv",
         summary="<evaluated>/summary.tsv",
@@ -83,6 +84,7 @@ rule summarise:
         agreement="<evaluated>/agreement.tsv",
         ranks="<evaluated>/ranks.tsv",
         variance="<evaluated>/variance.tsv",
+        subgroups="<evaluated>/subgroups.tsv",
         test_looks="<evaluated>/test_looks.tsv",
         acquired_scores="<evaluated>/acquired_scores.tsv",
         acquired_summary="<evaluated>/acquired_summary.tsv",
@@ -117,6 +119,7 @@ rule summarise:
         " --selected-on {params.selected_on} --test-arms {params.test_arms} --looks {params.looks:q}"
         " --out-scores {output.scores:q} --out-summary {output.summary:q} --out-comparisons {output.comparisons:q}"
         " --out-agreement {output.agreement:q} --out-ranks {output.ranks:q} --out-variance {output.variance:q}"
+        " --out-subgroups {output.subgroups:q} --splits {input.splits:q}"
         " --out-test-looks {output.test_looks:q} --out-acquired-scores {output.acquired_scores:q}"
         " --out-acquired-summary {output.acquired_summary:q} --out-acquired-comparisons {output.acquired_comparisons:q}"
         " --out-acquired-agreement {output.acquired_agreement:q}"

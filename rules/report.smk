@@ -86,7 +86,10 @@ rule table:
     params:
         heading=lambda wildcards: options(
             {"title": TABLES[wildcards.table].title, "notice": config["notice"]}
-            | {name.replace("_", "-"): config["evaluate"][name] for name in ("min_component_ml", "confidence", "selected_on")}
+            | {
+                name.replace("_", "-"): config["evaluate"][name]
+                for name in ("min_component_ml", "confidence", "selected_on")
+            }
         ),
         arms=lambda wildcards: TABLE_ARMS[wildcards.table],
         split=lambda wildcards: TABLES[wildcards.table].split,
@@ -211,7 +214,7 @@ rule index:
         case_json=inputs.split.case_records(STUDY),
         evaluate=[
             f"<evaluated>/{name}.tsv"
-            for name in ("summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+            for name in ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
         ],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,

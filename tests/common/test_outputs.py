@@ -29,6 +29,7 @@ COLUMNS = {
     "evaluate/agreement.tsv": summarise.AGREEMENT_COLUMNS,
     "evaluate/ranks.tsv": summarise.RANK_COLUMNS,
     "evaluate/variance.tsv": summarise.VARIANCE_COLUMNS,
+    "evaluate/subgroups.tsv": summarise.SUBGROUP_COLUMNS,
     "evaluate/test_looks.tsv": summarise.LOOK_COLUMNS,
     "report/tables/{table}.tsv": table.COLUMNS,
     "truth/attributes.tsv": attributes.COLUMNS,

@@ -64,12 +64,17 @@ def run_summarise(
     study: Path, out: Path, pairs: Sequence[str] = ("main:Y,X",), tested: Sequence[str] = ("X", "Y")
 ) -> dict[str, list[dict[str, str]]]:
     names = (*summarise.OUTPUTS, *(f"acquired_{name}" for name in summarise.OUTPUTS[:4]))
+    known = {(row["cohort"], row["case"]): row for arm in "XY" for row in read_tsv(study / f"{arm}.tsv")}
+    facts = {"side": "left", "label_standard": ""}
+    splits = [row | facts | {"lesion_ml": row["reference_ml"]} for row in known.values()]
+    write_tsv(study / "grouped.tsv", splits, ("cohort", "case", "side", "lesion_ml", "label_standard"))
     files = [str(path) for path in study.glob("?_acquired.tsv")] or [str(study / f"{arm}.tsv") for arm in "XY"]
     summarise.main(
         [
             *("--scores", str(study / "X.tsv"), str(study / "Y.tsv"), "--comparisons", *pairs),
             *("--acquired-scores", *files),
             *("--bootstrap", "200", "--confidence", "0.95", "--seed", "3"),
+            *("--splits", str(study / "grouped.tsv")),
             *("--selected-on", "validation", "--test-arms", *tested, "--looks", str(study / "looks")),
             *(part for name in names for part in (f"--out-{name.replace('_', '-')}", str(out / f"{name}.tsv"))),
         ]

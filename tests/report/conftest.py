@@ -161,11 +161,12 @@ class FakeStudy:
                     ),
                 ]
             )
-        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance")
+        outputs = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "subgroups")
         summarise.main(
             [
                 *("--scores", *(self.path("evaluate", arm, name) for arm, (_, name, _) in product(ARMS, names))),
                 *("--selected-on", "validation", "--test-arms", *ARMS, "--looks", self.path("state/test_looks")),
+                *("--splits", self.path("split/splits.tsv")),
                 *("--comparisons", "main:FS-STKi,ALL-STKi-SA", "main:FS-STKi,FS-STKi-D"),
                 *("--bootstrap", "200", "--confidence", "0.95", "--seed", "1"),
                 *(part for name in outputs for part in (f"--out-{name}", self.path(f"evaluate/{name}.tsv"))),

@@ -16,8 +16,9 @@ import pandas as pd
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
-from workflow_scripts.common.vocabulary import CRITERIA, ENSEMBLE, SPLITS, TEST, TRAIN, VALIDATION
+from workflow_scripts.common.vocabulary import ALL_LESIONS, CRITERIA, ENSEMBLE, SPLITS, TEST, TRAIN, VALIDATION
 from workflow_scripts.evaluate import score
+from workflow_scripts.evaluate.measures import subgroups
 from workflow_scripts.evaluate.measures.agreement import Agreement, agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison, compare, holm
 from workflow_scripts.evaluate.measures.description import Description, OfMean, describe
@@ -56,8 +57,9 @@ COMPARISON_COLUMNS = (
 )
 RANK_COLUMNS = (*PANEL, "measure", "member", "arm", *Rank.__annotations__)
 VARIANCE_COLUMNS = (*PANEL, "measure", *Variance.__annotations__)
+SUBGROUP_COLUMNS = ("arm", "member", "split", "criterion", "measure", *subgroups.COLUMNS)
 
-OUTPUTS = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+OUTPUTS = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
 
 Rows = list[dict[str, Any]]
 
@@ -129,6 +131,17 @@ def split_variances(scores: pd.DataFrame) -> Rows:
         arms, members = (dice.columns.unique(level).size for level in ("arm", "member"))
         components = split_variance(dice.to_numpy(float).reshape(len(dice), arms, members))
         rows.append(key | {"measure": "dice"} | asdict(components))
+    return rows
+
+
+def describe_subgroups(scores: pd.DataFrame, groups: subgroups.Groups, confidence: float) -> Rows:
+    """Describe the ensembles' Dice in every subgroup of each split, over the cohorts, with all lesions."""
+    rows: Rows = []
+    chosen = scores[(scores["member"] == ENSEMBLE) & (scores["criterion"] == ALL_LESIONS)]
+    for key, group in _groups(chosen, ["arm", "split"]):
+        named = key | {"member": ENSEMBLE, "criterion": ALL_LESIONS, "measure": "dice"}
+        described = subgroups.describe_groups(group, groups, confidence, _interval_of_mean("dice", 0, 0))
+        rows += [named | row for row in described]
     return rows
 
 
@@ -219,6 +232,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores of each arm")
     parser.add_argument("--acquired-scores", type=Path, nargs="+", required=True, help="the same on acquired slices")
+    parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, for the subgroups")
     parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms: family:first,second")
     parser.add_argument(
         "--bootstrap", type=int, required=True, help="samples of the patients, for skewed means and ranks"
@@ -242,6 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = {"confidence": confidence, "draws": arguments.bootstrap, "seed": arguments.seed}
     summary, agreements = summarise(scores, **options)
     ranks = rank_arms(scores[scores["split"] == arguments.selected_on], **options)
+    groups = subgroups.groups_of(read_tsv(arguments.splits))
     looks = [row for path in sorted(arguments.looks.glob("*.tsv")) for row in read_tsv(path)]
     written = {
         "scores": (_records(scores), score.COLUMNS),
@@ -250,6 +265,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "agreement": (agreements, AGREEMENT_COLUMNS),
         "ranks": (ranks, RANK_COLUMNS),
         "variance": (split_variances(scores), VARIANCE_COLUMNS),
+        "subgroups": (describe_subgroups(scores, groups, confidence), SUBGROUP_COLUMNS),
         "test_looks": (sorted(looks, key=lambda row: row["time"]), LOOK_COLUMNS),
     }
     acquired = _read_scores(arguments.acquired_scores)

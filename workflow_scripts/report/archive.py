@@ -24,6 +24,7 @@ TABLES = (
     "evaluate/agreement.tsv",
     "evaluate/ranks.tsv",
     "evaluate/variance.tsv",
+    "evaluate/subgroups.tsv",
     "split/balance.tsv",
     "report/tables/*",
     "finetune/*/settings.yaml",

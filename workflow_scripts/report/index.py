@@ -12,7 +12,7 @@ import jinja2
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
-from workflow_scripts.common.vocabulary import members_of
+from workflow_scripts.common.vocabulary import HELD_OUT, members_of
 from workflow_scripts.report.drawing.slices import data_uri
 from workflow_scripts.report.pages import cohorts, methods, words
 from workflow_scripts.report.pages import index_content as content
@@ -22,7 +22,7 @@ from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_cases
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-EVALUATED = ("summary", "comparisons", "agreement", "ranks", "variance")
+EVALUATED = ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups")
 # What a figure shows, for who does not see it; the words of its file's name follow.
 ALTERNATIVES = {
     "cohort": "Bars of the cases of each cohort and split, and points at the volumes of their lesions",
@@ -135,7 +135,7 @@ def _training(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dic
 def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page says of the scores."""
     limit, confidence = settings["evaluate"]["min_component_ml"], settings["evaluate"]["confidence"]
-    summary, comparisons, agreement, ranks, variance = (
+    summary, comparisons, agreement, ranks, variance, subgroups = (
         read_tsv(arguments.evaluate / f"{name}.tsv") for name in EVALUATED
     )
     members = members_of(settings["run"]["seeds"])
@@ -147,6 +147,8 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         "members": members,
         "measures": content.measure_sets(summary, limit),
         "ranks": content.rank_sets(ranks, limit),
+        "subgroups": content.subgroup_sets(subgroups),
+        "subgroup_intervals": sum(bool(row["mean_low"]) for row in subgroups if row["split"] in HELD_OUT),
         "variance": content.variance_rows(variance, limit),
         "member_rows": content.member_rows(summary, members),
         "looks": read_tsv(arguments.evaluate / "test_looks.tsv"),

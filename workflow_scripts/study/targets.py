@@ -101,7 +101,7 @@ def _masks(study: Study, arm: str) -> list[str]:
 
 
 def _evaluate(study: Study) -> list[str]:
-    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "test_looks")
+    names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
     return [paths.file(study.results, "evaluated", f"{name}.tsv") for name in names]
 
 

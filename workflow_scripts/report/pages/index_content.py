@@ -169,6 +169,21 @@ def variance_rows(variance: Iterable[Row], min_component_ml: float) -> list[Row]
     return rows
 
 
+def subgroup_sets(subgroups: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """Format the Dice of the subgroups, gathered by held-out set and kind of group."""
+    rows = [
+        {
+            **row,
+            **{name: number(row[name]) for name in ("mean", "median")},
+            **{f"{name}_interval": interval(row, name) for name in ("mean", "median")},
+            "set": f"{row['split']} set, by {row['by']}",
+        }
+        for row in subgroups
+        if row["split"] in HELD_OUT
+    ]
+    return _by(rows, "set")
+
+
 def _dice(summary: Iterable[Row]) -> list[Row]:
     return [row for row in summary if row["measure"] == "dice" and row["split"] in HELD_OUT]
 
