@@ -118,6 +118,7 @@ rule pretrain_probe:
         probed_splits=config["probe"]["splits"],
         attributes=config["probe"]["attributes"],
         table=options({"table": config["probe"]["table"]}),
+        supervised=of_study(arguments.supervised_encoder),
         random_encoders=config["probe"]["random_encoders"],
         bootstrap=config["evaluate"]["bootstrap"],
         confidence=config["evaluate"]["confidence"],
@@ -135,7 +136,7 @@ rule pretrain_probe:
     shell:
         "python -m workflow_scripts.pretrain.pretrain_probe --encoder {input.encoder:q} --dataset {params.dataset:q}"
         " --splits {input.splits:q} --probed-splits {params.probed_splits} --preprocess {params.preprocess:q}"
-        " --attributes {params.attributes} {params.table:q} --random-encoders {params.random_encoders}"
+        " --attributes {params.attributes} {params.table:q} {params.supervised:q} --random-encoders {params.random_encoders}"
         " --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed} --threads {threads}"
         " --gpus $GPUS_SEGMENT"
         " --out-skills {output.skills:q} --out-neighbours {output.neighbours:q} > {log:q} 2>&1"

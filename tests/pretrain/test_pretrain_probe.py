@@ -14,6 +14,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.pretrain import pretrain_probe
 from workflow_scripts.pretrain.probe.attributes import read_attributes
+from workflow_scripts.pretrain.probe.baselines import hu_histogram, mask_moments
 from workflow_scripts.pretrain.probe.skills import (
     FOLDS,
     NEIGHBOURS,
@@ -124,6 +125,24 @@ def test_patients_are_drawn_whole_and_the_first_row_counts_everyone_once():
     assert (weights[1:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
+def test_ten_numbers_tell_size_place_and_lie_of_a_mask(rng):
+    brain = rng.random((9, 12, 10)) < 0.3
+    places = np.argwhere(brain)
+    covariance = np.cov(places.T, bias=True)
+    expected = [brain.sum(), *places.mean(axis=0), *covariance[np.triu_indices(3)]]
+    np.testing.assert_allclose(mask_moments(np.zeros((1, *brain.shape)), brain), expected)
+    assert len(expected) == 10
+
+
+def test_a_histogram_counts_the_brain_alone_and_each_channel_by_itself(rng):
+    brain = rng.random((6, 8, 7)) < 0.5
+    image = rng.normal(size=(2, *brain.shape)) * 2
+    image[:, ~brain] = 1e3
+    edges = [-np.inf, *np.linspace(-3, 3, 15), np.inf]
+    expected = np.concatenate([np.histogram(channel[brain], edges)[0] for channel in image]) / brain.sum()
+    np.testing.assert_allclose(hu_histogram(image, brain), expected)
+
+
 CASES = [{"cohort": "A", "case": f"c{number}"} for number in range(4)]
 
 
@@ -175,7 +194,7 @@ def test_attributes_that_cannot_be_used_are_refused_by_name(sources, names, chan
 
 @pytest.fixture
 def run_probe(tmp_path):
-    def run(folder, dataset, out, **options):
+    def run(folder, dataset, out, control=None, **options):
         """Probe the encoder in ``folder``; returns the rows of both tables."""
         rows = [
             row
@@ -191,6 +210,7 @@ def run_probe(tmp_path):
             "splits": tmp_path / "splits.tsv",
             "preprocess": tmp_path,
             "table": tmp_path / "table.tsv",
+            "supervised": control,
             "random-encoders": 2,
             "bootstrap": 50,
             "confidence": 0.9,
@@ -198,7 +218,7 @@ def run_probe(tmp_path):
             "out-skills": out / "probe.tsv",
             "out-neighbours": out / "neighbours.tsv",
         }
-        words = [word for key, value in given.items() for word in (f"--{key}", str(value))]
+        words = [word for key, value in given.items() if value for word in (f"--{key}", str(value))]
         lists = {"probed-splits": ["train", "validation"], "attributes": ["size", "side", "rare", "one"]} | options
         pretrain_probe.main(words + [word for key, values in lists.items() for word in (f"--{key}", *values)])
         return read_tsv(out / "probe.tsv"), read_tsv(out / "neighbours.tsv")
@@ -218,6 +238,7 @@ def test_an_encoder_is_probed_on_every_attribute_beside_untrained_ones(run_rule,
             assert (row["cases"], row["patients"], row["seen"], row["pretraining"]) == ("14", "14", "10", "ALL-SA")
             assert float(row["pretrained_low"]) <= float(row["pretrained_high"])
             assert float(row["random_least"]) <= float(row["random"]) <= float(row["random_most"])
+            assert all(row[f"{name}_low"] for name in ("moments", "histogram")) and not row["supervised"]
             gap = float(row["pretrained"]) - float(row["random"])
             assert float(row["difference"]) == pytest.approx(gap, abs=1e-4)
     for attribute in ("rare", "one"):
@@ -231,9 +252,13 @@ def test_an_encoder_is_probed_on_every_attribute_beside_untrained_ones(run_rule,
     distance = [float(row["distance"]) for row in neighbours]
     assert all(a <= b for a, b, row in zip(distance, distance[1:], neighbours[1:], strict=False) if row["rank"] != "0")
 
-    run_probe(folder, dataset, tmp_path / "second")
-    for name in ("probe.tsv", "neighbours.tsv"):
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    controlled, _ = run_probe(folder, dataset, tmp_path / "second", control=folder / "encoder.pt")
+    assert (tmp_path / "first/neighbours.tsv").read_bytes() == (tmp_path / "second/neighbours.tsv").read_bytes()
+    for row, again in zip(skills, controlled, strict=True):
+        assert again["supervised"] == row["pretrained"], "the same weights, given as the control"
+        assert {name: cell for name, cell in again.items() if "supervised" not in name} == {
+            name: cell for name, cell in row.items() if "supervised" not in name
+        }
 
 
 def test_few_patients_are_told_and_none_is_refused(run_rule, make_dataset, run_probe, tmp_path):

@@ -269,7 +269,7 @@ class FakeStudy:
     def _estimates(self, told: float | None) -> dict[str, float]:
         if told is None:
             return {}
-        values = {"pretrained": told, "random": -0.02, "difference": told + 0.02}
+        values = {"pretrained": told, "random": -0.02, "difference": told + 0.02, "moments": 0.5, "histogram": -0.4}
         bounds = {"": 0.0, "_low": -0.3, "_high": 0.2}
         return {f"{name}{part}": value + by for name, value in values.items() for part, by in bounds.items()}
 

@@ -92,17 +92,23 @@ def test_the_page_says_what_the_features_tell_of_how_many_heads(page):
     assert '<td class="text">linear probe</td><td>12</td><td>14</td><td>7</td><td>0.60 (0.30 to 0.80)</td>' in size
     assert "<td>−0.02 (−0.32 to 0.18)</td>" in size
     assert '<td class="best">+0.62 (+0.32 to +0.82)</td>' in size
+    assert "<td>0.50 (0.20 to 0.70)</td><td>−0.40 (−0.70 to −0.20)</td><td>–</td>" in size
     assert "best" not in side, "an interval that holds 0 is no evidence"
-    assert sex.count("<td>–</td>") == 3 and "too few patients" in sex
+    assert sex.count("<td>–</td>") == 6 and "too few patients" in sex
 
 
-@pytest.mark.parametrize(("pretrained_low", "difference_low", "told"), [("0.1", "0.1", True), ("-0.1", "0.1", False)])
-def test_features_that_are_only_less_wrong_than_random_ones_are_not_marked(pretrained_low, difference_low, told):
-    row = {"pretraining": "ALL", "pretrained": "0.2", "random": "-0.2", "difference": "0.4"}
+@pytest.mark.parametrize(
+    ("pretrained_low", "difference_low", "moments", "told"),
+    [("0.1", "0.1", "0.1", True), ("-0.1", "0.1", "0.1", False), ("0.1", "0.1", "0.3", False)],
+    ids=["evidence", "only less wrong than random ones", "less than ten numbers of the mask tell"],
+)
+def test_only_features_that_tell_something_are_marked(pretrained_low, difference_low, moments, told):
+    row = {"pretraining": "ALL", "pretrained": "0.2", "random": "-0.2", "difference": "0.4", "supervised": ""}
     row |= {"pretrained_low": pretrained_low, "random_low": "-0.4", "difference_low": difference_low}
     row |= {"pretrained_high": "0.3", "random_high": "0.0", "difference_high": "0.6"}
+    row |= {f"{name}{part}": moments for name in ("moments", "histogram") for part in ("", "_low", "_high")}
     (shown,) = content.probe_tables([[row]])
-    assert [cell["best"] for cell in shown["rows"][0]["cells"]] == [False, False, told]
+    assert [cell["best"] for cell in shown["rows"][0]["cells"]] == [False, False, told, False, False, False]
 
 
 def test_a_study_without_probes_says_so(index_arguments, study, tmp_path):

@@ -1,10 +1,14 @@
-"""Rule pretrain_probe: measure what a pretrained encoder tells of heads that no one told it, beside untrained ones."""
+"""Rule pretrain_probe: measure what a pretrained encoder tells of heads that no one told it, beside untrained ones.
+
+Beside both stand two baselines without a network, and, where one is given, an encoder that learned from labels.
+"""
 
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,8 +19,10 @@ from workflow_scripts.common.device import choose_device
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
+from workflow_scripts.pretrain.encoder.initial import read_initial, require_fitting
 from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.probe.attributes import Attribute, read_attributes
+from workflow_scripts.pretrain.probe.baselines import BASELINES, baseline_features
 from workflow_scripts.pretrain.probe.representation import Representation, embed, stride_of
 from workflow_scripts.pretrain.probe.skills import (
     FOLDS,
@@ -32,7 +38,8 @@ from workflow_scripts.pretrain.probe.skills import (
 log = logging.getLogger(__name__)
 
 MEASURES: Mapping[str, Measure] = {"linear probe": probe_skill, "neighbours": neighbour_skill}
-ESTIMATES = ("pretrained", "random", "difference")
+COMPARED = ("pretrained", "random", "difference")
+ESTIMATES = (*COMPARED, *BASELINES, "supervised")
 COLUMNS = (
     *("pretraining", "attribute", "source", "kind", "measure", "cases", "patients", "seen"),
     *(f"{name}{part}" for name in ESTIMATES for part in ("", "_low", "_high")),
@@ -40,6 +47,20 @@ COLUMNS = (
 )
 NEIGHBOUR_COLUMNS = ("features", "of_cohort", "of_case", "rank", "cohort", "case", "distance", "value")
 MIN_PATIENTS = 10
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of n cases: ``single`` by name, (n, features), and of untrained encoders, (encoders, n, features)."""
+
+    single: Mapping[str, np.ndarray]
+    random: np.ndarray
+
+    def of(self, kept: np.ndarray) -> Self:
+        """Return those of some cases, bool (n,)."""
+        return replace(
+            self, single={name: each[kept] for name, each in self.single.items()}, random=self.random[:, kept]
+        )
 
 
 def usable(attribute: Attribute, patients: np.ndarray) -> tuple[np.ndarray, str]:
@@ -66,25 +87,26 @@ def usable(attribute: Attribute, patients: np.ndarray) -> tuple[np.ndarray, str]
     return kept, note
 
 
-def assess(measure: Measure, features: np.ndarray, cases: Cases, confidence: float) -> dict[str, float]:
-    """Measure pretrained features, ``features[0]``, and random ones, all others, on one attribute.
+def assess(measure: Measure, features: Features, cases: Cases, confidence: float) -> dict[str, float]:
+    """Measure features on one attribute; each estimate has its percentile bootstrap interval.
 
-    ``features`` is (1 + random encoders, n, features). ``random`` is the mean over these encoders, ``random_least`` and
-    ``random_most`` are the extremes; each estimate has its percentile bootstrap interval.
+    ``random`` is the mean over the untrained encoders, ``random_least`` and ``random_most`` are the extremes;
+    ``difference`` is between the pretrained encoder and that mean, of the same draws.
     """
-    pretrained, *random = (measure(each, cases) for each in features)
-    mean = np.mean(random, axis=0)
-    cells = {}
-    for name, skills in zip(ESTIMATES, (pretrained, mean, pretrained - mean), strict=True):
-        low, high = np.quantile(skills[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
-        cells |= {name: float(skills[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
-    values = [float(skills[0]) for skills in random]
-    return cells | {"random_least": min(values), "random_most": max(values)}
+    skills = {name: measure(each, cases) for name, each in features.single.items()}
+    random = np.array([measure(each, cases) for each in features.random])
+    skills |= {"random": random.mean(axis=0)}
+    skills |= {"difference": skills["pretrained"] - skills["random"]}
+    cells = {"random_least": float(random[:, 0].min()), "random_most": float(random[:, 0].max())}
+    for name, values in skills.items():
+        low, high = np.quantile(values[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
+        cells |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return cells
 
 
 def skill_rows(
     attributes: Sequence[Attribute],
-    features: np.ndarray,
+    features: Features,
     patients: np.ndarray,
     seen: np.ndarray,
     *,
@@ -94,8 +116,8 @@ def skill_rows(
 ) -> list[dict[str, Any]]:
     """Return a row for each attribute and measure.
 
-    ``features`` is (1 + random encoders, n, features), the pretrained ones first; ``patients`` (n,) says who each case
-    is of and ``seen`` (n,) whether the pretraining saw it. What cannot be measured has a note and no numbers.
+    ``patients`` (n,) says who each case is of and ``seen`` (n,) whether the pretraining saw it. What cannot be measured
+    has a note and no numbers.
     """
     rows = []
     for attribute in attributes:
@@ -114,7 +136,7 @@ def skill_rows(
             weights = weights_of(patients[kept], draws, seed)
             cases = Cases(attribute.values[kept], patients[kept], weights, seed)
             for made, measure in zip(rows[-len(MEASURES) :], MEASURES.values(), strict=True):
-                made |= assess(measure, features[:, kept], cases, confidence)
+                made |= assess(measure, features.of(kept), cases, confidence)
     return rows
 
 
@@ -150,19 +172,35 @@ def read_cases(dataset: Path, splits_table: Path, splits: Sequence[str]) -> list
 
 
 def represent(
-    path: Path, dataset: Path, keys: Sequence[str], random: int, seed: int, device: torch.device
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return representations, (1 + random, n, features), the pretrained ones first, and what the encoder's file says.
+    path: Path,
+    dataset: Path,
+    keys: Sequence[str],
+    random: int,
+    seed: int,
+    device: torch.device,
+    supervised: Path | None = None,
+) -> tuple[Features, dict[str, Any]]:
+    """Return the features of some cases, and what the encoder's file says.
 
-    The random encoders have the same architecture, freshly initialised.
+    The random encoders have the same architecture, freshly initialised; so has the ``supervised`` one, read from a
+    checkpoint of an arm or another file with weights.
     """
     encoder, content = load_encoder(path)
+    architecture, channels = content["architecture"], len(content["channels"])
     encoders = [encoder]
     for number in range(random):
         torch.manual_seed(seeds.integer(seed, "untrained encoder", number))
-        encoders.append(build_encoder(content["architecture"], len(content["channels"])))
+        encoders.append(build_encoder(architecture, channels))
+    if supervised:
+        weights, taught = read_initial(supervised, architecture).weights, build_encoder(architecture, channels)
+        require_fitting(weights, taught.state_dict())
+        taught.load_state_dict(weights)
+        encoders.append(taught)
     models = [Representation(each).to(device).eval() for each in encoders]
-    return embed(models, dataset, keys, stride_of(content["architecture"]), device), content
+    embedded = embed(models, dataset, keys, stride_of(architecture), device)
+    single = {"pretrained": embedded[0], **baseline_features(dataset, keys)}
+    single |= {"supervised": embedded[-1]} if supervised else {}
+    return Features(single, embedded[1 : 1 + random]), content
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -174,6 +212,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--preprocess", type=Path, required=True, help="folder with {cohort}/{case}/case.json")
     parser.add_argument("--attributes", nargs="+", required=True, help="columns of --table, or entries of case.json")
     parser.add_argument("--table", type=Path, help="TSV with cohort, case and columns of attributes")
+    parser.add_argument("--supervised", type=Path, help="weights of an encoder that learned from labels, as a control")
     parser.add_argument("--random-encoders", type=int, required=True, help="untrained encoders to compare with")
     parser.add_argument("--bootstrap", type=int, required=True, help="draws of the intervals")
     parser.add_argument("--confidence", type=float, required=True, help="level of the intervals")
@@ -195,7 +234,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     keys = [case["key"] for case in cases]
     device = choose_device(arguments.gpus)
     features, content = represent(
-        arguments.encoder, arguments.dataset, keys, arguments.random_encoders, arguments.seed, device
+        arguments.encoder,
+        arguments.dataset,
+        keys,
+        arguments.random_encoders,
+        arguments.seed,
+        device,
+        arguments.supervised,
     )
     before = (content.get("initial_weights") or {}).get("cases") or []
     patients, seen = np.array([case["patient"] for case in cases]), {*content["cases"], *before}
@@ -216,7 +261,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         case | {"value": value if known else None}
         for case, value, known in zip(cases, first.values.tolist(), first.known, strict=True)
     ]
-    neighbours = neighbour_rows({"pretrained": features[0], "random": features[1]}, shown, patients)
+    neighbours = neighbour_rows(
+        {"pretrained": features.single["pretrained"], "random": features.random[0]}, shown, patients
+    )
     write_tsv(arguments.out_neighbours, neighbours, NEIGHBOUR_COLUMNS)
     log.info("%d cases, %d attributes", len(cases), len(attributes))
 

@@ -12,7 +12,13 @@ from workflow_scripts.report.drawing.style import COLOURS, INK, MUTED, drawing
 
 PANEL_WIDTH, ROW_HEIGHT, PANEL_MARGIN = 4.6, 0.36, 0.75
 SPREAD = 0.16
-KINDS = (("pretrained", COLOURS[0], "o", -SPREAD), ("random", MUTED, "s", SPREAD))
+KINDS = (
+    ("pretrained", COLOURS[0], "o", -1.5 * SPREAD),
+    ("random", MUTED, "s", -0.5 * SPREAD),
+    ("moments", COLOURS[1], "^", 0.5 * SPREAD),
+    ("histogram", COLOURS[2], "D", 1.5 * SPREAD),
+)
+LABELS = {"moments": "mask moments", "histogram": "HU histogram"}
 TITLES = {"linear probe": "linear probe on held-out heads", "neighbours": "nearest neighbours"}
 LOWEST = -1.0
 
@@ -20,7 +26,7 @@ Rows = Sequence[Mapping[str, str]]
 
 
 def draw(paths: Sequence[Path], tables: Sequence[Rows], confidence: float) -> None:
-    """Draw one row of panels for each table probe.tsv: the skill of both kinds of features with its interval."""
+    """Draw one row of panels for each table probe.tsv: the skill of each kind of features with its interval."""
     names = [list(dict.fromkeys(row["attribute"] for row in rows)) for rows in tables]
     heights = [ROW_HEIGHT * len(attributes) + PANEL_MARGIN for attributes in names]
     with drawing(paths, 2 * PANEL_WIDTH, sum(heights) + 0.3) as figure:
@@ -34,11 +40,11 @@ def draw(paths: Sequence[Path], tables: Sequence[Rows], confidence: float) -> No
         for axes in grid[-1]:
             axes.set_xlabel("skill: 0 chance, 1 perfect", color=MUTED)
         handles = [
-            grid[0, 0].plot([], [], f"{marker}-", color=colour, label=f"{kind} features")[0]
+            grid[0, 0].plot([], [], f"{marker}-", color=colour, label=LABELS.get(kind, f"{kind} features"))[0]
             for kind, colour, marker, _ in KINDS
         ]
         figure.legend(
-            handles=handles, loc="outside upper right", ncols=2, title=f"with {100 * confidence:g} % intervals"
+            handles=handles, loc="outside upper right", ncols=4, title=f"with {100 * confidence:g} % intervals"
         )
 
 

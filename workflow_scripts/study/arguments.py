@@ -138,6 +138,11 @@ def initial_weights(study: Study, pretraining: str) -> list[str]:
     return options({"initial-weights": study.pretraining(pretraining).get("initial_weights")})
 
 
+def supervised_encoder(study: Study, pretraining: str) -> list[str]:
+    """The encoder that a probe takes as its positive control."""
+    return options({"supervised": (study.config["probe"]["supervised"] or {}).get(pretraining)})
+
+
 def finetune_settings(study: Study, arm: str) -> str:
     """Settings of the trainings of an arm or a budget, as JSON."""
     entry = study.arm(arm)

@@ -243,10 +243,17 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
         image_set = config["pretrainings"][name]["image_set"]
         require(["pretrainings", name, "image_set"], [image_set], config["image_sets"], "an entry of `image_sets`")
         require(["image_sets", image_set], config["image_sets"][image_set], cohorts, sheet)
-        weights = config["pretrainings"][name].get("initial_weights")
-        # A file of the results may be one that another pretraining makes.
-        if weights and not Path(weights).is_file() and not Path(weights).is_relative_to(config["outdir"]):
-            raise files.refuse(["pretrainings", name, "initial_weights"], f"{weights!r} is not a file.")
+    controls = config["probe"]["supervised"] or {}
+    weights = {
+        ("pretrainings", name, "initial_weights"): study.pretraining(name).get("initial_weights")
+        for name in study.pretrainings
+    }
+    weights |= {("probe", "supervised", name): file for name, file in controls.items()}
+    for path, file in weights.items():
+        # A file of the results may be one that a rule makes.
+        if file and not Path(file).is_file() and not Path(file).is_relative_to(config["outdir"]):
+            raise files.refuse(path, f"{file!r} is not a file.")
+    require(["probe", "supervised"], controls, config["pretrainings"], "an entry of `pretrainings`")
     require(["ingest", "lesion_labels"], config["ingest"]["lesion_labels"], cohorts, sheet)
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")

@@ -190,7 +190,7 @@ def _dice(summary: Iterable[Row]) -> list[Row]:
 
 def probe_tables(tables: Iterable[Sequence[Row]]) -> list[dict[str, Any]]:
     """Return, for each table probe.tsv, the name of its pretraining and its rows with the estimates for readers."""
-    kinds = ("pretrained", "random", "difference")
+    kinds = ("pretrained", "random", "difference", "moments", "histogram", "supervised")
     return [
         {
             "pretraining": table[0]["pretraining"],
@@ -204,13 +204,14 @@ def _probe_cell(row: Row, kind: str) -> dict[str, Any]:
     """Write an estimate with its interval, and mark a difference that is evidence.
 
     That takes two intervals above 0: the difference's, and the pretrained features', since features can be less wrong
-    than random ones and still know nothing.
+    than random ones and still know nothing; and a value above what mask and histogram tell without a network.
     """
     if not row[kind]:
         return {"text": "–", "best": False}
     sign = "+" if kind == "difference" else "-"
     value, low, high = (number(row[f"{kind}{part}"], 2, sign) for part in ("", "_low", "_high"))
     told = all(float(row[f"{bound}_low"]) > 0 for bound in ("pretrained", "difference"))
+    told &= float(row["pretrained"]) > max(float(row[name]) for name in ("moments", "histogram"))
     return {"text": f"{value} ({low} to {high})", "best": kind == "difference" and told}
 
 

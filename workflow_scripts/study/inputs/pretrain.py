@@ -48,6 +48,7 @@ def probe(study: Study, pretraining: str) -> Named:
         "splits": file_of(study, "split", "splits.tsv"),
         "case_json": files_of_cases(study, "preprocessed", ["case.json"], cases),
         "table": [table] if table else [],
+        "supervised": tracked(given) if (given := (study.config["probe"]["supervised"] or {}).get(pretraining)) else [],
     }
 
 
