@@ -215,6 +215,7 @@ rule index:
         evaluate=[
             f"<evaluated>/{name}.tsv"
             for name in ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
+            + ("acquired_summary", "acquired_comparisons")
         ],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,

@@ -13,6 +13,7 @@ from workflow_scripts.common.files import read_tsv
 from workflow_scripts.evaluate.measures.agreement import Agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison
 from workflow_scripts.report import index
+from workflow_scripts.report.pages import grids
 from workflow_scripts.report.pages import index_content as content
 
 
@@ -31,7 +32,7 @@ def page(index_arguments, tmp_path_factory) -> str:
 @pytest.mark.parametrize(
     "section",
     [
-        *("brief", "methods", "cohort", "results", "comparisons", "agreement", "examples", "training"),
+        *("brief", "methods", "cohort", "results", "comparisons", "agreement", "subgroups", "examples", "training"),
         *("interpretation", "failures", "quality", "checklists", "limits", "software"),
     ],
 )
@@ -177,3 +178,41 @@ def test_tiny_p_values_are_not_written_as_zero():
     row |= {"mean_difference": "-0.1", "difference_low": "-0.2", "difference_high": "0.05"}
     (_, rows), *_ = content.comparison_families([row], 3)
     assert (rows[0]["raw"], rows[0]["mark"], rows[0]["interval"]) == ("< 0.0001", "***", "−0.200 to +0.050")
+
+
+def test_the_page_shows_both_grids_side_by_side_as_the_tables_have_them(page, study):
+    section = page.split('id="acquired"')[1].split("</details>")[0]
+    cells = {}
+    for name, column in (("summary", 0), ("acquired_summary", 1)):
+        wanted = {"arm": "FS-STKi", "member": "ensemble", "split": "validation", "criterion": "all", "measure": "dice"}
+        (row,) = [
+            row
+            for row in read_tsv(study.path(f"evaluate/{name}.tsv"))
+            if all(row[key] == wanted[key] for key in wanted)
+        ]
+        cells[column] = f"{float(row['mean']):.3f}"
+    block = section.split("validation set, all lesions")[1]
+    shown = re.findall(r"<td[^>]*>([^<]*)", block.split("FS-STKi")[1])
+    assert shown[1:3] == [cells[0], cells[1]]
+    assert cells[0] != cells[1]
+
+
+def test_a_verdict_that_depends_on_the_grid_is_counted():
+    row = {
+        "cohort": "A",
+        "split": "test",
+        "criterion": "all",
+        "family": "f",
+        "first": "X",
+        "second": "Y",
+        "p_holm": "0.04",
+    }
+    others = [row | {"second": "Z"}, row | {"split": "train"}, row | {"second": "V", "p_holm": ""}]
+    assert grids.verdicts([row, *others], [row | {"p_holm": "0.06"}, *others]) == (2, 1)
+
+
+def test_the_subgroups_say_how_many_intervals_miss_by_chance(page):
+    section = page.split('<h2 id="subgroups">')[1].split("<h2")[0]
+    assert "no subgroup was promised beforehand" in section
+    for group in ("validation set, by side", "test set, by cohort", "upper third"):
+        assert group in section

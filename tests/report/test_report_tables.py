@@ -175,6 +175,7 @@ def test_markdown_has_the_papers_columns_and_no_markup_of_others():
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
     assert "| FS-STKi | 29 | 29 | 0.2554 \\[0.2000 to 0.3100\\] | 0.1981 |" in text
+    assert "HD95 \\[mm\\], undefined" in text and "HD95 \\[mm\\], mean, penalised" in text
     assert "<b>" not in text and "&lt;b&gt;" in text
 
 

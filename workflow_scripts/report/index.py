@@ -14,7 +14,7 @@ from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
 from workflow_scripts.common.vocabulary import HELD_OUT, members_of
 from workflow_scripts.report.drawing.slices import data_uri
-from workflow_scripts.report.pages import cohorts, methods, words
+from workflow_scripts.report.pages import cohorts, grids, methods, words
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.checklists import answers_of, checklists
 from workflow_scripts.report.pages.flow import SPLIT_NAMES, counted, flow, scored_cases
@@ -23,6 +23,7 @@ from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, 
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 EVALUATED = ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups")
+ACQUIRED = ("acquired_summary", "acquired_comparisons")
 # What a figure shows, for who does not see it; the words of its file's name follow.
 ALTERNATIVES = {
     "cohort": "Bars of the cases of each cohort and split, and points at the volumes of their lesions",
@@ -84,7 +85,11 @@ def content_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "scores": any(table["blocks"] for table in shown["tables"]),
     }
     tables = [*(arguments.split / f"{name}.tsv" for name in ("splits", "balance"))]
-    tables += [arguments.settings, *(arguments.evaluate / f"{name}.tsv" for name in EVALUATED), *arguments.tables]
+    tables += [
+        arguments.settings,
+        *(arguments.evaluate / f"{name}.tsv" for name in (*EVALUATED, *ACQUIRED)),
+        *arguments.tables,
+    ]
     return shown | {
         "settings": settings,
         "confidence": f"{100 * settings['evaluate']['confidence']:g} %",
@@ -138,6 +143,7 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
     summary, comparisons, agreement, ranks, variance, subgroups = (
         read_tsv(arguments.evaluate / f"{name}.tsv") for name in EVALUATED
     )
+    acquired, acquired_comparisons = (read_tsv(arguments.evaluate / f"{name}.tsv") for name in ACQUIRED)
     members = members_of(settings["run"]["seeds"])
     return {
         "tables": [content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
@@ -147,6 +153,8 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         "members": members,
         "measures": content.measure_sets(summary, limit),
         "ranks": content.rank_sets(ranks, limit),
+        "grids": grids.grid_sets(summary, acquired, limit),
+        "verdicts": grids.verdicts(comparisons, acquired_comparisons),
         "subgroups": content.subgroup_sets(subgroups),
         "subgroup_intervals": sum(bool(row["mean_low"]) for row in subgroups if row["split"] in HELD_OUT),
         "variance": content.variance_rows(variance, limit),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from workflow_scripts.report.tables.reference import paper_column
+from workflow_scripts.report.tables.reference import REFERENCED, paper_column
 
 # (group, name, column of the table); LaTeX spans a group, Markdown writes it before the name.
 PRINTED = (
@@ -14,6 +14,8 @@ PRINTED = (
     ("DSC", "median (IQR)", "dsc_median_iqr"),
     ("HD95 [mm]", "mean", "hd95_mean_mm"),
     ("HD95 [mm]", "median (IQR)", "hd95_median_iqr_mm"),
+    ("HD95 [mm]", "undefined", "hd95_undefined"),
+    ("HD95 [mm]", "mean, penalised", "hd95_penalised_mean_mm"),
     ("AVD [mL]", "mean", "avd_mean_ml"),
     ("AVD [mL]", "median (IQR)", "avd_median_iqr_ml"),
     ("Corr", "", "corr"),
@@ -53,8 +55,8 @@ def markdown(rows: Sequence[Row], heading: Heading) -> str:
     """Write a table as Markdown, a block after the other; text that means something in Markdown is escaped."""
     referenced = has_reference(rows)
     names = ["Experiment", "n", *(["paper"] if referenced else [])]
-    for group, name, _ in PRINTED:
-        names += [", ".join(filter(None, (group, name))), *(["paper"] if referenced else [])]
+    for group, name, column in PRINTED:
+        names += [", ".join(filter(None, (group, name))), "paper"][: _width(column, referenced)]
     lines = [escape_markdown(" ".join(heading.sentences(rows)))]
     for block in blocks(rows):
         lines += ["", f"**{escape_markdown(heading.block(block[0]))}**", ""]
@@ -62,8 +64,8 @@ def markdown(rows: Sequence[Row], heading: Heading) -> str:
         for row in block:
             cells = [row["experiment"], row["n"], *([row[paper_column("n")]] if referenced else [])]
             for *_, column in PRINTED:
-                interval = f" [{row[f'{column}_interval']}]" if row[f"{column}_interval"] else ""
-                cells += [f"{row[column]}{interval}" or "–", *([row[paper_column(column)]] if referenced else [])]
+                interval = f" [{bounds}]" if (bounds := row.get(f"{column}_interval")) else ""
+                cells += [f"{row[column]}{interval}" or "–", *_papers(row, column, referenced)]
             lines.append(_line(map(escape_markdown, cells)))
         lines += [f"\n{escape_markdown(note)}." for note in notes(block)]
     return "\n".join(lines) + "\n"
@@ -72,13 +74,14 @@ def markdown(rows: Sequence[Row], heading: Heading) -> str:
 def latex(rows: Sequence[Row], heading: Heading, label: str) -> str:
     """Write a table as LaTeX for ``\\input``, with booktabs and graphicx; intervals stand under their estimates."""
     referenced = has_reference(rows)
-    width = 2 if referenced else 1
-    count = 1 + width * (1 + len(PRINTED))
+    first = _width("n", referenced)
     groups: dict[str, int] = {}
-    for group, *_ in PRINTED:
-        groups[group] = groups.get(group, 0) + width
+    for group, _, column in PRINTED:
+        groups[group] = groups.get(group, 0) + _width(column, referenced)
+    count = 1 + first + sum(groups.values())
     above = [rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}" for group, span in groups.items()]
-    below = [word for name in ("n", *(name for _, name, _ in PRINTED)) for word in (name, "paper")[:width]]
+    named = [("n", "n"), *((name, column) for _, name, column in PRINTED)]
+    below = [word for name, column in named for word in (name, "paper")[: _width(column, referenced)]]
     lines = [
         "% needs \\usepackage{booktabs} and \\usepackage{graphicx}",
         r"\begin{table*}",
@@ -88,8 +91,8 @@ def latex(rows: Sequence[Row], heading: Heading, label: str) -> str:
         r"\resizebox{\linewidth}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (count - 1)}}}",
         r"\toprule",
-        rf"{' & ' * width} & {' & '.join(above)} \\",
-        _rules(list(groups.values()), width + 2),
+        rf"{' & ' * first} & {' & '.join(above)} \\",
+        _rules(list(groups.values()), first + 2),
         rf"Experiment & {' & '.join(below)} \\",
     ]
     for block in blocks(rows):
@@ -145,10 +148,19 @@ def _latex_rows(row: Row, referenced: bool) -> list[str]:
     upper, lower = [row["experiment"]], [""]
     for *_, column in (("n",), *PRINTED):
         interval = row.get(f"{column}_interval", "")
-        upper += [row[column] or "–", *([row[paper_column(column)]] if referenced else [])]
-        lower += [rf"\scriptsize [{escape_latex(interval)}]" if interval else "", *([""] if referenced else [])]
+        upper += [row[column] or "–", *_papers(row, column, referenced)]
+        lower += [rf"\scriptsize [{escape_latex(interval)}]" if interval else "", ""][: _width(column, referenced)]
     first = rf"{' & '.join(map(escape_latex, upper))} \\"
     return [first, rf"{' & '.join(lower)} \\"] if any(lower) else [first]
+
+
+def _width(column: str, referenced: bool) -> int:
+    """Return how many columns a value of ours and the paper's beside it take."""
+    return 2 if referenced and column in REFERENCED else 1
+
+
+def _papers(row: Row, column: str, referenced: bool) -> list[str]:
+    return [row[paper_column(column)]] if _width(column, referenced) == 2 else []
 
 
 def _rules(spans: Sequence[int], start: int) -> str:
