@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser
+.PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser dciodvfy
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 # TORCH=cpu|cu126|cu130 TORCH_INDEX=address: that build of torch, from an index of yours (docs/gpu.md).
@@ -61,6 +61,11 @@ browser: setup
 	  python -m playwright install --with-deps chromium || \
 	  echo "No Chromium here and none could be installed: the tests in a browser will be skipped."
 
+# The validator of DICOM objects that tests/ingest/test_dicom_objects.py asks, which is skipped without it.
+dciodvfy:
+	@command -v dciodvfy > /dev/null || { apt-get update && apt-get install -y --no-install-recommends dicom3tools; } > /dev/null 2>&1 || \
+	  echo "dicom3tools could not be installed (as root, on Debian or Ubuntu): one test will be skipped."
+
 # One digest of all that a study computed: two runs agree. The table names each file (docs/usage.md).
 digest: setup
 	python -m workflow_scripts.report.digest --results "$(RESULTS)" --out "$(RESULTS)/digest.tsv"
@@ -79,7 +84,7 @@ archive: digest
 	  --digest "$(RESULTS)/digest.tsv" --out "$(RESULTS)/archive.tar.gz"
 
 # The end-to-end tests share one run of the workflow, which uses both cores itself.
-test: setup browser
+test: setup browser dciodvfy
 	python -m pytest -n 2 --dist loadfile --ignore tests/demo --ignore tests/slurm --ignore tests/conda
 	python -m pytest tests/demo
 

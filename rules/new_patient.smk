@@ -48,17 +48,8 @@ if "model" in config:
         output:
             "<patient>/lesion.dcm",
         params:
-            limits=options(
-                {
-                    key.replace("_", "-"): v
-                    for key, v in config["ingest"].items()
-                    if key not in ("hu_floor", "lesion_labels")
-                }
-            ),
-            given=of_study(arguments.ncct_path),
             source=of_study(arguments.ncct_source),
-            series=of_study(arguments.series),
-            model=of_study(models.algorithm),
+            series=of_study(models.dicom_series),
             code=code("ingest.dicom_seg"),
         log:
             "<logs>/ingest/dicom_seg/{cohort}/{case}.log",
@@ -70,8 +61,31 @@ if "model" in config:
             "../envs/imaging.yaml"
         shell:
             "python -m workflow_scripts.ingest.dicom_seg --cohort={wildcards.cohort} --case={wildcards.case}"
-            " --input {params.given:q} {params.series} --record {input.record:q} --lesion {input.lesion:q}"
-            " {params.model:q} {params.limits} --out {output:q} > {log:q} 2>&1"
+            " {params.series:q} --record {input.record:q} --lesion {input.lesion:q} --out {output:q} > {log:q} 2>&1"
+
+    rule dicom_report:
+        """Write the page of a new patient as a picture in DICOM."""
+        input:
+            dicom=ancient(of_study(inputs.ingest.ncct)),
+            picture="<patient>/report.npy",
+            record="<ingested>/ncct.json",
+        output:
+            "<patient>/report.dcm",
+        params:
+            source=of_study(arguments.ncct_source),
+            series=of_study(models.dicom_series),
+            code=code("ingest.dicom_report"),
+        log:
+            "<logs>/ingest/dicom_report/{cohort}/{case}.log",
+        benchmark:
+            "<benchmarks>/ingest/dicom_report/{cohort}/{case}.tsv"
+        resources:
+            **request("preprocess"),
+        conda:
+            "../envs/imaging.yaml"
+        shell:
+            "python -m workflow_scripts.ingest.dicom_report --cohort={wildcards.cohort} --case={wildcards.case}"
+            " {params.series:q} --record {input.record:q} --picture {input.picture:q} --out {output:q} > {log:q} 2>&1"
 
     rule new_patient_page:
         """Write the page of a new patient."""
@@ -85,9 +99,11 @@ if "model" in config:
             brain="<preprocessed>/brain.nii.gz",
             mask="<patient>/final.nii.gz",
         output:
-            "<patient>/report.html",
+            **({"picture": temp("<patient>/report.npy")} if config.get("dicom_report") else {}),
+            page="<patient>/report.html",
         params:
             files=as_options,
+            picture=lambda wildcards, output: options({"out-picture": output.get("picture")}),
             notice=options({"notice": config["notice"]}),
             code=code("report.new_patient_page"),
         log:
@@ -100,4 +116,4 @@ if "model" in config:
             "../envs/report.yaml"
         shell:
             "python -m workflow_scripts.report.new_patient_page --cohort={wildcards.cohort} --case={wildcards.case}"
-            " {params.files:q} {params.notice:q} --out {output:q} > {log:q} 2>&1"
+            " {params.files:q} {params.notice:q} {params.picture:q} --out {output.page:q} > {log:q} 2>&1"

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 
-from tests.report import parts
+from tests.report import new_patient, parts
 from tests.report.test_report_case_pages import case_arguments
 from workflow_scripts.common.files import read_yaml, write_yaml
-from workflow_scripts.report import case_page, cohort_page, index, segmentation_page
+from workflow_scripts.report import case_page, cohort_page, index, new_patient_page, segmentation_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup` does that")
 axe = pytest.importorskip(
@@ -22,7 +22,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 4
 MARKUP = f"<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\" {LONG}"
-PAGES = ("index.html", "cases/icoAIS.html", "cases/icoAIS/S04.html", "segmentations/icoAIS/S10.html")
+PAGES = (
+    "index.html",
+    "cases/icoAIS.html",
+    "cases/icoAIS/S04.html",
+    "segmentations/icoAIS/S10.html",
+    "new/patient.html",
+)
 ARM, LONG_ARM = "ALL-STKi-SA", "ALL-STKi-SA-" + "very-long-name-of-an-arm-" * 4 + "x"
 
 
@@ -56,6 +62,9 @@ def build(study, folder: Path, arguments: list[str], title: str) -> Path:
             *("--out", str(report / "segmentations" / "icoAIS" / "S10.html")),
         ]
     )
+    images, page = folder / "new", report / "new" / "patient.html"
+    images.mkdir()
+    new_patient_page.main(new_patient.page_arguments(images, page, title))
     for row in study.rows:
         cohort, case = row["cohort"], row["case"]
         for kind, like in (("cases", "S04"), *([("segmentations", "S10")] if cohort == "icoAIS" else [])):
@@ -183,4 +192,15 @@ def test_texts_of_users_are_shown_as_they_are_written(browser, hostile):
     assert tab.title() == MARKUP and tab.locator("h1").inner_text() == MARKUP
     assert tab.locator("img:not([src^='data:'])").count() == 0
     assert tab.locator("script").count() == 1
+    tab.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_what_a_new_patients_page_is_not_for_stays_in_view(browser, report, size):
+    tab, *_ = opened(browser, report / "new" / "patient.html", size)
+    for place in (0, "document.body.scrollHeight"):
+        tab.evaluate(f"scrollTo({{top: {place}, behavior: 'instant'}})")
+        box = tab.locator("p.warning").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+        assert "RESEARCH USE ONLY" in tab.locator("p.warning").inner_text()
     tab.close()

@@ -65,14 +65,28 @@ def call(*words: object) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def result(model, dicom, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out") / "of a patient"
-    done = call("--dicom", dicom, "--model", f"{model}.zip", "--out", out, "--cores", 2)
+    done = call("--dicom", dicom, "--model", f"{model}.zip", "--out", out, "--cores", 2, "--with-report")
     assert done.returncode == 0, done.stderr
     assert "step apply_model" in done.stderr
     return out
 
 
 def test_all_files_come_out_and_nothing_else(result):
-    assert {path.name for path in result.iterdir()} == FILES
+    assert {path.name for path in result.iterdir()} == {*FILES, "report.dcm"}
+
+
+def test_the_page_is_in_the_study_of_the_images_as_a_picture(result, dicom):
+    report, source = pydicom.dcmread(result / "report.dcm"), pydicom.dcmread(next(dicom.glob("02-*")))
+    assert report.StudyInstanceUID == source.StudyInstanceUID
+    assert report.pixel_array.shape == (report.Rows, report.Columns, 3)
+    warning = report.pixel_array[: report.Rows // 20].reshape(-1, 3)
+    assert (warning == (0x8B, 0, 0)).all(axis=1).mean() > 0.3
+
+
+def test_a_page_in_dicom_is_refused_for_a_nifti_file(result, model, tmp_path):
+    words = ["--nifti", str(result / "ncct_upright.nii.gz"), "--model", str(model), "--out", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="names no study"):
+        new_patient.main([*words, "--with-report"])
 
 
 def test_the_page_stands_alone_and_says_what_it_is_not_for(result):
@@ -148,14 +162,16 @@ def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp
     results, out = tmp_path / "results", tmp_path / "out"
     made = Path(paths.file(str(results), "patient", cohort="new", case="patient"))
     scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort="new", case="patient"))
-    for file in (made / "report.html", made / "lesion.dcm", scan, out / "lesion.dcm", out / "mine.txt"):
+    dicom = [out / name for name in ("lesion.dcm", "report.dcm")] + [
+        made / name for name in ("lesion.dcm", "report.dcm")
+    ]
+    for file in (*(made / name for name in new_patient.FILES), *dicom, scan, out / "mine.txt"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    (made / "report.json").write_text(json.dumps({"not_made": {"lesion.dcm": "a NIfTI file"}}))
-    new_patient.publish(results, "new", "patient", out)
-    assert {path.name for path in out.iterdir()} == {
-        *("report.html", "report.json", "ncct_upright.nii.gz", "times.tsv", "mine.txt")
-    }
+    new_patient.publish(results, "new", "patient", out, ["lesion.dcm"])
+    assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"}
+    new_patient.publish(results, "new", "patient", out, [])
+    assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"} - {"lesion.dcm"}
 
 
 def test_what_an_earlier_scan_left_is_not_published_after_an_error(model, dicom, tmp_path):

@@ -24,6 +24,7 @@ from workflow_scripts.segment.model.networks import Model, Result
 from workflow_scripts.segment.model.reference import unfamiliar
 
 NOTICE = "RESEARCH USE ONLY. Not a medical device; no result may guide the care of a patient."
+OUTSIDE = "mask outside the brain"
 OUTPUTS = ("final", "lesion", "slices", "upright", "agreement", "probability", "report")
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,12 @@ def scan_flags(ingest: Mapping[str, Any]) -> list[str]:
     if chosen.get("contrast"):
         flags.append("contrast medium")
     return flags
+
+
+def outside_share(mask: np.ndarray, brain: np.ndarray) -> float:
+    """Return the share of a mask that lies outside the brain, 0 for an empty mask; both on one grid."""
+    marked = np.count_nonzero(mask)
+    return float(np.count_nonzero(mask[brain == 0]) / marked) if marked else 0.0
 
 
 def not_made(ingest: Mapping[str, Any]) -> dict[str, str]:
@@ -75,7 +82,10 @@ def report(
     compared = unfamiliar(model.reference, scan_measures(ncct, brain, scan), result.features)
     mask, manifest = ncct.with_data(result.mask), model.manifest
     parts = components_ml(mask)
+    outside = outside_share(result.mask, brain.data)
     flags = scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]]
+    if outside > model.most_outside_brain:
+        flags.append(OUTSIDE)
     return {
         "notice": NOTICE,
         "lesion_ml": lesion_ml,
@@ -83,6 +93,7 @@ def report(
         "side": side(mask, read_affine(images / "ncct_to_template.txt")),
         "components": len(parts),
         "components_ml": parts,
+        "outside_brain": outside,
         "seed_dice": dice_of_pairs(result.members),
         "brain_ml": case["facts"]["brain_ml"],
         "flags": list(dict.fromkeys(flags)),  # the scan's record and its preprocessing both tell of missing slices

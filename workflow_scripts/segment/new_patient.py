@@ -30,7 +30,8 @@ from workflow_scripts.common.files import (
 )
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.study import paths
-from workflow_scripts.study.case_sheet import load_cases
+from workflow_scripts.study.case_sheet import Case, load_cases
+from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
 
 ROOT = Path(__file__).parents[2]
@@ -39,8 +40,12 @@ NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver kno
 COHORT, CASE = "new", "patient"
 PAGE = "report.html"
 SCAN = "ncct_upright.nii.gz"
+IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz")
 REPORT = "report.json"
 TIMES = "times.tsv"
+FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
+DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
+NO_STUDY = "--with-report puts the page on the study of the DICOM images, and a NIfTI file names no study."
 STEP = re.compile(r"^(?:local)?rule (?!new_patients)(\w+):")
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
@@ -63,7 +68,9 @@ def open_model(model: Path, work: Path) -> Path:
     return folder
 
 
-def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | None], device: str) -> dict[str, Any]:
+def study_of(
+    model: Path, sheet: Path, results: Path, weights: dict[str, Path | None], device: str, with_report: bool
+) -> dict[str, Any]:
     """Return the configuration of a study without trainings, whose images are made as the model's were."""
     settings = read_json(model / layout.PREPROCESSING)
     preprocess = settings["preprocess"]
@@ -83,6 +90,7 @@ def study_of(model: Path, sheet: Path, results: Path, weights: dict[str, Path | 
         "outdir": str(results),
         "device": device,
         "model": str(model),
+        "dicom_report": with_report,
         "run": {"arms": [], "segment": [], "evaluate": []},
         "evaluate": {"test_arms": [], "comparisons": {}},
         "report": {"best_arms": [], "interpreted": None},
@@ -149,19 +157,26 @@ def unfinished(words: Sequence[str]) -> set[Path] | None:
     return {Path(row["output_file"]) for row in rows if row["plan"] != "no update"}
 
 
-def publish(results: Path, cohort: str, case: str, out: Path) -> None:
-    """Move what was made of a patient into ``out``, where nothing of an earlier scan stays."""
+def publish(results: Path, cohort: str, case: str, out: Path, dicom: Sequence[str]) -> None:
+    """Move what was made of a patient into ``out``, where nothing of an earlier scan stays.
+
+    ``dicom``: which of `DICOM_FILES` belong to this run.
+    """
     made = Path(paths.file(str(results), "patient", cohort=cohort, case=case))
     scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort=cohort, case=case))
     with replacing_entries(out) as folder:
-        not_made = read_json(made / REPORT)["not_made"]
-        for file in sorted(made.iterdir()):
-            if file.name[0] != "." and file.name not in not_made:
-                shutil.copyfile(file, folder / file.name)
+        for name in (*FILES, *dicom):
+            shutil.copyfile(made / name, folder / name)
         shutil.copyfile(scan, folder / SCAN)
         write_times(results, cohort, case, folder / TIMES)
-        for name in not_made:
+        for name in set(DICOM_FILES) - set(dicom):
             (out / name).unlink(missing_ok=True)
+
+
+def dicom_files(case: Case, with_report: bool) -> list[str]:
+    """Return which of `DICOM_FILES` a case gets."""
+    wanted = [MASK, *([CAPTURE] if with_report else [])]
+    return wanted if is_dicom(Path(case.ncct)) else []
 
 
 def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
@@ -183,6 +198,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="folder or zip of an exported model")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--series", type=int, help="SeriesNumber of the wanted series, where several would do")
+    parser.add_argument("--with-report", action="store_true", help="the page as a DICOM picture too: report.dcm")
     parser.add_argument("--synthstrip-weights", type=Path, help="where the model's skull stripping needs them")
     parser.add_argument("--synthsr-weights", type=Path, help="where the model's skull stripping needs them")
     parser.add_argument("--cores", default="all", help="of this machine (default: all)")
@@ -213,10 +229,12 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
         scan = arguments.dicom or arguments.nifti
         if not scan.exists():
             raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
+        if arguments.with_report and not is_dicom(scan):
+            raise InputError(NO_STUDY, "give the DICOM folder (--dicom), or leave --with-report out.")
         write_sheet(sheet, scan, arguments.series)
     weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
     device = "auto" if not arguments.cpu and (arguments.profile or NVIDIA.exists()) else "cpu"
-    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights, device))
+    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights, device, arguments.with_report))
     try:
         cases = [case for case in load_cases(sheet, None, check_paths=True) if not case.exclude]
     except StudyError as error:
@@ -235,7 +253,7 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
             if (out / PAGE).exists():
                 log.warning("What lies in %s is of an earlier run.", out)
         else:
-            publish(results, case.cohort, case.case, out)
+            publish(results, case.cohort, case.case, out, dicom_files(case, arguments.with_report))
     if missing or errors:
         names = ", ".join(f"{case.cohort}/{case.case}" for case in missing)
         raise InputError(
@@ -249,6 +267,8 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
         flags = ", ".join(report["flags"]) or "none"
         for file, reason in report["not_made"].items():
             log.warning("%s/%s: no %s: %s.", case.cohort, case.case, file, reason)
+        if arguments.with_report and not is_dicom(Path(case.ncct)):
+            log.warning("%s/%s: no %s: %s", case.cohort, case.case, CAPTURE, NO_STUDY)
         log.info("%s/%s: %.1f mL, flags: %s. %s", case.cohort, case.case, report["lesion_ml"], flags, out / PAGE)
 
 

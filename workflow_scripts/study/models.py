@@ -75,19 +75,25 @@ def to_apply(study: Study, cohort: str, case: str) -> dict[str, Any]:
     }
 
 
-def algorithm(study: Study) -> list[str]:
-    """Name and version of the model, as a DICOM object states them."""
+def dicom_series(study: Study, cohort: str, case: str) -> list[str]:
+    """The series of a new patient, and the model, as the scripts want them that write DICOM objects on it."""
     manifest = json.loads(Path(study.config["model"], "model.json").read_text(encoding="utf-8"))
-    return options({"algorithm": manifest["arm"], "algorithm-version": manifest["code"]})
+    scan, ingest = study.case(cohort, case), study.config["ingest"]
+    limits = {key.replace("_", "-"): ingest[key] for key in ("min_slices", "max_missing_slices", "min_coverage_mm")}
+    model = {"algorithm": manifest["arm"], "algorithm-version": manifest["code"]}
+    return options({"input": scan.ncct, "series": scan.ncct_series, **model, **limits})
 
 
 def patient_files(study: Study, cohort: str, case: str) -> list[str]:
-    """What a new patient gets: the page, which needs the rest, and a DICOM object where the scan is DICOM."""
-    dicom = ["lesion.dcm"] if _is_dicom(Path(study.case(cohort, case).ncct)) else []
-    return [paths.file(study.results, "patient", name, cohort=cohort, case=case) for name in ("report.html", *dicom)]
+    """What a new patient gets: the page, which needs the rest, and DICOM objects where the scan is DICOM."""
+    names = ["report.html"]
+    if is_dicom(Path(study.case(cohort, case).ncct)):
+        names += ["lesion.dcm", *(["report.dcm"] if study.config.get("dicom_report") else [])]
+    return [paths.file(study.results, "patient", name, cohort=cohort, case=case) for name in names]
 
 
-def _is_dicom(scan: Path) -> bool:
+def is_dicom(scan: Path) -> bool:
+    """Whether a scan of the case sheet is a DICOM folder, as far as can be told without reading it."""
     try:
         return locate(scan, "NCCT", "ncct").is_dir()
     except InputError:  # its conversion fails with this message

@@ -41,12 +41,18 @@ class Result:
 
 
 class Model:
-    """An exported model whose files have been checked; ``manifest`` and ``reference`` are the content of its JSON."""
+    """An exported model whose files have been checked.
+
+    ``manifest`` and ``reference`` are the content of its JSON; ``most_outside_brain`` is the share of a mask that may
+    lie outside the brain before it is flagged.
+    """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.manifest: dict[str, Any] = layout.check_model(folder)
         self.reference: dict[str, Any] = read_json(folder / layout.REFERENCE)
-        settings = read_json(folder / layout.PREPROCESSING)["segment"]
+        whole = read_json(folder / layout.PREPROCESSING)
+        settings = whole["segment"]
+        self.most_outside_brain: float = whole["preprocess"]["quality"]["max_lesion_outside_brain"]
         self.majority = settings["vote"] == "majority"
         self.segmenters = [
             Segmenter(read_checkpoint(path), settings["step"], settings["mirroring"], device)
