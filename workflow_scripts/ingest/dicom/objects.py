@@ -69,15 +69,14 @@ def headers(series: Series) -> list[Dataset]:
 def write(make: Callable[[], Dataset], path: Path) -> Dataset:
     """Write the object that ``make`` returns; raises `InputError` where the headers lack what it refers to."""
     try:
-        with quiet_pydicom():
+        with quiet_pydicom(), replacing(path) as temporary:
             made = make()
+            made.save_as(temporary)
     except DAMAGE:  # without its words, which quote the header
         raise InputError(
             "The headers of the DICOM series lack what a DICOM object on it refers to.",
             "export the images again with the identifiers of study, series and frame of reference.",
         ) from None
-    with replacing(path) as temporary:
-        made.save_as(temporary)
     return made
 
 
