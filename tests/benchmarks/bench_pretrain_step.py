@@ -117,7 +117,12 @@ def bench_views(scans, device) -> None:
         torch.device("cpu"), lambda: plain_views(arrays[rng.integers(4)], BACKGROUND, settings.patch_size, rng), 24
     )
     print(f"\nloader of batchgenerators, one core: {1 / plain:.1f} pairs/s (reference)")
-    for where, place in (("never", "read from files"), ("always", "cut from images in memory")):
+    places = {
+        "never": "read from files",
+        "auto": "where they fit: in memory",
+        "always": "in half precision on the device",
+    }
+    for where, place in places.items():
         source = Source(scans, studys(settings.batch_size, images_on_device=where), device, 1, ALONE)
         batches = source.batches(Purpose.TRAINING, 0, settings.samples_per_epoch)
         ours = seconds(device, lambda batches=batches: next(batches)[0].augmented(), 8) / settings.batch_size

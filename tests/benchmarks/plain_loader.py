@@ -1,13 +1,15 @@
 """A reference of the pretraining's benchmark: a loader as it is usually written.
 
 It makes views one after the other with batchgenerators, with the ranges and order of the authors' recipe, blur and
-shift slice by slice.
+shift slice by slice. The authors scale slices with OpenCV; torch takes as long (0.3 to 0.5 ms a view), and
+scipy's zoom, which stood here before, 10 ms.
 """
 
 import numpy as np
+import torch
 from batchgenerators.augmentations import color_augmentations as colour
 from batchgenerators.augmentations.noise_augmentations import augment_gaussian_blur, augment_gaussian_noise
-from scipy import ndimage
+from torch.nn import functional as F
 
 
 def plain_views(scan: np.ndarray, background: float, patch: tuple[int, int, int], rng: np.random.Generator) -> list:
@@ -19,8 +21,8 @@ def plain_views(scan: np.ndarray, background: float, patch: tuple[int, int, int]
     views = []
     for _ in range(2):
         view = _crop(parent, [round(side * rng.uniform(0.8, 1.2)) for side in plane], background, rng)
-        factors = [1, *(side / length for side, length in zip(plane, view.shape[1:], strict=True))]
-        views.append(plain_augment(ndimage.zoom(view, factors, order=1, mode="nearest", grid_mode=True), rng))
+        scaled = F.interpolate(torch.from_numpy(view)[None], size=plane, mode="bilinear", align_corners=False)
+        views.append(plain_augment(scaled[0].numpy(), rng))
     return views
 
 

@@ -65,7 +65,7 @@ def data(conditions: Conditions, table: Table) -> None:
     for name, function in {
         "noise": lambda: augment.add_noise(plain, drawn),
         "blur": lambda: augment.blur(plain, drawn.blur_sigma),
-        "contrast": lambda: augment.change_contrast(plain, drawn.contrast),
+        "brightness and contrast": lambda: augment.change_brightness(plain, drawn.factor, drawn.shift, drawn.contrast),
         "gamma": lambda: augment.change_gamma(plain, drawn.exponent),
         "flip": lambda: augment.flip(plain, drawn.flip),
     }.items():

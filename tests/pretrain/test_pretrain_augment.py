@@ -13,7 +13,7 @@ from workflow_scripts.pretrain.views.augment import (
     add_noise,
     augment,
     blur,
-    change_contrast,
+    change_brightness,
     change_gamma,
     draw_parameters,
     flip,
@@ -105,12 +105,23 @@ def test_noise_has_the_wanted_variance_and_is_white(make_settings):
 
 
 def test_contrast_scales_around_the_mean_and_keeps_the_range(views):
-    changed = change_contrast(views, torch.full((3, 2), 1.25))
+    neutral = torch.ones(3, 2), torch.zeros(3, 2)
+    changed = change_brightness(views, *neutral, torch.full((3, 2), 1.25))
     mean = views.mean((2, 3, 4), keepdim=True)
     inner = (views - mean).abs() < 1
     torch.testing.assert_close((changed - mean)[inner], (1.25 * (views - mean))[inner], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(changed.amax((2, 3, 4)), views.amax((2, 3, 4)))
     torch.testing.assert_close(changed.amin((2, 3, 4)), views.amin((2, 3, 4)))
+
+
+def test_brightness_comes_before_contrast(views):
+    factor, shift, contrast = 0.8 + torch.rand(3, 2), torch.randn(3, 2), 0.7 + torch.rand(3, 2)
+    changed = change_brightness(views, factor, shift, contrast)
+    brighter = views * factor[:, :, None, None, None] + shift[:, :, None, None, None]
+    around = brighter.mean((2, 3, 4), keepdim=True)
+    expected = around + contrast[:, :, None, None, None] * (brighter - around)
+    limits = (measure((2, 3, 4), keepdim=True) for measure in (brighter.amin, brighter.amax))
+    torch.testing.assert_close(changed, expected.clamp(*limits), atol=1e-5, rtol=1e-5)
 
 
 def test_gamma_keeps_mean_standard_deviation_and_order(views):

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -186,6 +187,15 @@ def test_images_kept_on_the_device_give_the_same_views_but_for_half_precision(co
     torch.testing.assert_close(batches[0][0].plain, batches[1][0].plain, atol=2e-3, rtol=0)
     for name, values in vars(batches[0][0].parameters).items():
         assert np.array_equal(values, getattr(batches[1][0].parameters, name))
+
+
+def test_images_in_memory_give_the_very_views_of_their_files(make_dataset, make_settings):
+    folder = make_dataset(splits=("train",) * 4)
+    scans = open_cohort(folder, 1, True, 1).scans
+    files, memory = (Source(scans, make_settings(images_on_device=kept), CPU, 1, ALONE) for kept in ("never", "auto"))
+    read = next(files.batches(Purpose.TRAINING, 0, 8))[0].augmented()
+    shutil.rmtree(folder)
+    assert torch.equal(next(memory.batches(Purpose.TRAINING, 0, 8))[0].augmented(), read)
 
 
 def test_every_image_is_drawn_equally_often():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from workflow_scripts.common import seeds
+from workflow_scripts.common.memory import free_memory
 from workflow_scripts.pretrain.distributed import Processes
 from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.augment import Parameters, augment, draw_parameters, flip
@@ -59,7 +60,8 @@ class Source:
 
     Every process of a training draws the whole batch, which costs little, and reads the views of its own images: the
     views do not depend on the number of processes. On a GPU the images lie there in half precision where they fit
-    beside a step, which takes ``step_bytes``; else the next batch is read on ``threads`` threads while one is used.
+    beside a step, which takes ``step_bytes``; else the next batch is read on ``threads`` threads while one is used,
+    from memory where the images fit there, which gives the same views as their files.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Source:
         where = settings.images_on_device
         on_device = where == "always" or (where == "auto" and images_fit(scans, free))
         self._on_device = ScansOnDevice(scans, device) if on_device else None
+        if where == "auto" and not on_device and images_fit(scans, free_memory() / processes.size, bytes_each=4):
+            self._scans = [scan.in_memory() for scan in scans]
 
     def batches(self, purpose: Purpose, epoch: int, samples: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number ``first`` on; for RankMe, one view of each image itself."""

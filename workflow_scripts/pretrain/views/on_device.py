@@ -69,10 +69,10 @@ class ScansOnDevice:
         return upper.lerp(lower, share_y)
 
 
-def images_fit(scans: Sequence[Scan], free: float) -> bool:
-    """Whether the images in half precision take at most half of the bytes that a step leaves ``free`` on a GPU."""
+def images_fit(scans: Sequence[Scan], free: float, bytes_each: int = 2) -> bool:
+    """Whether the images, of ``bytes_each`` a voxel, take at most half of ``free`` bytes."""
     arrays = [array for scan in scans for array in (scan.image, scan.mirrored) if array is not None]
-    return 2 * sum(int(np.prod(array.shape)) for array in arrays) <= SHARE_OF_MEMORY * free
+    return bytes_each * sum(int(np.prod(array.shape)) for array in arrays) <= SHARE_OF_MEMORY * free
 
 
 def _neighbours(size: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:

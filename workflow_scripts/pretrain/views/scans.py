@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -72,6 +72,14 @@ class Scan:
         """Voxels of one slice of the brain's bounding box."""
         (_, _), (y0, y1), (x0, x1) = self.box
         return (y1 - y0) * (x1 - x0)
+
+    def in_memory(self) -> Self:
+        """Return the same scan with its arrays read, float32."""
+        read = [
+            None if array is None else np.ascontiguousarray(array[WHOLE], np.float32)
+            for array in (self.image, self.mirrored)
+        ]
+        return replace(self, image=read[0], mirrored=read[1])
 
 
 @dataclass(frozen=True)
