@@ -23,6 +23,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel import processing
 
 from tests.bad_input.images import AFFINE, HEAD, saved
 from tests.bad_input.scans import small
@@ -37,6 +38,7 @@ FIELDS = {"PatientName": SECRET, "PatientID": SECRET, "SeriesDescription": SECRE
 MOST_BYTES, MOST_SECONDS = 2 * 2**30, 20
 NUMBERS = (0, 1, 2, 255, 256, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 UNLIKE_HU = 50.0
+LEAST_SEEN = 0.9  # of the voxels of an image that lacks slices
 
 
 class TooLong(Exception):
@@ -86,7 +88,17 @@ def dicom_mutant(folder: Path, rng: np.random.Generator, original: Path) -> Path
     return folder / "dicom"
 
 
-def outcome(main, arguments: Sequence[str], image: Path, truth: np.ndarray) -> str:
+def compared(image: nib.Nifti1Image, truth: nib.Nifti1Image) -> tuple[bool, bool]:
+    """Say whether an image has all the slices of the truth, and whether it is like it: those it has in their places."""
+    whole, expected = image.shape == truth.shape, truth.get_fdata()
+    if not whole:  # of a whole one that was moved nothing but its header could tell
+        expected = processing.resample_from_to(truth, image, order=0, cval=np.nan).get_fdata()
+    inside = np.isfinite(expected)
+    off = np.abs(np.clip(image.get_fdata(), -1024, 3000) - expected)[inside]
+    return whole, bool(inside.mean() > LEAST_SEEN and off.mean() < UNLIKE_HU)
+
+
+def outcome(main, arguments: Sequence[str], image: Path, truth: nib.Nifti1Image) -> str:
     """Run a command line on a mutant and say in a word what came of it."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)
@@ -102,11 +114,10 @@ def outcome(main, arguments: Sequence[str], image: Path, truth: np.ndarray) -> s
         sys.stderr.write(traceback.format_exc())
         word = "traceback"
     else:
-        data = nib.load(image).get_fdata()
-        like = data.shape == truth.shape and np.abs(np.clip(data, -1024, 3000) - truth).mean() < UNLIKE_HU
         record = json.loads(image.with_name(image.name.replace(".nii.gz", ".json")).read_text())
         flagged = record.get("slices", {}).get("lost_at_the_ends")
-        word = "read" if like else "read, slice lost and flagged" if flagged else "read, unlike"
+        whole, like = compared(nib.load(image), truth)
+        word = "read" if whole and like else "read, slice lost and flagged" if flagged and like else "read, unlike"
     finally:
         signal.alarm(0)
         logging.getLogger().removeHandler(handler)
@@ -126,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGALRM, _ring)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     rng, counts = np.random.default_rng(arguments.seed), Counter()
-    truth = nib.as_closest_canonical(nib.Nifti1Image(HEAD, AFFINE)).get_fdata()
+    truth = nib.as_closest_canonical(nib.Nifti1Image(HEAD, AFFINE))
     with tempfile.TemporaryDirectory() as place:
         ct = write_series(small(fields=FIELDS), Path(place) / "ct")
         signal_of = {"modality": "MR", "values": lambda points: 500.0 * inside_head(points)}

@@ -1,5 +1,7 @@
 """No name, date or identifier of a header reaches a file, a log, a warning or a message of the stage."""
 
+import argparse
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from tests.ingest.planted import (
     planted_lines,
     say,
 )
+from tests.workflow import ROOT
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, save_volume
@@ -153,6 +156,49 @@ def test_text_in_a_numeric_field_is_not_repeated(keyword, tmp_path, tell):
 
     folder = edit(write_series(Scan(gaps=FEW), tmp_path / "dicom"), mistake)
     tell(ingest_ncct, ncct_arguments(folder, tmp_path / "out"), status=0 if keyword == "SeriesNumber" else 1)
+
+
+CODES = ("Modality", "ImageType", "PhotometricInterpretation", "RescaleType", "SOPClassUID")
+
+
+@pytest.mark.parametrize(
+    ("modality", "keyword"), [*(("CT", keyword) for keyword in CODES), ("MR", "Modality"), ("MR", "ImageType")]
+)
+def test_text_in_a_field_of_codes_is_not_repeated(keyword, modality, tmp_path, capfd):
+    values = head_hu if modality == "CT" else lambda points: 500.0 * inside_head(points)
+    with pydicom.config.disable_value_validation():
+        folder = edit(
+            write_series(small(modality=modality, values=values), tmp_path / "dicom"),
+            lambda image: setattr(image, keyword, UID if keyword == "SOPClassUID" else WORD),
+        )
+    out = tmp_path / "out"
+    command = ncct_arguments(folder, out) if modality == "CT" else mri_command(folder, out / "dwi.nii.gz")
+    _, logged = say(ingest_ncct if modality == "CT" else ingest_mri, command)
+    assert planted_lines([path for path in out.rglob("*") if path.is_file()], [logged, *capfd.readouterr()]) == []
+
+
+READERS = [
+    path.relative_to(ROOT)
+    for room in ("ingest", "datasets")
+    for path in sorted((ROOT / "workflow_scripts" / room).glob("*.py"))
+    if "__main__" in path.read_text()
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize("script", READERS, ids=str)
+def test_a_script_that_reads_what_a_user_gives_tells_of_no_fault_in_the_words_of_an_exception(
+    script, monkeypatch, caplog, capfd
+):
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError(WORD)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", fail)
+    with pytest.raises(SystemExit) as ended:  # where it does not, the words are in a traceback
+        runpy.run_module(".".join(script.with_suffix("").parts), run_name="__main__")
+    assert ended.value.code == 1
+    assert "a fault of this program" in caplog.text
+    assert WORD not in "".join([caplog.text, *capfd.readouterr()])
 
 
 def test_names_of_files_inside_a_folder_are_not_repeated(tmp_path, tell):
