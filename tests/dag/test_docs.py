@@ -1,4 +1,4 @@
-"""README and docs name files, links, options and resources that are there."""
+"""README and docs name files, links and resources that are there; test_commands.py has the commands."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,6 @@ from tests.workflow import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FILE = re.compile(r"`((?:workflow_scripts|rules|tests|docs|profiles|envs)/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
-COMMAND = re.compile(r"python -m (workflow_scripts\.[\w.]+)((?:[^\n]*\\\n)*[^\n]*)")
 RULE = re.compile(r"^ *rule (\w+):$(.*?)(?=^ *rule\b|\Z)", re.MULTILINE | re.DOTALL)
 REQUEST = re.compile(r'\*\*request\("(\w+)"')
 
@@ -38,16 +37,6 @@ def headings(page: Path) -> set[str]:
     """The headings of a page in the form that links have."""
     lines = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
-
-
-def test_every_command_has_options_that_its_script_knows(page):
-    for module, arguments in COMMAND.findall(page.read_text("utf-8")):
-        script = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
-        # Options that scripts share stand in other modules that they import.
-        names = [name.replace(".", "/") for name in re.findall(r"from (workflow_scripts\.\S+) import", script)]
-        sources = script + "".join(file.read_text("utf-8") for name in names if (file := ROOT / f"{name}.py").exists())
-        unknown = [option for option in re.findall(r"(--[a-z-]+)", arguments) if f'"{option}"' not in sources]
-        assert unknown == [], module
 
 
 def test_the_tree_of_rooms_has_every_folder_of_the_code():
