@@ -39,7 +39,6 @@ NO_SHELL = {  # what blocks without a language begin with, where they hold no co
     "Snakefile": "the tree of the rooms",
     "{stage}/{name}/{digest}/began_from.json": "folders of a training",
     "sub-X/[ses-Y/]{anat,ct}/sub-X[_ses-Y][_…]_{ct,ncct}.nii[.gz]": "names of BIDS",
-    "configfile:": "a Snakefile",
 }
 PLACEHOLDER = re.compile(r"<\w+>")
 
@@ -51,7 +50,7 @@ def commands(text: str) -> Iterator[list[str]]:
     blocks += INDENTED.findall(rest)
     for block in blocks:
         first = block.split()[0]
-        if first not in NO_SHELL:
+        if first not in NO_SHELL and not first.endswith(":"):  # a key of YAML, or of a Snakefile
             for line in block.replace("\\\n", " ").splitlines():
                 yield from parts(line)
     for code in INLINE.findall(rest.replace("\n", " ")):
