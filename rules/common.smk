@@ -110,6 +110,12 @@ def head(path):
     return path if config["preprocess"]["keep_heads"] else temp(path)
 
 
+def intermediate(path, head=False):
+    """An output that only steps of the same case read, and maybe shows a ``head``: removed after use, unless kept."""
+    kept = config["keep"] == "all" and (config["preprocess"]["keep_heads"] or not head)
+    return path if kept else temp(path)
+
+
 def code(module):
     """Digest of a rule's code as a param of its jobs: they run again when it changes, and not for a comment.
 

@@ -57,7 +57,7 @@ rule resample_ncct:
     input:
         "<ingested>/ncct.nii.gz",
     output:
-        head("<preprocessed>/resampled_ncct.nii.gz"),
+        intermediate("<preprocessed>/resampled_ncct.nii.gz", head=True),
     params:
         resampling=RESAMPLING,
         background=config["ingest"]["hu_floor"],
@@ -83,9 +83,9 @@ rule brain_mask:
     input:
         unpack(of_study(inputs.preprocess.to_strip)),
     output:
-        pseudo_t1=head("<preprocessed>/pseudo_t1.nii.gz"),
+        pseudo_t1=intermediate("<preprocessed>/pseudo_t1.nii.gz", head=True),
         mask="<preprocessed>/brain_mask.nii.gz",
-        stripped="<preprocessed>/stripped_ncct.nii.gz",
+        stripped=intermediate("<preprocessed>/stripped_ncct.nii.gz"),
         json="<preprocessed>/brain_mask.json",
     params:
         inputs=as_options,
@@ -120,8 +120,8 @@ rule prepare_mri:
     input:
         unpack(of_study(inputs.preprocess.mri_to_strip)),
     output:
-        resampled=head("<preprocessed>/resampled_{modality}.nii.gz"),
-        stripped="<preprocessed>/stripped_{modality}.nii.gz",
+        resampled=intermediate("<preprocessed>/resampled_{modality}.nii.gz", head=True),
+        stripped=intermediate("<preprocessed>/stripped_{modality}.nii.gz"),
     params:
         inputs=as_options,
         resampling=RESAMPLING,
@@ -180,7 +180,7 @@ rule apply_registration:
     input:
         mri="<preprocessed>/stripped_{modality}.nii.gz",
         affine="<preprocessed>/mri_to_ncct.txt",
-        ncct="<preprocessed>/resampled_ncct.nii.gz",
+        grid="<preprocessed>/brain_mask.nii.gz",
     output:
         "<preprocessed>/registered_{modality}.nii.gz",
     params:
@@ -195,7 +195,7 @@ rule apply_registration:
         "../envs/imaging.yaml"
     shell:
         "python -m workflow_scripts.preprocess.apply_registration --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --mri {input.mri:q} --affine {input.affine:q} --ncct {input.ncct:q} --out {output:q}"
+        " --mri {input.mri:q} --affine {input.affine:q} --grid {input.grid:q} --out {output:q}"
         " > {log:q} 2>&1"
 
 
@@ -205,7 +205,7 @@ rule contralateral:
         unpack(of_study(inputs.preprocess.to_mirror)),
     output:
         affine="<preprocessed>/ncct_to_template.txt",
-        image="<preprocessed>/contralateral.nii.gz",
+        image=intermediate("<preprocessed>/contralateral.nii.gz"),
         json="<preprocessed>/contralateral.json",
     params:
         inputs=as_options,

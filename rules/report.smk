@@ -137,7 +137,7 @@ rule case_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q} --unstripped {input.unstripped:q}"
+        " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q}"
         " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
         " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
         " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"

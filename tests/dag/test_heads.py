@@ -1,4 +1,4 @@
-"""With preprocess.keep_heads false, every file that shows a whole head is removed after use; by default none is."""
+"""What is removed after use: what only steps of its case read, unless all is kept; heads without `keep_heads`."""
 
 import re
 from pathlib import Path
@@ -9,31 +9,32 @@ import yaml
 from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import snakemake
 
-HEADS = {
-    *(f"ingest/icoAIS/C1/{name}.nii.gz" for name in ("ncct", "dwi", "adc")),
-    *(f"preprocess/icoAIS/C1/{name}.nii.gz" for name in ("resampled_ncct", "resampled_dwi", "resampled_adc")),
-    "preprocess/icoAIS/C1/pseudo_t1.nii.gz",
+MODALITIES = ("dwi", "adc")
+SCANS = {f"ingest/icoAIS/C1/{name}.nii.gz" for name in ("ncct", *MODALITIES)}
+WHOLE = {
+    f"preprocess/icoAIS/C1/{name}.nii.gz"
+    for name in ("pseudo_t1", "resampled_ncct", *(f"resampled_{modality}" for modality in MODALITIES))
+}
+STRIPPED = {
+    f"preprocess/icoAIS/C1/{name}.nii.gz"
+    for name in ("contralateral", "stripped_ncct", *(f"stripped_{modality}" for modality in MODALITIES))
 }
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Path:
+@pytest.mark.parametrize(
+    ("keep", "keep_heads", "gone"),
+    [
+        ("minimal", True, WHOLE | STRIPPED),
+        ("minimal", False, SCANS | WHOLE | STRIPPED),
+        ("all", True, set()),
+        ("all", False, SCANS | WHOLE),
+    ],
+)
+def test_what_is_removed_after_use(tmp_path: Path, keep, keep_heads, gone):
     write_sheet(tmp_path / "cases.tsv", ROW)
     for path in ("ncct/image", "dwi.nii.gz", "adc.nii.gz", "lesion.nii.gz"):
         (tmp_path / "C1" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "C1" / path).touch()
-    return tmp_path
-
-
-def removed(folder: Path, *arguments: str) -> set[str]:
-    said = snakemake(folder, "-n", "all_preprocess", "--cores", "2", *arguments).stdout
-    return set(re.findall(r"remove temporary output results/(\S+)", said))
-
-
-def test_heads_are_removed_where_the_configuration_says_so(study):
-    (study / "mine.yaml").write_text(yaml.safe_dump({"preprocess": {"keep_heads": False}}))
-    assert removed(study, "--configfile", "mine.yaml") == HEADS
-
-
-def test_heads_stay_by_default(study):
-    assert removed(study) == set()
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"keep": keep, "preprocess": {"keep_heads": keep_heads}}))
+    said = snakemake(tmp_path, "-n", "all_preprocess", "--cores", "2", "--configfile", "mine.yaml").stdout
+    assert set(re.findall(r"remove temporary output results/(\S+)", said)) == gone

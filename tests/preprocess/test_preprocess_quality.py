@@ -199,20 +199,19 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
     lesion = np.zeros(final.brain.data.shape, np.uint8)
     lesion[tuple(np.argwhere(final.brain.data)[:50].T)] = 1
     lesion[0, 0, :10] = 1
-    images = {"head": head.ct, "brain-mask": head.ct.with_data(head.brain), "lesion": final.ncct.with_data(lesion)}
+    images = {"lesion": final.ncct.with_data(lesion)}
     images |= {name: getattr(final, name) for name in ("ncct", "mirrored", "difference", "brain")}
     options = ["--cohort", "c", "--case", "k", "--to-template", str(tmp_path / "to_template.txt")]
     for name, volume in images.items():
-        kind = np.uint8 if name in ("brain", "brain-mask", "lesion") else np.float32
+        kind = np.uint8 if name in ("brain", "lesion") else np.float32
         save_volume(tmp_path / f"{name}.nii.gz", volume, kind)
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
     write_json(
         tmp_path / "ingest.json", {"pixel_digest": "abc", "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
     )
-    write_json(
-        tmp_path / "brain.json", {"method": "hu", "brain_ml": 1400.0, "hull_excess": 0.1, "cross_check_dice": 0.98}
-    )
+    brain_facts = {"hull_excess": 0.1, "cross_check_dice": 0.98, "tissue_beyond_mm": 1.0, "metal_ml": 0.0}
+    write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, **brain_facts})
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
         options += [f"--{name}-json", str(tmp_path / f"{name}.json")]

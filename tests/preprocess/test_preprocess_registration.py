@@ -109,7 +109,7 @@ def test_images_said_to_be_aligned_get_the_identity_and_the_record_says_why(file
 
 def test_the_registered_mri_lies_on_the_ncct(files, head, tmp_path):
     run_registration(files, tmp_path)
-    names = {"mri": "mri.nii.gz", "affine": "mri_to_ncct.txt", "ncct": "ncct.nii.gz", "out": "registered.nii.gz"}
+    names = {"mri": "mri.nii.gz", "affine": "mri_to_ncct.txt", "grid": "ncct.nii.gz", "out": "registered.nii.gz"}
     options = [word for key, name in names.items() for word in (f"--{key}", str(tmp_path / name))]
     apply_registration.main(["--cohort", "c", "--case", "k", *options])
     registered = load_volume(tmp_path / "registered.nii.gz")

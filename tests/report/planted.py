@@ -21,6 +21,8 @@ from workflow_scripts.preprocess import describe_case
 from workflow_scripts.preprocess.contralateral import Mirror, mirror_by_template, mirrored_brain
 from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
+from workflow_scripts.preprocess.quality.brain_mask import tissue_beyond
+from workflow_scripts.preprocess.quality.metal import metal_near
 from workflow_scripts.preprocess.register_mri import register_mri
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
@@ -129,7 +131,7 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
     registered = resample(source.mri, ncct.data.shape, ncct.affine, order=1, background=0, to_source=to_mri)
     images = {name: getattr(final, name) for name in ("ncct", "mirrored", "difference", "brain")}
     images |= {"lesion": lesion_on_grid(source.lesion, final.ncct, to_ncct), f"registered_{MODALITY}": registered}
-    images |= {"resampled_ncct": ncct, "brain_mask": ncct.with_data(head.brain)}
+    images["brain_mask"] = ncct.with_data(head.brain)
     for name, volume in images.items():
         kind = np.uint8 if name in ("brain", "lesion", "brain_mask") else np.float32
         save_volume(folder / f"{name}.nii.gz", volume, kind)
@@ -146,7 +148,8 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         "brain_ml": np.count_nonzero(head.brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(head.brain),
         "cross_check_dice": dice(head.brain, head.second),
-        "method": "deepbet",
+        "tissue_beyond_mm": tissue_beyond(ncct, head.brain),
+        "metal_ml": metal_near(ncct, head.brain),
     }
     write_json(folder / "brain_mask.json", brain_facts)
     describe_case.main([*describe_arguments(root, case), *LIMIT_OPTIONS, "--out", str(folder / "case.json")])
@@ -157,11 +160,10 @@ def describe_arguments(root: Path, case: str) -> list[str]:
     folder = root / "preprocess" / COHORT / case
     files = {name: f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain", "lesion")}
     files |= {
-        "head": "resampled_ncct.nii.gz",
-        "brain-mask": "brain_mask.nii.gz",
         "mri": f"registered_{MODALITY}.nii.gz",
+        "to-template": "ncct_to_template.txt",
+        "brain-json": "brain_mask.json",
     }
-    files |= {"to-template": "ncct_to_template.txt", "brain-json": "brain_mask.json"}
     files |= {"contralateral-json": "contralateral.json", "registration-json": "mri_to_ncct.json"}
     options = [word for name, file in files.items() for word in (f"--{name}", str(folder / file))]
     record = root / "ingest" / COHORT / case / "ncct.json"
@@ -172,8 +174,12 @@ def page_arguments(root: Path, case: str) -> Sequence[str]:
     """Return the inputs of ``case_page`` for a case below ``root``."""
     folder, ingest = root / "preprocess" / COHORT / case, root / "ingest" / COHORT / case
     files = {name: folder / f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain", "lesion")}
-    files |= {"unstripped": folder / "resampled_ncct.nii.gz", "brain-mask": folder / "brain_mask.nii.gz"}
-    files |= {"case-json": folder / "case.json", "ingest-json": ingest / "ncct.json", "upright": ingest / "ncct.nii.gz"}
+    files |= {
+        "brain-mask": folder / "brain_mask.nii.gz",
+        "case-json": folder / "case.json",
+        "ingest-json": ingest / "ncct.json",
+        "upright": ingest / "ncct.nii.gz",
+    }
     options = [word for name, file in files.items() for word in (f"--{name}", str(file))]
     mri = ["--mri", MODALITY, str(folder / f"registered_{MODALITY}.nii.gz")]
     return ["--cohort", COHORT, "--case", case, "--title", "Planted failures", *options, *mri]

@@ -27,7 +27,7 @@ def case_arguments(study, name: str, out: Path) -> list[str]:
     mri = ["--mri", "dwi", study.path(folder, "registered_dwi.nii.gz")] if labelled else []
     return [
         *("--cohort", cohort, "--case", case, "--title", "Study", "--notice", "All of it is <artificial>.", *mri),
-        *("--case-json", study.path(folder, "case.json"), "--unstripped", study.path(folder, "resampled_ncct.nii.gz")),
+        *("--case-json", study.path(folder, "case.json")),
         *("--ingest-json", study.path(ingest, "ncct.json"), "--upright", study.path(ingest, "ncct.nii.gz")),
         *("--brain-mask", study.path(folder, "brain_mask.nii.gz")),
         *(part for image in images for part in (f"--{image}", study.path(folder, f"{image}.nii.gz"))),

@@ -15,17 +15,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_case(parser)
     parser.add_argument("--mri", required=True, help="stripped MRI")
     parser.add_argument("--affine", required=True, help="affine from the MRI to the NCCT")
-    parser.add_argument("--ncct", required=True, help="image that has the wanted grid")
+    parser.add_argument("--grid", required=True, help="image that has the wanted grid")
     parser.add_argument("--out", required=True)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read a stripped MRI, the affine and the NCCT; write the MRI linearly interpolated, 0 outside."""
+    """Read a stripped MRI, the affine and an image of the grid; write the MRI linearly interpolated, 0 outside."""
     arguments = _parse(argv)
-    mri, ncct = load_volume(arguments.mri), load_volume(arguments.ncct)
+    mri, grid = load_volume(arguments.mri), load_volume(arguments.grid)
     to_mri = np.linalg.inv(read_affine(arguments.affine))
-    save_volume(arguments.out, resample(mri, ncct.data.shape, ncct.affine, order=1, background=0, to_source=to_mri))
+    save_volume(arguments.out, resample(mri, grid.data.shape, grid.affine, order=1, background=0, to_source=to_mri))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from workflow_scripts.common.files import write_json
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
+from workflow_scripts.preprocess.quality.brain_mask import tissue_beyond
+from workflow_scripts.preprocess.quality.metal import metal_near
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
     GIVEN,
@@ -95,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "stripped_before": arguments.stripped,
         "brain_ml": np.count_nonzero(brain) * ncct.voxel_ml,
         "hull_excess": hull_excess(brain),
+        "tissue_beyond_mm": tissue_beyond(ncct, brain),
+        # A mask that is given is the remedy.
+        "metal_ml": None if arguments.given else metal_near(ncct, brain),
         "cross_check": arguments.cross_check,
         "cross_check_dice": _cross_check(arguments, ncct, padded, brain, image, settings),
     }

@@ -12,13 +12,12 @@ from workflow_scripts.common.lesion_facts import lesion_facts
 from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import load_volume, require_same_grid, to_ras
-from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_beyond
+from workflow_scripts.preprocess.quality.brain_mask import end_share
 from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
-from workflow_scripts.preprocess.quality.metal import metal_near
 from workflow_scripts.preprocess.quality.mri_fit import mri_quality
-from workflow_scripts.preprocess.stripping.methods import GIVEN
 
+BRAIN_QUALITY = ("hull_excess", "cross_check_dice", "tissue_beyond_mm", "metal_ml")
 LESION_FACTS = ("lesion_ml", "side")
 OPTIONAL_QUALITY = ("lesion_outside_brain_fraction", "lesion_darker_hu", "mri_offset_mm", "mri_side_ratio")
 
@@ -26,8 +25,6 @@ OPTIONAL_QUALITY = ("lesion_outside_brain_fraction", "lesion_darker_hu", "mri_of
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
-    parser.add_argument("--head", required=True, help="resampled NCCT, HU")
-    parser.add_argument("--brain-mask", required=True, help="brain mask on the grid of --head")
     for name in ("ncct", "mirrored", "difference", "brain"):
         parser.add_argument(f"--{name}", required=True, help="final image")
     parser.add_argument("--mri", help="registered MRI, 0 outside its brain")
@@ -59,17 +56,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "final_digest": image_digest(ncct.data),
         **dict.fromkeys(LESION_FACTS),
     }
-    head, whole_brain = load_volume(arguments.head), load_volume(arguments.brain_mask).data > 0
     records = [ingested, *map(read_json, arguments.mri_ingest_json)]
     stacks = [record["slices"] for record in records if "slices" in record]
     quality = {
         "marks": sorted({mark for record in records for mark in record["marks"]}),
         "broken_forms": sum(len(record.get("broken_forms", [])) for record in records),
         "missing_slices": sum(slices["missing"] + slices["lost_at_the_ends"] for slices in stacks),
-        **{name: brain_record[name] for name in ("hull_excess", "cross_check_dice")},
-        "tissue_beyond_mm": tissue_beyond(head, whole_brain),
-        # A mask that is given is the remedy.
-        "metal_ml": None if brain_record["method"] == GIVEN else metal_near(head, whole_brain),
+        **{name: brain_record[name] for name in BRAIN_QUALITY},
         "end_share": end_share(to_ras(brain).data > 0),
         "contralateral": read_json(arguments.contralateral_json),
         "registration": read_json(arguments.registration_json) if arguments.registration_json else None,

@@ -44,7 +44,8 @@ def _read_images(arguments: argparse.Namespace, stack: Stack) -> Images:
         return on_grid(load_ras(Path(path)), ncct, order, 0)
 
     brain_mask = load_ras(arguments.brain_mask)
-    upright, unstripped = load_ras(arguments.upright), load_ras(arguments.unstripped)
+    upright = load_ras(arguments.upright)
+    unstripped = on_grid(upright, brain_mask, 1, float(upright.data.min()))
     if not arguments.show_faces:
         upright, unstripped = without_face(upright, brain_mask), without_face(unstripped, brain_mask)
     return Images(
@@ -69,8 +70,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--case-json", type=Path, required=True, help="case.json")
     parser.add_argument("--ingest-json", type=Path, required=True, help="record of the conversion")
     parser.add_argument("--upright", type=Path, required=True, help="ingested NCCT, HU")
-    parser.add_argument("--unstripped", type=Path, required=True, help="resampled NCCT, HU")
-    parser.add_argument("--brain-mask", type=Path, required=True, help="brain mask on the grid of --unstripped")
+    parser.add_argument("--brain-mask", type=Path, required=True, help="brain mask with isotropic voxels")
     for image in ("ncct", "mirrored", "difference", "brain"):
         parser.add_argument(f"--{image}", type=Path, required=True, help="final image")
     parser.add_argument(

@@ -87,8 +87,6 @@ def to_describe(study: Study, cohort: str, case: str) -> Named:
     """All images and records from which facts and quality of a case are computed."""
     found = study.case(cohort, case)
     names = {
-        "head": "resampled_ncct.nii.gz",
-        "brain_mask": "brain_mask.nii.gz",
         **{name: f"{name}.nii.gz" for name in ("ncct", "mirrored", "difference", "brain")},
         "to_template": "ncct_to_template.txt",
         "brain_json": "brain_mask.json",

@@ -19,7 +19,6 @@ def case_page(study: Study, cohort: str, case: str) -> Named:
     found = study.case(cohort, case)
     names = {
         "case_json": "case.json",
-        "unstripped": "resampled_ncct.nii.gz",
         **{name: f"{name}.nii.gz" for name in ("brain_mask", "ncct", "mirrored", "difference", "brain")},
     }
     inputs: Named = {key: file_of(study, "preprocessed", name, cohort=cohort, case=case) for key, name in names.items()}
