@@ -6,8 +6,10 @@ import shlex
 import sys
 
 from snakemake.cli import parse_args
+from snakemake.jobs import GroupJob, Job
 
 from workflow_scripts.common.digests import bytes_digest
+from workflow_scripts.common.errors import HOPELESS
 from workflow_scripts.common.training_store import made_with_other_code
 from workflow_scripts.study import arguments, inputs, paths
 from workflow_scripts.study.call import check_targets
@@ -144,6 +146,20 @@ def _grown(value):
 def threads(preset):
     """Threads of a rule: a preset of config.yaml, `resources`."""
     return config["resources"][preset].get("threads", 1)
+
+
+def hopeless(job):
+    """Whether a step of this job has said that another try would end in the same way: a scan that cannot be used."""
+    steps = job.jobs if job.is_group() else [job]
+    logs = [Path(log) for step in steps for log in step.log]
+    return any(HOPELESS in log.read_text(errors="replace") for log in logs if log.is_file())
+
+
+# Snakemake's retries are for any failure. Time and memory of another try are more (`request`), a broken scan stays one.
+for kind in (Job, GroupJob):
+    if not hasattr(kind, "all_restart_times"):
+        kind.all_restart_times = kind.restart_times
+        kind.restart_times = property(lambda job: 0 if hopeless(job) else job.all_restart_times)
 
 
 def targets(stage):

@@ -22,6 +22,7 @@ from tests.ingest.command import CASE, mri_command, ncct_arguments
 from tests.ingest.dicom_series import edit, write_series
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.errors import DATA_STATUS
 from workflow_scripts.ingest import ingest_brain, ingest_lesion, ingest_mri, ingest_ncct
 from workflow_scripts.study.case_sheet import load_cases
 from workflow_scripts.study.schemas import StudyError
@@ -119,7 +120,7 @@ def test_bad_input_is_refused_by_case_with_a_remedy_and_leaves_nothing(
     caplog.clear()
     with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as ended:
         run(main, command)
-    assert ended.value.code == 1
+    assert ended.value.code == DATA_STATUS
     (message,) = (record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
     case, said = message.replace(f"{place}/", "").split(": ", 1)
     assert case == "Case A/a-1"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.errors import DATA_STATUS, HOPELESS, InputError
 
 
 def refuse(_: object) -> None:
@@ -16,7 +16,7 @@ def refuse(_: object) -> None:
 def test_a_users_fault_names_case_problem_and_remedy_without_a_traceback(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as stop:
         run(refuse, ["--cohort", "AISD", "--case", "A01", "--ncct", "x"])
-    assert stop.value.code == 1
+    assert stop.value.code == DATA_STATUS
     assert caplog.messages == ["Case AISD/A01: the folder holds no DICOM file. Remedy: correct the path."]
 
 
@@ -42,7 +42,8 @@ def test_a_fault_where_headers_are_read_keeps_its_place_and_not_its_words(caplog
     assert "Doe" not in told + "".join(capfd.readouterr())
 
 
-def test_a_lack_of_memory_has_a_remedy_in_every_step(caplog):
-    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit):
+def test_a_lack_of_memory_has_a_remedy_in_every_step_and_may_be_tried_again(caplog):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as stop:
         run(lambda _: np.empty(2**50), ["--cohort", "AISD", "--case", "A01"])
+    assert stop.value.code == 1 and HOPELESS not in caplog.text
     assert caplog.messages[0].startswith("Case AISD/A01: More memory is needed than this process can get.")

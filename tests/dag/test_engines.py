@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import ROOT, copy_workflow, demo_arguments, snakemake
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
@@ -48,3 +49,14 @@ def test_an_odd_path_works_here_and_stops_on_a_cluster(tmp_path):
     stopped = snakemake(clone, "-n", "--profile", "profiles/slurm", workflow=clone, check=False)
     assert stopped.returncode and "jobs of the executor 'slurm' cannot be sent" in stopped.stdout
     assert "Traceback" not in stopped.stdout
+
+
+def test_a_broken_scan_is_not_tried_again_and_another_failure_is(tmp_path):
+    write_sheet(tmp_path / "cases.tsv", ROW)
+    for path in ("ncct/image", "dwi.nii.gz", "adc.nii.gz", "lesion.nii.gz"):
+        (tmp_path / "C1" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "C1" / path).touch()
+    targets = ["results/ingest/icoAIS/C1/ncct.nii.gz", "results/preprocess/weights/synthsr.weights"]
+    own = ["--config", "preprocess={skull_stripping: {synthsr_weights: {url: 'http://127.0.0.1:9/none'}}}"]
+    said = snakemake(tmp_path, *targets, "--cores", "1", "--retries", "1", "--keep-going", *own, check=False).stdout
+    assert said.count("Error in rule ingest_ncct") == 1 and said.count("Error in rule weights") == 2

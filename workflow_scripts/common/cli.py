@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.errors import DATA_STATUS, HOPELESS, InputError, MemoryShortage
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.malloc import keep_freed_memory
 from workflow_scripts.common.out_of_memory import memory_shortage_told
@@ -33,11 +33,11 @@ def add_case(parser: argparse.ArgumentParser) -> None:
 def run(main: Main, argv: Sequence[str] | None = None, *, reads_headers: bool = False) -> None:
     """Run ``main`` with logging to standard error and exit with its status.
 
-    An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and
-    exit status 1; a training that ended on a scheduler's warning exits with 75. Any other exception keeps its
-    traceback, since it is a fault of this program. The exceptions are those that a user can correct: a full disk, a
-    missing permission, a lack of memory. Where ``reads_headers``, the traceback comes without the words of the
-    exception, which may quote a patient's header or the name of a file.
+    An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and exit
+    status 1, or `DATA_STATUS` for a case that another try would not help; a training that ended on a scheduler's
+    warning exits with 75. Any other exception keeps its traceback, since it is a fault of this program. The exceptions
+    are those that a user can correct: a full disk, a missing permission, a lack of memory. Where ``reads_headers``,
+    the traceback comes without the words of the exception, which may quote a patient's header or the name of a file.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -50,8 +50,12 @@ def run(main: Main, argv: Sequence[str] | None = None, *, reads_headers: bool = 
         with memory_shortage_told(MEMORY):
             main(arguments)
     except InputError as error:
-        log.error("%s%s", _case_prefix(arguments), error)
-        raise SystemExit(1) from None
+        case = _case_prefix(arguments)
+        hopeless = case and not isinstance(error, MemoryShortage)
+        if hopeless:
+            log.info(HOPELESS)
+        log.error("%s%s", case, error)
+        raise SystemExit(DATA_STATUS if hopeless else 1) from None
     except Interrupted as error:
         log.warning("%s", error)
         raise SystemExit(INTERRUPTED_STATUS) from None

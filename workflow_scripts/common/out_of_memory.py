@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.errors import MemoryShortage
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def is_lack_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_shortage_told(remedy: str) -> Iterator[None]:
-    """Turn lack of memory anywhere in a block, or in a function that this decorates, into an `InputError`."""
+    """Turn lack of memory anywhere in a block, or in a function that this decorates, into a `MemoryShortage`."""
     try:
         yield
     except (MemoryError, OSError, RuntimeError) as error:
@@ -36,4 +36,4 @@ def memory_shortage_told(remedy: str) -> Iterator[None]:
             raise
         log.info("%s", error)
         where = "the GPU has" if ON_GPU.search(str(error)) else "this process can get"
-        raise InputError(f"More memory is needed than {where}.", remedy) from None
+        raise MemoryShortage(f"More memory is needed than {where}.", remedy) from None
