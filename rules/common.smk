@@ -19,7 +19,7 @@ from workflow_scripts.study.options import options
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.targets import arm_files, cohort_files, stage_files
+from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
 
 # As a module, the workflow is given a configuration by another one, or takes its own and what the command line says.
 IN_MODULE = workflow.modifier.parent_modifier is not None
@@ -185,5 +185,8 @@ def check_call():
         if call.executor not in (None, "local", "dryrun", "touch"):
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
+        if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
+            for target in asked or ["all_report"]:
+                require_arms(STUDY, "report" if target == "all" else target.removeprefix("all_"))
     except StudyError as error:
         raise WorkflowError(str(error)) from None

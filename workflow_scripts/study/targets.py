@@ -16,16 +16,17 @@ def stage_files(study: Study, stage: str) -> list[str]:
     These are the files of the stage itself, for preprocess with the quality pages; the rules add what they need. A
     study without cases has none. Raises `StudyError` where the stage needs an arm and none can be trained.
     """
-    _require_arms(study, stage)
+    require_arms(study, stage)
     return STAGES[stage](study) if study.cases else []
 
 
-def _require_arms(study: Study, stage: str) -> None:
+def require_arms(study: Study, stage: str) -> None:
+    """Raise `StudyError` where the stage needs an arm and none can be trained."""
     if stage in NEED_ARMS and study.cases and not study.arms:
         raise StudyError(
             f"all_{stage} is empty: no arm of run.arms can be trained on the cohorts of the case sheet "
-            f"({', '.join(study.cohorts)}). Write an arm for them into a file, name it in run.arms, and end "
-            "the call with --configfile and that file (docs/usage.md, Add an arm)."
+            f"({', '.join(study.cohorts)}). all_preprocess and all_split need none. Write an arm for them into a file, "
+            "name it in run.arms, and end the call with --configfile and that file (docs/usage.md, Add an arm)."
         )
 
 

@@ -115,6 +115,7 @@ class _Listener(logging.Filter):
 
 def _job(step: logging.LogRecord, group: int | None, temporary: set[str]) -> Job:
     asked: Mapping[str, Any] = dict(step.resources.items())
+    nodes = int(_number(asked.get("nodes"))) or 1  # each has the threads, memory and GPUs of the request
     # Of a path .../benchmarks/STAGE/..., as every rule names its own.
     name = (step.benchmark or step.rule_name).rpartition("/benchmarks/")[2].removesuffix(".tsv")
     return Job(
@@ -123,9 +124,9 @@ def _job(step: logging.LogRecord, group: int | None, temporary: set[str]) -> Job
         inputs=tuple(step.input),
         outputs=tuple(step.output),
         benchmark=step.benchmark or "",
-        threads=step.threads,
-        mem_mb=_number(asked.get("mem_mb")),
-        gpus=_gpus(asked),
+        threads=nodes * step.threads,
+        mem_mb=nodes * _number(asked.get("mem_mb")),
+        gpus=nodes * _gpus(asked),
         minutes=_number(asked.get("runtime")),
         partition=asked.get("slurm_partition"),
         group=group,
