@@ -71,6 +71,7 @@ SETTINGS = {
         "additive_brightness": {"probability": 0.8, "sigma": 0.4},
         "contrast": {"probability": 1.0, "factor": [0.75, 1.25]},
         "gamma": {"probability": 0.8, "exponent": [0.7, 1.5]},
+        "rotation": {"probability": 0.0, "degrees": [-15, 15]},
         "flip": {"probability": 0.5},
     },
     "local_views": {"count": 0, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]},

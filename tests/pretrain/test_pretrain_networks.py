@@ -155,6 +155,23 @@ def test_a_state_goes_on_in_another_precision(architecture, make_settings, monke
     assert optimisers[1].state_dict()["precision"] == ("float16" if half else "float32")
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_a_cpu_computes_in_bfloat16_where_it_is_asked_to_and_can(
+    architecture, make_settings, monkeypatch, caplog, able
+):
+    monkeypatch.setattr(optimiser, "multiplies_bfloat16", lambda: able)
+    views, losses = torch.randn(8, 1, 6, 12, 12, generator=torch.Generator().manual_seed(0)), {}
+    for precision in ("auto", "bfloat16"):
+        torch.manual_seed(0)
+        method = Distillation(architecture, make_settings(precision=precision), torch.device("cpu"))
+        losses[precision] = method.step([views], 0)
+        used = method.state_dict()["optimiser"]["precision"]
+        assert used == ("bfloat16" if able and precision == "bfloat16" else "float32")
+    assert torch.equal(losses["auto"], losses["bfloat16"]) != able
+    torch.testing.assert_close(losses["bfloat16"], losses["auto"], rtol=0.05, atol=0)
+    assert ("this CPU does not multiply bfloat16" in caplog.text) != able
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 def test_channels_last_norm_is_torchs_instance_norm(layout):
     theirs = torch.nn.InstanceNorm3d(5, affine=True, dtype=torch.float64)

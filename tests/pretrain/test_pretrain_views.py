@@ -3,6 +3,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from workflow_scripts.pretrain.views.crops import (
     BrainBoxes,
@@ -180,21 +181,61 @@ def test_each_view_keeps_its_own_channels(make_scan):
         np.testing.assert_array_equal(view, np.asarray(scan.image)[:, z : z + 6, y : y + 12, x : x + 12])
 
 
-def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_settings):
+def turning(settings, probability=0.6, degrees=(-40, 40)):
+    augmentation = settings.to_mapping()["augmentation"]
+    return augmentation | {"rotation": {"probability": probability, "degrees": list(degrees)}}
+
+
+def test_a_turned_view_is_the_image_turned_around_the_middle_of_the_box(scan):
+    """Oracle: scipy's spline of order 1 through the padded image, at the places of a box that is turned and scaled."""
+    start, size, patch, angle = (5, 6, 3), (6, 14, 17), (6, 12, 15), 0.5
+    view = read_view(scan, start, size, False, patch, angle)
+    image = scan.image[0].astype(float)
+    y, x = np.meshgrid(
+        *((np.arange(p) + 0.5) / p * s - s / 2 for p, s in zip(patch[1:], size[1:], strict=True)), indexing="ij"
+    )
+    places_y = start[1] + size[1] / 2 - 0.5 + np.cos(angle) * y - np.sin(angle) * x
+    places_x = start[2] + size[2] / 2 - 0.5 + np.sin(angle) * y + np.cos(angle) * x
+    for z in range(patch[0]):
+        padded = np.pad(image[start[0] + z], 8, constant_values=scan.background[0])
+        expected = ndimage.map_coordinates(padded, [places_y + 8, places_x + 8], order=1)
+        np.testing.assert_allclose(view[0, z], expected, atol=1e-4)
+    whole = read_view(scan, (5, 6, 3), (6, 12, 12), False, (6, 12, 12))
+    quarter = read_view(scan, (5, 6, 3), (6, 12, 12), False, (6, 12, 12), np.pi / 2)
+    torch.testing.assert_close(quarter, whole.rot90(-1, (2, 3)), atol=1e-4, rtol=0)
+
+
+def test_views_are_turned_as_often_and_as_far_as_asked_and_nothing_else_changes(scan, make_settings):
+    plain = make_settings()
+    settings = make_settings(augmentation=turning(plain, 0.6, (-10, 30)))
+    boxes, chosen = BrainBoxes.of([scan]), np.zeros(DRAWS, int)
+    crops, still = (draw_views(boxes, chosen, each, np.random.default_rng(1))[0] for each in (settings, plain))
+    angle = np.rad2deg(crops.angle)
+    assert 0.5 < (angle != 0).mean() < 0.7 and -10 <= angle.min() < -5 and 25 < angle.max() <= 30
+    assert not still.angle.any()
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.6])
+def test_views_cut_on_the_device_equal_those_read_one_by_one(make_scan, make_settings, probability):
     scans = [make_scan(seed, channels=2) for seed in range(3)]
     settings = make_settings(channels=["ncct", "difference"])
+    settings = make_settings(channels=["ncct", "difference"], augmentation=turning(settings, probability))
     rng = np.random.default_rng(3)
     crops = draw_views(BrainBoxes.of(scans), rng.integers(3, size=40), settings, rng)[0]
     beyond = Crops(
-        np.array([0, 1]), np.array([[-2, -3, 20], [18, 25, -4]]), np.full((2, 3), [6, 10, 9]), np.zeros(2, bool)
+        np.array([0, 1]),
+        np.array([[-2, -3, 20], [18, 25, -4]]),
+        np.full((2, 3), [6, 10, 9]),
+        np.zeros(2, bool),
+        np.zeros(2),
     )
     crops = Crops.joined([crops, beyond])
     views = ScansOnDevice(scans, torch.device("cpu")).read(crops, settings.patch_size)
     for index, (start, size, mirrored) in enumerate(singles(crops)):
         scan = scans[crops.scan[index]]
-        expected = read_view(scan, start, size, mirrored, settings.patch_size)
+        expected = read_view(scan, start, size, mirrored, settings.patch_size, crops.angle[index])
         torch.testing.assert_close(views[index], expected, atol=2e-3, rtol=0)
-    assert crops.mirrored.any()
+    assert crops.mirrored.any() and crops.angle.any() == bool(probability)
 
 
 def test_local_views_come_from_the_slab_and_parent_of_their_pair(scan, make_settings):

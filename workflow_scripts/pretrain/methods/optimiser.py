@@ -90,18 +90,29 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 
 
 def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the 16-bit type to compute in on a GPU, `auto`: float16; None for float32, on a CPU always.
+    """Return the 16-bit type to compute in, `auto`: float16 on a GPU; None for float32.
 
     float16 is what the authors used. On an H100 the encoder's gradient has a cosine of 0.98 with that of float32; in
-    bfloat16, whose numbers have 8 bits of precision, 0.82 (docs/gpu.md).
+    bfloat16, whose numbers have 8 bits of precision, 0.82 (docs/gpu.md). A CPU computes in float32, but for `bfloat16`
+    where it multiplies it itself (AMX, AVX-512); without, that would be slower, and a warning says so.
 
     Raises `InputError` for bfloat16 on a GPU without it.
     """
-    if precision == "float32" or device.type == "cpu":
+    if precision == "float32":
         return None
+    if device.type == "cpu":
+        if precision == "bfloat16" and not multiplies_bfloat16():
+            log.warning("this CPU does not multiply bfloat16: the networks are computed in float32")
+        return torch.bfloat16 if precision == "bfloat16" and multiplies_bfloat16() else None
     if precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise InputError("This GPU does not compute in bfloat16.", "set pretrain.precision to auto.")
     return torch.bfloat16 if precision == "bfloat16" else torch.float16
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def clip_each(parameters: Iterable[nn.Parameter], limit: float) -> None:

@@ -98,7 +98,8 @@ class Source:
         rng = seeds.generator(self._settings.seed, f"pretrain {purpose.name.lower()} views", epoch, number)
         groups = draw_views(self._boxes, chosen, self._settings, rng)
         if purpose is Purpose.RANKME:
-            groups = [replace(groups[0], mirrored=np.zeros_like(groups[0].mirrored)).of(np.arange(len(chosen)))]
+            first = groups[0].of(np.arange(len(chosen)))
+            groups = [replace(first, mirrored=np.zeros_like(first.mirrored), angle=np.zeros_like(first.angle))]
         drawn = []
         for crops in groups:
             own = np.arange(len(crops)).reshape(-1, len(chosen))[:, self._processes.share(len(chosen))].reshape(-1)
@@ -134,7 +135,7 @@ class Source:
 
     def _read_one(self, crops: Crops, index: int, view: Tensor) -> None:
         place = crops.start[index].tolist(), crops.size[index].tolist(), bool(crops.mirrored[index])
-        view.copy_(read_view(self._scans[crops.scan[index]], *place, view.shape[1:]))
+        view.copy_(read_view(self._scans[crops.scan[index]], *place, view.shape[1:], float(crops.angle[index])))
 
     def _collect(self, groups: Sequence[tuple[Tensor, Sequence[Future], Parameters]]) -> Batch:
         batch = []

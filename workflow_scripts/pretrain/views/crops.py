@@ -29,12 +29,15 @@ class Crops:
         first voxel and number of voxels along z, y and x, shape (V, 3)
     mirrored
         whether the box is read from the mirrored image, bool (V,)
+    angle
+        radians that the box is turned by around its middle in the plane, from y to x, shape (V,)
     """
 
     scan: np.ndarray
     start: np.ndarray
     size: np.ndarray
     mirrored: np.ndarray
+    angle: np.ndarray
 
     def __len__(self) -> int:
         return len(self.scan)
@@ -102,7 +105,8 @@ def draw_views(
     def place(patch: Sequence[int], scale: Sequence[float], first: np.ndarray, mirrored: np.ndarray) -> Crops:
         start, size = _draw_inside(patch[1:], parent[0], parent[0] + parent[1], scale, rng)
         height = np.full(count, patch[0])
-        return Crops(chosen, np.column_stack([first, start]), np.column_stack([height, size]), mirrored)
+        angle = _draw_angles(count, settings, rng)
+        return Crops(chosen, np.column_stack([first, start]), np.column_stack([height, size]), mirrored, angle)
 
     contralateral = rng.random(count) < (settings.symmetry_probability if settings.symmetry else 0.0)
     side = rng.random(count) < 0.5
@@ -151,7 +155,9 @@ def brain_fraction(boxes: BrainBoxes, chosen: np.ndarray, start: np.ndarray, sli
     return voxels / (np.prod(box[:, 1:, 1] - box[:, 1:, 0], axis=1) * slices)
 
 
-def read_view(scan: Scan, start: Sequence[int], size: Sequence[int], mirrored: bool, patch: Sequence[int]) -> Tensor:
+def read_view(
+    scan: Scan, start: Sequence[int], size: Sequence[int], mirrored: bool, patch: Sequence[int], angle: float = 0.0
+) -> Tensor:
     """Read a crop, pad it with background and scale it in the plane to the patch.
 
     Returns
@@ -160,12 +166,63 @@ def read_view(scan: Scan, start: Sequence[int], size: Sequence[int], mirrored: b
         shape (C, *patch); z is never scaled, y and x are interpolated bilinearly
     """
     array = scan.mirrored if mirrored else scan.image
-    block = torch.from_numpy(read_block(array, start, size, scan.background))
-    channels, slices = block.shape[:2]
-    plane = block.reshape(1, channels * slices, *size[1:])
-    if tuple(size[1:]) != tuple(patch[1:]):
-        plane = F.interpolate(plane, size=tuple(patch[1:]), mode="bilinear", align_corners=False)
-    return plane.reshape(channels, *patch)
+    if angle:
+        plane = _read_turned(array, start, size, patch, angle, scan.background)
+    else:
+        plane = torch.from_numpy(read_block(array, start, size, scan.background)).reshape(1, -1, *size[1:])
+        if tuple(size[1:]) != tuple(patch[1:]):
+            plane = F.interpolate(plane, size=tuple(patch[1:]), mode="bilinear", align_corners=False)
+    return plane.reshape(-1, *patch)
+
+
+def _read_turned(
+    array: Sliceable,
+    start: Sequence[int],
+    size: Sequence[int],
+    patch: Sequence[int],
+    angle: float,
+    background: np.ndarray,
+) -> Tensor:
+    """Read the square around a turned box, (C, z, y, x), and the box from it: (1, C z, *patch's plane)."""
+    reach = int(np.ceil(np.hypot(*size[1:]) / 2)) + 1
+    first = [begin + length // 2 - reach for begin, length in zip(start[1:], size[1:], strict=True)]
+    square = 2 * reach + 1
+    block = torch.from_numpy(read_block(array, (start[0], *first), (size[0], square, square), background))
+    y, x = turned(torch.tensor([size[1:]]), patch[1:], torch.tensor([angle]))
+    places = torch.stack([x + (start[2] - first[1]), y + (start[1] - first[0])], dim=-1).float()
+    # From -1 at the first voxel to 1 at the last, x before y.
+    places = 2 * places / (square - 1) - 1
+    return F.grid_sample(block.reshape(1, -1, square, square), places, mode="bilinear", align_corners=True)
+
+
+def turned(size: Tensor, patch: Sequence[int], angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the points of patches (h, w) lie in boxes that are turned around their middles.
+
+    Points and voxels are centred in equal parts of the box, as in ``interpolate(align_corners=False)``.
+
+    Parameters
+    ----------
+    size
+        voxels of the boxes along y and x, (V, 2)
+    angle
+        radians, (V,)
+
+    Returns
+    -------
+    tuple
+        y and x in voxels from the first one of the box before it is turned, both float64 (V, h, w)
+    """
+    size, cosine, sine = (
+        size[:, :, None, None],
+        *(part(angle.double())[:, None, None] for part in (torch.cos, torch.sin)),
+    )
+    y, x = (
+        (torch.arange(length, device=angle.device) + 0.5).mul(1 / length).sub(0.5) * size[:, axis, 0].double()
+        for axis, length in enumerate(patch)
+    )
+    middle_y, middle_x = (size[:, axis] / 2 - 0.5 for axis in range(2))
+    y, x = y[:, :, None], x[:, None, :]
+    return middle_y + cosine * y - sine * x, middle_x + sine * y + cosine * x
 
 
 def read_block(array: Sliceable, start: Sequence[int], size: Sequence[int], background: np.ndarray) -> np.ndarray:
@@ -193,6 +250,14 @@ def _draw_inside(
     size = np.where(size > room, patch, size)
     free = low + _below(room - size + 1, rng)
     return np.where(size <= room, free, _centred(size, low, high)), size
+
+
+def _draw_angles(count: int, settings: PretrainSettings, rng: np.random.Generator) -> np.ndarray:
+    rotation = settings.augmentation["rotation"]
+    if not rotation["probability"]:
+        return np.zeros(count)
+    turned_ones = rng.random(count) < rotation["probability"]
+    return np.where(turned_ones, np.deg2rad(rng.uniform(*rotation["degrees"], count)), 0.0)
 
 
 def _below(limit: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workflow_scripts.pretrain.views.crops import Crops
+from workflow_scripts.pretrain.views.crops import Crops, turned
 from workflow_scripts.pretrain.views.scans import Scan
 
 SHARE_OF_MEMORY = 0.5
@@ -47,23 +47,27 @@ class ScansOnDevice:
         background = self._background[scan[:, 0]]
         start, size, shape = (place[:, :, None] for place in places)
         z = start[:, 0] + torch.arange(patch[0], device=device)
-        low_y, high_y, share_y = _neighbours(size[:, 1], patch[1])
-        low_x, high_x, share_x = _neighbours(size[:, 2], patch[2])
+        if crops.angle.any():
+            angle = torch.from_numpy(crops.angle).to(device, non_blocking=True)
+            (low_y, high_y, share_y), (low_x, high_x, share_x) = _turned_neighbours(size[:, 1:, 0], patch[1:], angle)
+        else:
+            low_y, high_y, share_y = (part[:, :, None] for part in _neighbours(size[:, 1], patch[1]))
+            low_x, high_x, share_x = (part[:, None, :] for part in _neighbours(size[:, 2], patch[2]))
         inside_z, z = _inside(z, shape[:, 0])
         voxels = shape.prod(1)
         channel = torch.arange(background.shape[1], device=device)
 
         def at(y: Tensor, x: Tensor) -> Tensor:
-            inside_y, y = _inside(start[:, 1] + y, shape[:, 1])
-            inside_x, x = _inside(start[:, 2] + x, shape[:, 2])
-            plane = y[:, :, None] * shape[:, 2, :, None] + x[:, None, :]
+            inside_y, y = _inside(start[:, 1, :, None] + y, shape[:, 1, :, None])
+            inside_x, x = _inside(start[:, 2, :, None] + x, shape[:, 2, :, None])
+            plane = y * shape[:, 2, :, None] + x
             volume = (z * (shape[:, 1] * shape[:, 2]))[:, :, None, None] + plane[:, None]
             base = first + channel * voxels
             found = self._voxels[base[:, :, None, None, None] + volume[:, None]].float()
-            inside = inside_z[:, None, :, None, None] & (inside_y[:, :, None] & inside_x[:, None, :])[:, None, None]
+            inside = inside_z[:, None, :, None, None] & (inside_y & inside_x)[:, None, None]
             return torch.where(inside, found, background[:, :, None, None, None])
 
-        share_y, share_x = share_y[:, None, None, :, None], share_x[:, None, None, None, :]
+        share_y, share_x = share_y[:, None, None], share_x[:, None, None]
         upper = at(low_y, low_x).lerp(at(low_y, high_x), share_x)
         lower = at(high_y, low_x).lerp(at(high_y, high_x), share_x)
         return upper.lerp(lower, share_y)
@@ -84,6 +88,17 @@ def _neighbours(size: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
     point = point.clamp_min(0)
     low = point.floor().long()
     return low, torch.minimum(low + 1, size - 1), point - low
+
+
+def _turned_neighbours(size: Tensor, patch: Sequence[int], angle: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return the same along y and along x, each (V, h, w), for spans (V, 2) that are turned, some maybe by nothing."""
+    found = []
+    for axis, places in enumerate(turned(size, patch, angle)):
+        last = (size[:, axis] - 1)[:, None, None]
+        places = torch.where(angle[:, None, None] == 0, places.clamp_min(0).minimum(last), places)
+        low = places.floor().long()
+        found.append((low, low + 1, (places - low).float()))
+    return found
 
 
 def _inside(index: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
