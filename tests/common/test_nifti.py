@@ -80,6 +80,8 @@ def test_impossible_sizes_are_refused_before_any_voxel_is_read(tmp_path):
     with pytest.raises(InputError, match=r"gives a size of \(1240, 1240, 1240\)"):
         load(path)
     assert MOST_VOXELS < 1240**3
+    with pytest.raises(InputError, match="thicker slices"):
+        load(changed(tmp_path / "c.nii.gz", put(DIM, "4h", 3, 1024, 1024, 400)))
     fits_in_no_file = changed(tmp_path / "b.nii.gz", put(DIM, "4h", 3, 600, 600, 600))
     with pytest.raises(InputError, match="fewer voxels"):
         load(fits_in_no_file)

@@ -106,10 +106,12 @@ def test_the_acquisition_is_told_in_words():
     affine = np.array([[0.5, 0, 0, 0], [0, 0.5, -1.0, 0], [0, 0, 5, 0], [0, 0, 0, 1]])
     stack = Stack.of_grid((512, 512, 30), affine)
     told = case_page.acquisition(stack)
-    assert told == "30 slices of 512 × 512 pixels of 0.5 mm, 5 mm apart, gantry tilt −11.3°."
+    assert told == "30 slices of 512 × 512 pixels of 0.5 mm, 5 mm apart, gantry tilt −11.3°, moved into line."
     origins = stack.origins.copy()
     origins[20:] += [0, 0, 2.5]
-    assert "5 to 7.5 mm apart" in case_page.acquisition(replace(stack, origins=origins))
+    assert "5 to 7.5 mm apart and interpolated to one distance" in case_page.acquisition(
+        replace(stack, origins=origins)
+    )
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from nibabel.wrapstruct import WrapStructError
 from workflow_scripts.common.errors import InputError
 
 MOST_VOXELS = 2**28  # 1024 × 1024 × 256; a CT of a head has a third of them at most
+MOST_ALONG = 1024  # voxels along an axis of a scan that is whole and too large
 MOST_HEADER_BYTES = 2**20  # extensions included
 DEFLATE_RATIO = 1032  # no deflated byte stands for more
 GZIP_MAGIC = b"\x1f\x8b"
@@ -95,6 +96,11 @@ def _header(stream: BinaryIO) -> nib.Nifti1Header:
 def _require_possible(path: Path, shape: tuple[int, ...], dtype: np.dtype, start: int, again: str) -> None:
     """Raise `InputError` when a header announces no voxels, more than any scan has, or more than the file can hold."""
     voxels = np.prod(shape, dtype=float) if shape and min(shape) > 0 else 0
+    if voxels > MOST_VOXELS and max(shape) <= MOST_ALONG:
+        raise InputError(
+            f"{path.name} has {voxels:.3g} voxels, more than the {MOST_VOXELS:.3g} that are read.",
+            "give the scan with thicker slices or larger pixels.",
+        )
     if not 0 < voxels <= MOST_VOXELS or not 0 <= start <= MOST_HEADER_BYTES:
         raise InputError(f"{path.name} has a damaged header: it gives a size of {shape} voxels.", again)
     if dtype.fields or dtype.kind not in "iuf":

@@ -23,11 +23,12 @@ def acquisition(stack: Stack) -> str:
     """Say in words how a scan was acquired."""
     gaps = np.diff(stack.heights)
     distance = f"{gaps.mean():.4g} mm" if stack.equal_gaps else f"{gaps.min():.4g} to {gaps.max():.4g} mm"
-    tilt = "no gantry tilt" if stack.orthogonal else f"gantry tilt {stack.tilt_degrees:.1f}°".replace("-", "−")
+    apart = "apart" if stack.equal_gaps else "apart and interpolated to one distance"
+    tilt = f"gantry tilt {stack.tilt_degrees:.1f}°, moved into line".replace("-", "−")
+    tilt = "no gantry tilt" if stack.orthogonal else tilt
     pixels = np.linalg.norm(stack.row_step)
-    return (
-        f"{len(gaps) + 1} slices of {stack.columns} × {stack.rows} pixels of {pixels:.3g} mm, {distance} apart, {tilt}."
-    )
+    size = f"{len(gaps) + 1} slices of {stack.columns} × {stack.rows} pixels of {pixels:.3g} mm"
+    return f"{size}, {distance} {apart}, {tilt}."
 
 
 def lesion_in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
