@@ -16,13 +16,33 @@ _REMEDY = (
 
 
 def choose_device(gpus: int) -> torch.device:
-    """Return the GPU for a job that asked for ``gpus``, the CPU for none.
+    """Return the GPU for a job that asked for ``gpus``, the CPU for none; called before anything large is read.
 
-    Raises `InputError` where one was asked for and torch sees none: on a CPU such a job would take days, unnoticed.
+    Raises `InputError` where one was asked for and torch sees none: on a CPU such a job would take days, unnoticed; and
+    where torch sees fewer, or was not built for the card, which else shows in the first step alone.
     """
-    if gpus and not torch.cuda.is_available():
+    if not gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise InputError(f"This job asked for a GPU, and torch sees none: {_reason()}", _REMEDY)
-    return torch.device("cuda" if gpus else "cpu")
+    if (seen := torch.cuda.device_count()) < gpus:
+        raise InputError(
+            f"This job asked for {gpus} GPUs, and torch sees {seen}.",
+            "look what the job was given (`nvidia-smi`, CUDA_VISIBLE_DEVICES), or lower `gpu` under `resources`.",
+        )
+    if not _built_for(*(capability := torch.cuda.get_device_capability())):
+        name = f"{torch.cuda.get_device_name()}, compute capability {capability[0]}.{capability[1]}"
+        raise InputError(f"This torch was not built for the GPU ({name}): {_reason()}", _REMEDY)
+    return torch.device("cuda")
+
+
+def _built_for(major: int, minor: int) -> bool:
+    """Whether torch has code for a card: of its generation and not newer (sm), or to be compiled for it (compute)."""
+    built = re.findall(r"\b(sm|compute)_(\d+)", " ".join(torch.cuda.get_arch_list()))
+    card = 10 * major + minor
+    return not built or any(
+        int(number) <= card and (kind == "compute" or int(number) // 10 == major) for kind, number in built
+    )
 
 
 def device_name(device: torch.device) -> str:

@@ -78,6 +78,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and dataset, train, write the teacher's encoder, its model card and the two tables."""
     args = _parse(argv)
+    device = choose_device(args.gpus)
     torch.set_num_threads(max(1, args.threads // processes_here()))
     settings = parse_settings(read_yaml(args.settings))
     plans = read_json(args.dataset / "plans.json")
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code = code_digest("pretrain.pretrain")
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
-    with joined(choose_device(args.gpus)) as (processes, device):
+    with joined(device) as (processes, device):
         training = processes.from_first(
             lambda: open_training(args.state, origin(settings, cohort, plans, initial), code, outputs, args.retrain)
         )

@@ -227,12 +227,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the skills of one pretraining, and the neighbours of every case with their value of the first attribute."""
     arguments = _parse(argv)
+    device = choose_device(arguments.gpus)
     torch.set_num_threads(arguments.threads)
 
     cases = read_cases(arguments.dataset, arguments.splits, arguments.probed_splits)
     attributes = read_attributes(arguments.attributes, cases, arguments.preprocess, arguments.table)
     keys = [case["key"] for case in cases]
-    device = choose_device(arguments.gpus)
     features, content = represent(
         arguments.encoder,
         arguments.dataset,
