@@ -95,6 +95,26 @@ for arm in STUDY.arms:
             paths.file(STUDY.results, "model", arm=arm),
 
 
+for arm in STUDY.label_arms:
+
+    rule:
+        """The scores of this arm on fewer labels."""
+        name:
+            f"labels_{arm}"
+        input:
+            paths.file(STUDY.results, "evaluated", f"{arm}/label_scores.tsv"),
+
+
+for budget in STUDY.budgets:
+
+    rule:
+        """The masks of an arm on this number of labels."""
+        name:
+            f"arm_{budget}"
+        input:
+            inputs.evaluate.budget_masks(STUDY, budget),
+
+
 include: "rules/phantom.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"

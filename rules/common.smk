@@ -180,7 +180,7 @@ def check_call():
     asked = call.targets
     files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
     rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]
-    names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm", "export", "new")]
+    names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm", "labels", "export", "new")]
     try:
         if call.executor not in (None, "local", "dryrun", "touch"):
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))

@@ -1,4 +1,4 @@
-from workflow_scripts.common.vocabulary import members_of
+from workflow_scripts.common.vocabulary import members_of, seed_member
 
 SCORED = STUDY.labelled(config["run"]["evaluate"])
 DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.evaluate.drawn_on_ncct(STUDY)]
@@ -71,12 +71,78 @@ rule score_test:
         " --out-acquired {output.acquired:q} --ingest {params.ingest:q} --drawn-on-ncct {params.drawn_on_ncct} > {log:q} 2>&1"
 
 
+rule score_labels:
+    """Score the trainings of an arm on fewer labels, on the test set only of an arm that is tested."""
+    input:
+        unpack(of_study(inputs.evaluate.score_labels)),
+    output:
+        "<evaluated>/{arm}/label_scores.tsv",
+    params:
+        # Folders and names, not paths: the paths of a large cohort are longer than a command line may be.
+        references=stage_folder("preprocessed"),
+        segmentations=stage_folder("segmented"),
+        cases=[f"{case.cohort}/{case.case}" for case in inputs.evaluate.held_out(STUDY)],
+        members=[seed_member(draw) for draw in STUDY.label_draws],
+        labels=lambda wildcards: [one.labels for one in STUDY.budgets.values() if one.arm == wildcards.arm],
+        min_component_ml=config["evaluate"]["min_component_ml"],
+        # No rule declares the record of looks at the test set: it outlives every rerun.
+        looks=lambda wildcards: options(
+            {"looks": paths.file(STUDY.results, "state", f"test_looks/{wildcards.arm}.labels.tsv")}
+            if wildcards.arm in STUDY.test_arms
+            else {}
+        ),
+        code=code("evaluate.score_labels"),
+    log:
+        "<logs>/evaluate/score_labels/{arm}.log",
+    benchmark:
+        "<benchmarks>/evaluate/score_labels/{arm}.tsv"
+    resources:
+        **request("evaluate"),
+    conda:
+        "../envs/statistics.yaml"
+    shell:
+        "python -m workflow_scripts.evaluate.score_labels --arm {wildcards.arm} --members {params.members}"
+        " --labels {params.labels} --cases {params.cases} --segmentations {params.segmentations:q}"
+        " --references {params.references:q} --splits {input.splits:q} --min-component-ml {params.min_component_ml}"
+        " {params.looks:q} --config-sha256 $CONFIG_SHA256 --out {output:q} > {log:q} 2>&1"
+
+
+rule label_efficiency:
+    """Draw the curves of Dice against labels out of the scores, and say what labels an arm saves."""
+    input:
+        **inputs.evaluate.label_efficiency(STUDY),
+    output:
+        curve="<evaluated>/label_curve.tsv",
+        savings="<evaluated>/label_savings.tsv",
+    params:
+        whole=options({"arms": inputs.evaluate.whole_arms(STUDY)}),
+        pairs=[f"{first},{second}" for first, second in inputs.evaluate.label_pairs(STUDY)],
+        bootstrap=config["evaluate"]["bootstrap"],
+        confidence=config["evaluate"]["confidence"],
+        seed=config["seed"],
+        code=code("evaluate.label_efficiency"),
+    log:
+        "<logs>/evaluate/label_efficiency.log",
+    benchmark:
+        "<benchmarks>/evaluate/label_efficiency.tsv"
+    resources:
+        **request("evaluate"),
+    conda:
+        "../envs/statistics.yaml"
+    shell:
+        "python -m workflow_scripts.evaluate.label_efficiency --label-scores {input.label_scores:q}"
+        " --scores {input.scores:q} {params.whole} --cases {input.cases:q} --splits {input.splits:q}"
+        " --pairs {params.pairs} --bootstrap {params.bootstrap} --confidence {params.confidence} --seed {params.seed}"
+        " --out-curve {output.curve:q} --out-savings {output.savings:q} > {log:q} 2>&1"
+
+
 rule summarise:
     """Summarise and compare the scores of all arms."""
     input:
         scores=inputs.evaluate.all_scores(STUDY),
         acquired_scores=inputs.evaluate.all_scores(STUDY, grid="acquired_"),
         splits="<split>/splits.tsv",
+        looked=inputs.evaluate.label_scores(STUDY),  # before the looks at the test set are gathered
     output:
         scores="<evaluated>/scores.tsv",
         summary="<evaluated>/summary.tsv",

@@ -32,6 +32,12 @@ FIGURE_FILES = [
         if split != TEST or TEST_ARMS
     ),
     *(
+        f"<report>/figures/labels-{cohort}-{split}.svg"
+        for cohort in config["run"]["evaluate"]
+        for split in HELD_OUT
+        if STUDY.budgets and (split != TEST or set(STUDY.label_arms) & set(TEST_ARMS))
+    ),
+    *(
         f"<report>/figures/{kind}-{cohort}.png"
         for kind in ("examples", "failures")
         for cohort in config["run"]["evaluate"]
@@ -43,6 +49,7 @@ FIGURE_FILES = [
     *(["<report>/figures/neighbours.png"] if PROBES and INTERPRETED else []),
     "<report>/figures/quality.svg",
 ]
+LABEL_TABLES = ["label_curve", "label_savings"] if STUDY.budgets else []
 # What the page reads of an arm's trainings.
 ARM_RECORDS = ["settings.yaml", "nnunet/plans.json", *(f"seed-{seed}/curves.tsv" for seed in STUDY.seeds)]
 # Captions that the page shows; a figure's kind is its name before the first hyphen.
@@ -215,7 +222,7 @@ rule index:
         evaluate=[
             f"<evaluated>/{name}.tsv"
             for name in ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
-            + ("acquired_summary", "acquired_comparisons")
+            + ("acquired_summary", "acquired_comparisons", *LABEL_TABLES)
         ],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,

@@ -101,6 +101,32 @@ rule figure_size:
         " --out {output:q} > {log:q} 2>&1"
 
 
+rule figure_labels:
+    """Draw the Dice of the arms against the number of labelled patients."""
+    input:
+        curve="<evaluated>/label_curve.tsv",
+        savings="<evaluated>/label_savings.tsv",
+    output:
+        report("<report>/figures/labels-{cohort}-{split}.svg", caption="captions/labels.rst", category="Labels"),
+        "<report>/figures/labels-{cohort}-{split}.png",
+    params:
+        confidence=config["evaluate"]["confidence"],
+        code=code("report.figure_labels"),
+    log:
+        "<logs>/report/figure_labels/{cohort}-{split}.log",
+    benchmark:
+        "<benchmarks>/report/figure_labels/{cohort}-{split}.tsv"
+    resources:
+        **request("figure"),
+    wildcard_constraints:
+        split="|".join(split for split in SPLITS if split != TEST or TEST_ARMS),
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "python -m workflow_scripts.report.figure_labels --curve {input.curve:q} --savings {input.savings:q}"
+        " --cohort={wildcards.cohort} --split {wildcards.split} --confidence {params.confidence} --out {output:q} > {log:q} 2>&1"
+
+
 rule figure_qq:
     """Draw the differences of Dice of each compared pair against a normal distribution."""
     input:

@@ -7,7 +7,7 @@ import pytest
 from tests.outputs_page import described, files, matches
 from tests.workflow import DEMO, demo_arguments, snakemake
 from workflow_scripts.common.nnunet import cases
-from workflow_scripts.evaluate import score, summarise
+from workflow_scripts.evaluate import label_efficiency, score, score_labels, summarise
 from workflow_scripts.finetune import finetune
 from workflow_scripts.phantom import attributes
 from workflow_scripts.pretrain import pretrain_interpret, pretrain_probe
@@ -31,6 +31,9 @@ COLUMNS = {
     "evaluate/variance.tsv": summarise.VARIANCE_COLUMNS,
     "evaluate/subgroups.tsv": summarise.SUBGROUP_COLUMNS,
     "evaluate/test_looks.tsv": summarise.LOOK_COLUMNS,
+    "evaluate/{arm}/label_scores.tsv": score_labels.COLUMNS,
+    "evaluate/label_curve.tsv": label_efficiency.CURVE_COLUMNS,
+    "evaluate/label_savings.tsv": label_efficiency.SAVING_COLUMNS,
     "report/tables/{table}.tsv": table.COLUMNS,
     "truth/attributes.tsv": attributes.COLUMNS,
 }

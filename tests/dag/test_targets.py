@@ -77,6 +77,8 @@ def test_a_stage_target_runs_up_to_its_stage(tmp_path, target, last, absent):
         ("results/demo/segment/FS-STKi-D/original/icoAIS/I01.nii.gz", {"finetune": 3, "segment": 3, "ensemble": 1}),
         ("results/demo/segment/FS-STKi/seed-1/icoAIS/I01.probability.nii.gz", {"finetune": 1, "segment": 1}),
         ("results/demo/evaluate/ALL-STKi/scores.tsv", {"pretrain": 1, "finetune": 3, "score": 1}),
+        ("labels_FS-STKi", {"finetune": 2, "finetune_subset": 2, "finetune_dataset": 1, "score_labels": 1}),
+        ("arm_FS-STKi-labels4", {"finetune": 1, "finetune_subset": 1, "finetune_dataset": 1}),
     ],
 )
 def test_any_file_is_a_target(tmp_path, file, jobs):
@@ -91,6 +93,25 @@ def test_the_test_set_is_scored_for_the_arms_that_are_named_and_no_other(paper):
     assert "'ALL-STKi' is not scored on the test set: evaluate.test_arms names" in asked.stdout
     for arm, wanted in (("FS-STKi", True), ("ALL-STKi", False)):
         assert ("score_test" in dry_run(paper, "--cores", "1", f"arm_{arm}")) == wanted
+
+
+def test_arms_on_fewer_labels_are_no_arms_of_the_tables(tmp_path):
+    (tmp_path / "none.yaml").write_text("arms: {FS-STKi: {labels: []}, ALL-STKi-SA: {labels: []}}")
+    arguments = demo_arguments()
+    without = arguments.copy()
+    without.insert(2, str(tmp_path / "none.yaml"))
+    jobs, fewer = dry_run(tmp_path, *arguments), dry_run(tmp_path, *without)
+    trained = {"finetune": 3, "finetune_settings": 3, "finetune_subset": 3, "segment": 60, "score_labels": 2}
+    drawn = {"label_efficiency": 1, "figure_labels": 2}
+    assert {rule: count - fewer.get(rule, 0) for rule, count in jobs.items() if count != fewer.get(rule)} == {
+        **trained,
+        **drawn,
+        "total": sum([*trained.values(), *drawn.values()]),
+    }
+    voted = snakemake(
+        tmp_path, "-n", *arguments, "results/demo/segment/FS-STKi-labels4/ensemble/icoAIS/I01.nii.gz", check=False
+    )
+    assert "'FS-STKi-labels4' is 'FS-STKi' on fewer labels" in voted.stdout
 
 
 @pytest.mark.parametrize(

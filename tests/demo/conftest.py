@@ -16,7 +16,8 @@ CASES = {
 OVERRIDES = """
 cases: cases.tsv
 run: {arms: [FS-STKp, ALL-STKi-SA, ALL-STKi-D], seeds: [0]}
-arms: {FS-STKp: {epochs: 1}, ALL-STKi-SA: {epochs: 1}, ALL-STKi-D: {epochs: 1}}
+arms: {FS-STKp: {epochs: 1, labels: 3}, ALL-STKi-SA: {epochs: 1, labels: []}, ALL-STKi-D: {epochs: 1}}
+label_efficiency: {draws: 1, epochs: null}
 pretrain: {epochs: 1, samples_per_epoch: 8, batch_size: 4, validation_samples: 4, rankme_samples: 8,
   teacher_temperature: {warmup_epochs: 0}, optimisers: {robust: {warmup_epochs: 0}}}
 finetune: {iterations_per_epoch: 2, validation_iterations: 1}

@@ -19,7 +19,7 @@ STUDY = {  # over the demo's
     "device": "cpu",  # the GPUs of the cluster are device files
     "run": {"arms": ["FS-STKi", "ALL-STKi"], "seeds": [0, 1, 2], "segment": ["icoAIS"], "evaluate": ["icoAIS"]},
     "image_sets": {"ALL": ["icoAIS", "CENTER-TBI"]},
-    "arms": {name: {"train": ["icoAIS"], "epochs": 1} for name in ("FS-STKi", "ALL-STKi")},
+    "arms": {name: {"train": ["icoAIS"], "epochs": 1, "labels": []} for name in ("FS-STKi", "ALL-STKi")},
     "pretrain": {
         "epochs": EPOCHS,
         "samples_per_epoch": 1280,

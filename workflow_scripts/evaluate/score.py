@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +116,10 @@ def _load_mask(path: Path) -> Volume:
     return volume.with_data(volume.data > 0.5)
 
 
-def _score_files(
+def score_files(
     case: str, references: Path, segmentations: Path, members: Sequence[str], min_component_ml: float
-) -> list[dict[str, Any]]:
+) -> list[Scores]:
+    """Score the masks of an arm's members on one case; ``case`` is cohort/case."""
     reference = _load_mask(references / case / "lesion.nii.gz")
     predictions = {member: _load_mask(segmentations / member / f"{case}.nii.gz") for member in members}
     for member, prediction in predictions.items():
@@ -139,8 +140,8 @@ def _score_acquired(case: str, arguments: argparse.Namespace) -> list[dict[str, 
     return score_case(reference, predicted, arguments.min_component_ml)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the command line that scoring one arm needs, whatever the split."""
+def basic_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the command line that scoring one arm on the final grid needs, whatever the split."""
     found = argparse.ArgumentParser(description=description)
     found.add_argument("--arm", required=True)
     found.add_argument("--members", nargs="+", required=True, help="folders below --segmentations")
@@ -149,11 +150,29 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     found.add_argument("--references", type=Path, required=True, help="folder with {cohort}/{case}/lesion.nii.gz")
     found.add_argument("--splits", type=Path, required=True, help="table of the split stage")
     found.add_argument("--min-component-ml", type=float, required=True, help="limit of criterion large, mL")
+    found.add_argument("--out", type=Path, required=True, help="TSV, scores on the final grid")
+    return found
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the command line that scoring one arm on both grids needs, whatever the split."""
+    found = basic_parser(description)
     found.add_argument("--ingest", type=Path, required=True, help="folder with {cohort}/{case}/ncct.json")
     found.add_argument("--drawn-on-ncct", nargs="*", default=[], help="cases whose lesion was drawn on the NCCT")
-    found.add_argument("--out", type=Path, required=True, help="TSV, scores on the final grid")
     found.add_argument("--out-acquired", type=Path, required=True, help="TSV, scores on the acquired slices")
     return found
+
+
+def cases_of(arguments: argparse.Namespace, wanted: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the cases in the splits ``wanted``, as cohort/case, each with the columns that all its rows share."""
+    splits = {f"{row['cohort']}/{row['case']}": row for row in read_tsv(arguments.splits)}
+    for case in arguments.cases:
+        if case not in splits:
+            raise InputError(f"Case {case} is not in {arguments.splits.name}.", "run the split stage again.")
+        if splits[case]["split"] in wanted:
+            cohort, name = case.split("/")
+            fixed = {"arm": arguments.arm, "cohort": cohort, "case": name}
+            yield case, fixed | {column: splits[case][column] for column in ("patient", "split")}
 
 
 def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> tuple[Rows, Rows]:
@@ -161,18 +180,10 @@ def score_splits(arguments: argparse.Namespace, wanted: Sequence[str]) -> tuple[
 
     No mask of a case of another split is read.
     """
-    splits = {f"{row['cohort']}/{row['case']}": row for row in read_tsv(arguments.splits)}
     final: Rows = []
     acquired: Rows = []
-    for case in arguments.cases:
-        if case not in splits:
-            raise InputError(f"Case {case} is not in {arguments.splits.name}.", "run the split stage again.")
-        if splits[case]["split"] not in wanted:
-            continue
-        cohort, name = case.split("/")
-        fixed = {"arm": arguments.arm, "cohort": cohort, "case": name}
-        fixed |= {column: splits[case][column] for column in ("patient", "split")}
-        scored = _score_files(
+    for case, fixed in cases_of(arguments, wanted):
+        scored = score_files(
             case, arguments.references, arguments.segmentations, arguments.members, arguments.min_component_ml
         )
         final += [fixed | row for row in scored]

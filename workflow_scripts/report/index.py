@@ -14,7 +14,7 @@ from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
 from workflow_scripts.common.vocabulary import HELD_OUT, members_of
 from workflow_scripts.report.drawing.slices import data_uri
-from workflow_scripts.report.pages import cohorts, grids, methods, words
+from workflow_scripts.report.pages import cohorts, grids, label_words, methods, words
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.checklists import answers_of, checklists
 from workflow_scripts.report.pages.flow import SPLIT_NAMES, counted, flow, scored_cases
@@ -22,6 +22,7 @@ from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_cases
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+LABEL_TABLES = ("label_curve", "label_savings")
 EVALUATED = ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups")
 ACQUIRED = ("acquired_summary", "acquired_comparisons")
 # What a figure shows, for who does not see it; the words of its file's name follow.
@@ -31,6 +32,7 @@ ALTERNATIVES = {
     "size": "Points at the Dice and the reference volume of every case",
     "qq": "Quantiles of the differences of Dice against those of a normal distribution",
     "volumes": "Predicted against reference volumes, and Bland–Altman plots of their differences",
+    "labels": "Curves of the mean Dice over the number of labelled patients; the numbers are in the tables below",
     "examples": "Slices of single cases with the reference and the segmentation of each arm",
     "failures": "Slices of the cases with the lowest Dice, each with what went wrong",
     "finetune": "Curves of loss and pseudo-Dice over the epochs of every training",
@@ -79,6 +81,7 @@ def content_of(arguments: argparse.Namespace) -> dict[str, Any]:
     figures = figure_groups(arguments.figures, captions)
     cases = quality_rows(arguments.preprocess, read_tsv(arguments.split / "splits.tsv"))
     shown = _cases(arguments, settings, cases) | _training(arguments, settings) | _results(arguments, settings)
+    shown |= _labels(arguments, settings)
     known = {
         **{name: bool(shown[name]) for name in ("clinical", "comparisons")},
         **{name: name in figures for name in ("interpretation", "failures")},
@@ -90,6 +93,7 @@ def content_of(arguments: argparse.Namespace) -> dict[str, Any]:
         *(arguments.evaluate / f"{name}.tsv" for name in (*EVALUATED, *ACQUIRED)),
         *arguments.tables,
     ]
+    tables += [arguments.evaluate / f"{name}.tsv" for name in LABEL_TABLES if shown["label_curves"]]
     return shown | {
         "settings": settings,
         "confidence": f"{100 * settings['evaluate']['confidence']:g} %",
@@ -161,6 +165,19 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         "member_rows": content.member_rows(summary, members),
         "looks": read_tsv(arguments.evaluate / "test_looks.tsv"),
         "headlines": content.headlines(summary, limit),
+    }
+
+
+def _labels(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page says of labels and of labels saved; nothing where no arm has fewer."""
+    if not any(arm.get("labels") for arm in settings["arms"].values()):
+        return {"label_curves": [], "label_savings": [], "label_words": []}
+    limit, confidence = settings["evaluate"]["min_component_ml"], settings["evaluate"]["confidence"]
+    curve, savings = (read_tsv(arguments.evaluate / f"{name}.tsv") for name in LABEL_TABLES)
+    return {
+        "label_curves": label_words.curve_sets(curve, limit),
+        "label_savings": label_words.saving_sets(savings, limit),
+        "label_words": label_words.paragraphs(savings, settings["arms"], limit, confidence),
     }
 
 

@@ -179,6 +179,7 @@ def report_settings(study: Study) -> str:
     """Settings of the report, as JSON."""
     config = study.config
     sections = ("title", "notice", "run", "image_sets", "preprocess", "split", "pretrain", "probe", "finetune")
+    sections += ("label_efficiency",)
     sections += ("segment", "evaluate", "report")
     content: dict[str, Any] = {name: config[name] for name in sections}
     content["segment"] = segmentation(study)

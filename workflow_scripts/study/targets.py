@@ -103,6 +103,7 @@ def _masks(study: Study, arm: str) -> list[str]:
 
 def _evaluate(study: Study) -> list[str]:
     names = ("scores", "summary", "comparisons", "agreement", "ranks", "variance", "subgroups", "test_looks")
+    names += ("label_curve", "label_savings") if study.budgets else ()
     return [paths.file(study.results, "evaluated", f"{name}.tsv") for name in names]
 
 
