@@ -49,7 +49,7 @@ def test_a_plan_from_measurements_is_within_a_fifth_of_the_run_in_every_total(de
     planned = read_json(tmp_path / "plan.json")
     wall, work = seconds_of_jobs(demo.output)
     written = [folder for folder in demo.results.iterdir() if folder.name not in ("logs", "benchmarks", "state")]
-    assert planned["unmeasured"] == []
+    assert planned["untimed"] == planned["unsized"] == []
     assert planned["steps"] == sum(count for rule, count in demo.jobs.items() if rule != "total")
     assert planned["gpu_hours"] == 0
     assert planned["wall_hours"] * 3600 == pytest.approx(wall, rel=WITHIN)

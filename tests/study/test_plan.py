@@ -8,7 +8,7 @@ import pytest
 
 from tests.workflow import ROOT, demo_arguments, job_counts, snakemake
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.files import read_json, read_tsv
 from workflow_scripts.study.plan import picture_of, plan, rows_of, told
 from workflow_scripts.study.planning.cluster import Cluster, Partition
 from workflow_scripts.study.planning.costs import Costs, Measured, mean_of_rules, measured, write_costs
@@ -109,6 +109,12 @@ def test_what_was_never_measured_costs_what_it_asks_for_and_is_named():
     assert "time that they ask for stands: a/x." in told(found)
 
 
+def test_a_rule_with_other_outputs_than_before_keeps_their_sum():
+    two = Job(0, "a/x/1", (), ("out/0", "out/1"), "b.tsv")
+    assert Costs([[Measured("a/x", 1, 1.0, outputs_mb=(3.0, 2.0, 1.0))]]).of(two).outputs_mb == (3.0, 3.0)
+    assert not Costs([[Measured("a/x", 1, 1.0)]]).of(two).sized
+
+
 def test_seconds_over_the_start_grow_with_the_cases_that_a_job_reads():
     rows = [Measured("a/x/small", 10, 12.0)]
     reads = tuple(f"{n}/case.json" for n in range(100))
@@ -187,6 +193,8 @@ def test_a_call_is_planned_with_the_jobs_that_snakemake_counts(tmp_path):
     assert count > 5
     assert f"of {count} steps" in result.stdout
     assert sum(int(row["steps"]) for row in read_tsv(tmp_path / "plan" / "plan.tsv")) == count
+    # The shipped sizes are of the outputs that the rules have; phantoms are no part of it.
+    assert {name.split("/")[0] for name in read_json(tmp_path / "plan" / "plan.json")["unsized"]} <= {"phantom"}
     assert "critical" in (tmp_path / "plan" / "plan.svg").read_text().lower()
     refused = planned("all_prepro")
     assert refused.returncode and "is all_preprocess meant" in refused.stdout + refused.stderr

@@ -6,7 +6,7 @@ come from the benchmark files of an earlier run, or of this one. Run by hand: `m
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +47,18 @@ class Plan:
         }
 
     @property
-    def unmeasured(self) -> list[str]:
+    def untimed(self) -> list[str]:
         """Rules for which the time that they ask for stands."""
+        return self._rules(lambda cost: not cost.timed)
+
+    @property
+    def unsized(self) -> list[str]:
+        """Rules whose outputs are not in the disk, since no size of them is known."""
+        return self._rules(lambda cost: not cost.sized)
+
+    def _rules(self, concerns: Callable[[Cost], bool]) -> list[str]:
         jobs = (job for those in self.tasks.jobs for job in those)
-        return sorted({job.kind for job in jobs if not self.costs[job.number].known})
+        return sorted({job.kind for job in jobs if concerns(self.costs[job.number])})
 
 
 def plan(jobs: Sequence[Job], costs: Costs, cluster: Cluster) -> Plan:
@@ -92,8 +100,10 @@ def told(found: Plan) -> str:
         f"jobs          {totals['submitted']:.0f}, of {totals['steps']:.0f} steps",
         f"peak disk     {totals['peak_disk_gb']:.2f} GiB of new files",
     ]
-    if found.unmeasured:
-        lines.append(f"Not measured, so the time that they ask for stands: {', '.join(found.unmeasured)}.")
+    if found.untimed:
+        lines.append(f"Not measured, so the time that they ask for stands: {', '.join(found.untimed)}.")
+    if found.unsized:
+        lines.append(f"Of unknown size, so without disk: {', '.join(found.unsized)}.")
     return "\n".join(lines) + "\n"
 
 
@@ -154,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = plan(jobs, _sources(arguments.costs, jobs), cluster)
         sys.stdout.write(told(found))
         if arguments.out:
-            write_json(arguments.out / "plan.json", found.totals | {"unmeasured": found.unmeasured})
+            write_json(arguments.out / "plan.json", found.totals | {"untimed": found.untimed, "unsized": found.unsized})
             write_tsv(arguments.out / "plan.tsv", rows_of(found), COLUMNS)
             write_text(arguments.out / "plan.svg", picture_of(found))
     except (StudyError, InputError) as error:

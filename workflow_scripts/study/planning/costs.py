@@ -52,11 +52,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a job takes; ``known`` is False where its own request stands for what was never measured."""
+    """What a job takes; its own request where its time was never ``timed``, nothing where no output was ``sized``."""
 
     seconds: float
     outputs_mb: tuple[float, ...]
-    known: bool
+    timed: bool
+    sized: bool
 
 
 class Costs:
@@ -73,11 +74,15 @@ class Costs:
     def of(self, job: Job) -> Cost:
         """Return what a job takes."""
         seconds = next(filter(None, (run.seconds(job) for run in self._runs)), None)
-        outputs = next(filter(None, (run.outputs(job) for run in self._runs)), (0.0,) * len(job.outputs))
-        if seconds is None:
-            # A rule without a benchmark file gathers others and runs nothing.
-            return Cost(60 * job.minutes if job.benchmark else 0.0, outputs, known=not job.benchmark)
-        return Cost(seconds, outputs, known=True)
+        outputs = next(filter(None, (run.outputs(job) for run in self._runs)), None)
+        runs = bool(job.benchmark)  # a rule without a benchmark file gathers others and runs nothing
+        asked = 60 * job.minutes if runs else 0.0
+        return Cost(
+            seconds=asked if seconds is None else seconds,
+            outputs_mb=outputs or (0.0,) * len(job.outputs),
+            timed=seconds is not None or not runs,
+            sized=outputs is not None or not runs,
+        )
 
 
 class _Run:
@@ -95,8 +100,13 @@ class _Run:
 
     def outputs(self, job: Job) -> tuple[float, ...] | None:
         rows = [self._exact[job.name]] if job.name in self._exact else self._kinds.get(job.kind, [])
-        known = [row.outputs_mb for row in rows if len(row.outputs_mb) == len(job.outputs)]
-        return tuple(map(fmean, zip(*known, strict=True))) if known else None
+        sizes = [row.outputs_mb for row in rows if row.outputs_mb]
+        if not sizes:
+            return None
+        alike = [those for those in sizes if len(those) == len(job.outputs)]
+        if not alike:  # the rule had other outputs then: their sum, in equal parts
+            return (fmean(map(sum, sizes)) / len(job.outputs),) * len(job.outputs)
+        return tuple(map(fmean, zip(*alike, strict=True)))
 
 
 def _scaled(row: Measured, job: Job) -> float:
