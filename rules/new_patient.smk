@@ -22,6 +22,8 @@ if "model" in config:
         params:
             model=lambda wildcards: config["model"],
             images=lambda wildcards: paths.file(STUDY.results, "preprocessed", **wildcards),
+            batch=batch,
+            store=lambda wildcards: paths.file(STUDY.results, "state", f"segment/{wildcards.cohort}"),
             code=code("segment.apply_model"),
         log:
             "<logs>/segment/apply_model/{cohort}/{case}.log",
@@ -34,7 +36,8 @@ if "model" in config:
             "../envs/deeplearning.yaml"
         shell:
             "python -m workflow_scripts.segment.apply_model --cohort={wildcards.cohort} --case={wildcards.case}"
-            " --model {params.model:q} --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
+            " --batch={params.batch} --store {params.store:q} --code {params.code} --model {params.model:q}"
+            " --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
             " --threads {threads} --gpus $GPUS_SEGMENT --out-final {output.final:q} --out-lesion {output.lesion:q}"
             " --out-slices {output.slices:q} --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
             " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"

@@ -59,7 +59,8 @@ rule ensemble:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --masks {input.masks:q} --probabilities {input.probabilities:q} --ncct {input.ncct:q} --record {input.record:q} --vote {params.vote}"
+        " --masks {input.masks:q} --probabilities {input.probabilities:q} --ncct {input.ncct:q} --record {input.record:q}"
+        " --vote {params.vote}"
         " --out-mask {output.mask:q} --out-original {output.original:q} --out-slices {output.slices:q}"
         " --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
         " --out-probability {output.probability:q} > {log:q} 2>&1"

@@ -3,6 +3,8 @@
 import json
 import shutil
 import zipfile
+from argparse import Namespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,8 +19,11 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.common.volume import load_volume
+from workflow_scripts.segment import apply_model
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model import networks
 from workflow_scripts.segment.model.card import metrics
+from workflow_scripts.segment.model.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def test_nothing_in_the_model_names_a_path_a_patient_or_a_setting_of_training(mo
 def test_settings_of_preprocessing_are_the_studys_without_its_paths(model):
     settings, config = settings_of(model), demo_study().config
     assert settings["preprocess"]["clip_hu"] == config["preprocess"]["clip_hu"]
-    assert settings["segment"] == config["segment"]
+    assert settings["segment"] == {name: config["segment"][name] for name in ("step", "mirroring", "vote")}
     assert settings["preprocess"]["template"]["image"] is None
 
 
@@ -135,8 +140,8 @@ def test_a_zip_that_leads_outside_its_folder_is_refused(tmp_path):
     assert not list(tmp_path.rglob("outside.txt"))
 
 
-def stock_segmentation(model, number: int, image) -> np.ndarray:
-    """Segment with nnU-Net's predictor alone, loaded as its ``initialize_from_trained_model_folder`` does it.
+def stock_predictor(model, number: int, mirroring: bool) -> nnUNetPredictor:
+    """Return nnU-Net's predictor alone, loaded as its ``initialize_from_trained_model_folder`` does it.
 
     Not by that function: it looks its trainer class up by name in every module of nnU-Net, and where torchvision
     cannot be imported, some of them cannot either.
@@ -153,25 +158,50 @@ def stock_segmentation(model, number: int, image) -> np.ndarray:
         2,
         deep_supervision=False,
     )
-    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), perform_everything_on_device=False)
+    predictor = nnUNetPredictor(
+        use_mirroring=mirroring, device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False
+    )
     axes = saved["inference_allowed_mirroring_axes"]
     predictor.manual_initialization(
         network, plans, configuration, [saved["network_weights"]], dataset, saved["trainer_name"], axes
     )
-    reader = plans.image_reader_writer_class()
-    data, properties = reader.read_images([str(image)])
+    return predictor
+
+
+def stock_segmentation(predictor: nnUNetPredictor, image) -> np.ndarray:
+    """Segment one image (x, y, z) as nnU-Net does."""
+    data, properties = predictor.plans_manager.image_reader_writer_class().read_images([str(image)])
     return predictor.predict_single_npy_array(data, properties).transpose(2, 1, 0)
 
 
-@pytest.mark.parametrize("number", range(len(SEEDS)))
-def test_stock_nnunet_gives_the_same_voxels(model, tmp_path, number):
+@pytest.mark.parametrize(("number", "mirroring"), [(0, False), (1, False), (2, False), (0, True)])
+def test_stock_nnunet_gives_the_same_voxels(model, tmp_path, number, mirroring):
     write_case(tmp_path, np.random.default_rng(99))
     path = layout.checkpoints(model, layout.check_model(model))[number]
-    ours, _ = Segmenter(read_checkpoint(path), 0.5, False, torch.device("cpu"))([tmp_path / "ncct.nii.gz"])
-    theirs = stock_segmentation(model, number, tmp_path / "ncct.nii.gz")
+    ours, _ = Segmenter(read_checkpoint(path), 0.5, mirroring, torch.device("cpu"))([tmp_path / "ncct.nii.gz"])
+    theirs = stock_segmentation(stock_predictor(model, number, mirroring), tmp_path / "ncct.nii.gz")
     assert theirs.shape == load_volume(tmp_path / "ncct.nii.gz").data.shape
     assert 0 < ours.sum() < ours.size
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_one_load_of_the_model_serves_a_batch_of_new_patients(model, tmp_path):
+    images = model.parents[1] / "preprocess" / "icoAIS" / "I01"
+
+    def result(case: str, batch: str = "") -> Result:
+        out = {f"out_{name}": tmp_path / case / name for name in apply_model.OUTPUTS}
+        where = {"images": images.with_name(case), "store": tmp_path / f"store of {bool(batch)}"}
+        run = {"cohort": "icoAIS", "case": case, "batch": batch, "code": "", "threads": 1, "gpus": 0, "model": model}
+        return apply_model.result_of(Namespace(**run, **where, **out))
+
+    with mock.patch.object(networks, "Model", wraps=networks.Model) as load:
+        together = [result("I01", "I02"), result("I02", "I01")]
+        assert load.call_count == 1
+    for one, alone in zip(together, (result("I01"), result("I02")), strict=True):
+        np.testing.assert_array_equal(one.mask, alone.mask)
+        np.testing.assert_array_equal(one.members, alone.members)
+        np.testing.assert_array_equal(one.probability, alone.probability)
+        np.testing.assert_array_equal(one.features, alone.features)
 
 
 def test_the_card_tells_the_mean_and_its_interval_of_held_out_cases():

@@ -21,6 +21,7 @@ from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import new_patient
+from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.study import paths
 
 FILES = {
@@ -69,6 +70,26 @@ def result(model, dicom, tmp_path_factory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "step apply_model" in done.stderr
     return out
+
+
+def test_a_step_is_told_when_it_begins_with_its_case():
+    printed = """
+Building DAG of jobs...
+[Sat Nov 28 09:57:10 2026]
+localrule template:
+    output: template.nii.gz
+    resources: tmpdir=<TBD>
+[Sat Nov 28 09:57:11 2026]
+rule prepare_mri:
+    input: ingest/A/S-1/dwi.nii.gz
+    wildcards: cohort=A, case=S-1, modality=dwi
+    threads: 2
+    resources: mem_mb=2500
+Finished jobid: 3 (Rule: prepare_mri)
+localrule new_patients:
+    resources: tmpdir=/tmp
+"""
+    assert list(steps(printed.splitlines())) == ["template", "prepare_mri of A/S-1"]
 
 
 def test_all_files_come_out_and_nothing_else(result):

@@ -1,30 +1,40 @@
-"""Segment one new patient with an exported model: masks, agreement of its networks, and whether the scan is unusual."""
+"""Segment one new patient with an exported model: masks, agreement of its networks, and whether the scan is unusual.
+
+While the model is in memory, others of the sheet are segmented, whose jobs are still to come.
+"""
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from workflow_scripts.common.acquired_grid import resample_mask, to_acquired
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.device import choose_device
+from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.lesion_facts import side
+from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.segment.masks.acquired_grid import write_acquired
 from workflow_scripts.segment.masks.agreement import components_ml, dice_of_pairs, share_of_members
+from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.batch import Store, outdated, segment_batch
 from workflow_scripts.segment.model.measures import scan_measures
-from workflow_scripts.segment.model.networks import Model, Result
 from workflow_scripts.segment.model.reference import unfamiliar
+from workflow_scripts.segment.model.result import Result
+
+if TYPE_CHECKING:
+    from workflow_scripts.segment.model.networks import Model
 
 NOTICE = "RESEARCH USE ONLY. Not a medical device; no result may guide the care of a patient."
 OUTSIDE = "mask outside the brain"
+RESULT = "result.npz"
 OUTPUTS = ("final", "lesion", "slices", "upright", "agreement", "probability", "report")
 
 log = logging.getLogger(__name__)
@@ -62,12 +72,14 @@ def acquired_ml(mask: Volume, ingest: Mapping[str, Any]) -> float:
 
 
 def report(
-    model: Model, result: Result, images: Path, scan: Volume, ingest: Mapping[str, Any], lesion_ml: float
+    model: Path, result: Result, images: Path, scan: Volume, ingest: Mapping[str, Any], lesion_ml: float
 ) -> dict[str, Any]:
     """Return the content of ``report.json``.
 
     Parameters
     ----------
+    model
+        folder of the exported model
     images
         folder of the case's final images, of which `case.json` and the brain are read
     scan
@@ -79,12 +91,15 @@ def report(
     """
     case = read_json(images / "case.json")
     ncct, brain = load_volume(images / "ncct.nii.gz"), load_volume(images / "brain.nii.gz", np.uint8)
-    compared = unfamiliar(model.reference, scan_measures(ncct, brain, scan), result.features)
-    mask, manifest = ncct.with_data(result.mask), model.manifest
+    manifest, reference, made = (
+        read_json(model / name) for name in (layout.MANIFEST, layout.REFERENCE, layout.PREPROCESSING)
+    )
+    compared = unfamiliar(reference, scan_measures(ncct, brain, scan), result.features)
+    mask = ncct.with_data(result.mask)
     parts = components_ml(mask)
     outside = outside_share(result.mask, brain.data)
     flags = scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]]
-    if outside > model.most_outside_brain:
+    if outside > made["preprocess"]["quality"]["max_lesion_outside_brain"]:
         flags.append(OUTSIDE)
     return {
         "notice": NOTICE,
@@ -105,6 +120,50 @@ def report(
     }
 
 
+def segmenting(arguments: argparse.Namespace) -> Callable[[str, Path], None]:
+    """Return what runs the networks on a case and writes what they say into a folder; they are loaded once."""
+
+    @cache
+    def model() -> "Model":
+        # Not above: a case that the store has needs none of it, and importing it takes seconds.
+        import torch
+
+        from workflow_scripts.common.device import choose_device
+        from workflow_scripts.segment.model.networks import Model
+
+        torch.set_num_threads(arguments.threads)
+        device = choose_device(arguments.gpus)
+        log.info("loading the model")
+        return Model(arguments.model, device)
+
+    def make(case: str, folder: Path) -> None:
+        model()(arguments.images.with_name(case)).save(folder / RESULT)
+        log.info("%s/%s: the networks have run", arguments.cohort, case)
+
+    return make
+
+
+def result_of(arguments: argparse.Namespace) -> Result:
+    """Return what the networks say of the case: from the store, or they run on it and on those of its batch."""
+    channels = read_json(arguments.model / layout.DATASET)["channels"]
+    manifest = arguments.model / layout.MANIFEST
+
+    def images(case: str) -> Sequence[Path]:
+        return channel_files(arguments.images.with_name(case), channels)
+
+    def report_of(case: str) -> Path:
+        return arguments.out_report.parent.with_name(case) / arguments.out_report.name
+
+    others = [
+        one for one in filter(None, arguments.batch.split(",")) if outdated([report_of(one)], [manifest, *images(one)])
+    ]
+    store = Store(arguments.store, f"{file_digest(manifest)} {arguments.code}")
+    place = segment_batch(store, arguments.case, others, images, segmenting(arguments))
+    result = Result.load(place / RESULT)
+    store.forget(arguments.case)
+    return result
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
@@ -112,6 +171,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, help="folder of the case's final images")
     parser.add_argument("--scan", type=Path, required=True, help="the converted NCCT, upright")
     parser.add_argument("--record", type=Path, required=True, help="ncct.json of the case: the acquired slices")
+    parser.add_argument("--batch", default="", help="other cases of the cohort that are wanted, separated by commas")
+    parser.add_argument("--store", type=Path, required=True, help="folder of results that wait for their jobs")
+    parser.add_argument("--code", default="", help="digest of the code; results of other code are not taken")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
     for name in OUTPUTS:
@@ -122,9 +184,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the model, run its networks on the case, write masks, maps and numbers."""
     arguments = _parse(argv)
-    torch.set_num_threads(arguments.threads)
-    model = Model(arguments.model, choose_device(arguments.gpus))
-    result = model(arguments.images)
+    layout.check_model(arguments.model)
+    result = result_of(arguments)
     ingest, scan = read_json(arguments.record), load_volume(arguments.scan)
     mask = load_volume(arguments.images / "ncct.nii.gz").with_data(result.mask)
     upright = (scan.data.shape, scan.affine)
@@ -136,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         (arguments.out_probability, result.probability),
     ):
         save_volume(path, resample(mask.with_data(values), *upright, order=1, background=0), np.float32)
-    content = report(model, result, arguments.images, scan, ingest, slices["lesion_ml"])
+    content = report(arguments.model, result, arguments.images, scan, ingest, slices["lesion_ml"])
     write_json(arguments.out_report, content)
     log.info("%.1f mL (%s), flags: %s", content["lesion_ml"], content["side"], ", ".join(content["flags"]) or "none")
 

@@ -24,7 +24,8 @@ from workflow_scripts.common.vocabulary import TRAIN, VALIDATION
 from workflow_scripts.common.volume import load_volume
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.card import metrics, model_card
-from workflow_scripts.segment.model.measures import encoder_features, scan_measures
+from workflow_scripts.segment.model.features import encoder_features
+from workflow_scripts.segment.model.measures import scan_measures
 from workflow_scripts.segment.model.reference import fit_reference
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.paths import case_folder
@@ -62,7 +63,7 @@ def reference_of(segmenter: Segmenter, preprocess: Path, ingest: Path, cases: Se
 def write_networks(checkpoints: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Write plans, dataset description and one fold a checkpoint, as nnU-Net lays them out."""
     write_json(folder / "plans.json", checkpoints[0]["init_args"]["plans"])
-    write_json(folder / "dataset.json", checkpoints[0]["init_args"]["dataset_json"])
+    write_json(folder / layout.DATASET, checkpoints[0]["init_args"]["dataset_json"])
     for number, checkpoint in enumerate(checkpoints):
         buffer = io.BytesIO()
         torch.save(bare(checkpoint, number), buffer)

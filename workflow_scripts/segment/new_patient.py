@@ -29,6 +29,7 @@ from workflow_scripts.common.files import (
     write_yaml,
 )
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.study import paths
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.models import is_dicom
@@ -38,6 +39,7 @@ ROOT = Path(__file__).parents[2]
 WORK = ".work"
 NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver knows
 COHORT, CASE = "new", "patient"
+BATCH = 20  # patients that one load of the model segments
 PAGE = "report.html"
 SCAN = "ncct_upright.nii.gz"
 IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz")
@@ -46,7 +48,6 @@ TIMES = "times.tsv"
 FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
 DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
 NO_STUDY = "--with-report puts the page on the study of the DICOM images, and a NIfTI file names no study."
-STEP = re.compile(r"^(?:local)?rule (?!new_patients)(\w+):")
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def study_of(
         "evaluate": {"test_arms": [], "comparisons": {}},
         "report": {"best_arms": [], "interpreted": None},
         **settings,
+        "segment": settings["segment"] | {"batch_size": BATCH},
     }
 
 
@@ -134,12 +136,16 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
             words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]
         ) as process,
     ):
-        for line in process.stdout:
-            file.write(line)
-            if found := STEP.match(line):
-                log.info("step %s", found[1])
-            elif found := ERROR.search(line):
-                errors[found[1]] = None
+
+        def lines() -> Iterator[str]:
+            for line in process.stdout:
+                file.write(line)
+                if found := ERROR.search(line):
+                    errors[found[1]] = None
+                yield line
+
+        for step in steps(lines()):
+            log.info("step %s", step.removesuffix(f" of {COHORT}/{CASE}"))
     if process.returncode and not errors:
         errors[f"the workflow ended with status {process.returncode}; {record} says why"] = None
     return list(errors)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.digests import file_digest
+from workflow_scripts.common.files import replacing
 from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume
 from workflow_scripts.segment.model.batch import Store, outdated, segment_batch
@@ -99,7 +101,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if outdated(outputs(one).values(), [arguments.checkpoint, *images(one)])
     ]
     place = segment_batch(store, arguments.case, others, images, segmenting(arguments))
-    store.hand_over(place, outputs(arguments.case))
+    for name, path in outputs(arguments.case).items():
+        with replacing(path) as temporary:
+            shutil.copyfile(place / name, temporary)
+    store.forget(arguments.case)
 
 
 if __name__ == "__main__":

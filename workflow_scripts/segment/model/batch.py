@@ -9,13 +9,13 @@ model.
 import fcntl
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.common.digests import bytes_digest, file_digest
-from workflow_scripts.common.files import replacing, replacing_folder
+from workflow_scripts.common.files import replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,9 @@ class Store:
         parts = [self.key, *(file_digest(image) for image in images)]
         return self.folder / case / bytes_digest("\n".join(parts).encode())[:16]
 
-    def hand_over(self, place: Path, outputs: Mapping[str, Path]) -> None:
-        """Copy the files of a result to their outputs, by name, and forget the case."""
-        for name, path in outputs.items():
-            with replacing(path) as temporary:
-                shutil.copyfile(place / name, temporary)
-        shutil.rmtree(place.parent)
+    def forget(self, case: str) -> None:
+        """Remove what waits for the job of a case."""
+        shutil.rmtree(self.folder / case)
 
 
 def outdated(outputs: Iterable[Path], inputs: Iterable[Path]) -> bool:

@@ -17,7 +17,7 @@ from workflow_scripts.common.files import read_json, replacing, replacing_folder
 FORMAT = 1
 MANIFEST = "model.json"
 CHECKPOINT = "checkpoint_final.pth"
-PREPROCESSING, REFERENCE = "preprocessing.json", "reference.json"
+PREPROCESSING, REFERENCE, DATASET = "preprocessing.json", "reference.json", "dataset.json"
 TEMPLATE, TEMPLATE_MASK = "template.nii.gz", "template_mask.nii.gz"
 AGAIN = "get the model anew (its zip, or `export_<arm>` in the study that trained it)."
 KINDS = {"arm": str, "seeds": list, "vote": str, "code": str, "versions": dict, "files": dict}

@@ -1,11 +1,7 @@
 """The networks of an exported model, loaded once and run on scan after scan."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from workflow_scripts.common.files import read_json
@@ -15,48 +11,20 @@ from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.segment.masks.agreement import mean_probability
 from workflow_scripts.segment.masks.vote import vote
 from workflow_scripts.segment.model import folder as layout
-from workflow_scripts.segment.model.measures import encoder_features
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the networks say of one scan, on the grid of its final images (x, y, z).
-
-    Attributes
-    ----------
-    mask
-        the vote, uint8
-    members
-        each network's mask, uint8
-    probability
-        mean of the networks' lesion probabilities, float32
-    features
-        `encoder_features` of the first network, float64 (features,)
-    """
-
-    mask: np.ndarray
-    members: Sequence[np.ndarray]
-    probability: np.ndarray
-    features: np.ndarray
+from workflow_scripts.segment.model.features import encoder_features
+from workflow_scripts.segment.model.result import Result
 
 
 class Model:
-    """An exported model whose files have been checked.
-
-    ``manifest`` and ``reference`` are the content of its JSON; ``most_outside_brain`` is the share of a mask that may
-    lie outside the brain before it is flagged.
-    """
+    """The networks of an exported model whose files have been checked."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        self.manifest: dict[str, Any] = layout.check_model(folder)
-        self.reference: dict[str, Any] = read_json(folder / layout.REFERENCE)
-        whole = read_json(folder / layout.PREPROCESSING)
-        settings = whole["segment"]
-        self.most_outside_brain: float = whole["preprocess"]["quality"]["max_lesion_outside_brain"]
+        manifest = layout.check_model(folder)
+        settings = read_json(folder / layout.PREPROCESSING)["segment"]
         self.majority = settings["vote"] == "majority"
         self.segmenters = [
             Segmenter(read_checkpoint(path), settings["step"], settings["mirroring"], device)
-            for path in layout.checkpoints(folder, self.manifest)
+            for path in layout.checkpoints(folder, manifest)
         ]
 
     def __call__(self, images: Path) -> Result:
