@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_statistics
 
 Prints the tables of docs/statistics.md: for each setting 2000 simulated studies, seeded. "Before" is
-what this workflow gave until November 2026: BCa for mean differences, the F interval for the ICC, no other interval.
+what this workflow gave until November 2026: at first BCa for mean differences, the F interval for the ICC and no other
+interval, then Student's t, the jackknife, and that of Bonett and Wright (2000).
 """
 
 from collections.abc import Callable, Iterable
@@ -11,17 +12,19 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from scipy import stats
 
-from workflow_scripts.evaluate.measures.agreement import icc_interval
+from workflow_scripts.evaluate.measures.agreement import icc_interval, spearman_interval
 from workflow_scripts.evaluate.measures.intervals import (
     correlation_interval,
     mean_interval,
     median_interval,
     skewed_mean_interval,
+    symmetric_mean_interval,
 )
 from workflow_scripts.evaluate.measures.signed_rank import hodges_lehmann, signed_rank_test
 
 STUDIES, SIZES, CONFIDENCE, SEED = 2000, (6, 10, 19, 29), 0.95, 14
 BOOTSTRAP = 1000
+DRAWN = {"draws": BOOTSTRAP, "seed": SEED}
 ZEROS = (0.0, 0.2, 0.4)  # share of patients whose lesion is missed, so that Dice is 0
 LARGE = 400_000  # patients in the sample that stands for the population
 
@@ -110,9 +113,18 @@ def f_interval(ratings: np.ndarray) -> Interval:
     return (low - 1) / (low + 1), (high - 1) / (high + 1)
 
 
-def spearman_interval(ratings: np.ndarray) -> Interval:
+def bonett_wright(ratings: np.ndarray) -> Interval:
+    """The interval of Spearman's correlation as it was."""
     rho = float(stats.spearmanr(*ratings.T).statistic)
     return correlation_interval(rho, np.sqrt((1 + rho**2 / 2) / (len(ratings) - 3)), len(ratings) - 2, CONFIDENCE)
+
+
+def jackknife_of_icc(ratings: np.ndarray) -> Interval:
+    """The interval of the ICC as it was (Arvesen and Schmitz 1970)."""
+    n = len(ratings)
+    z = np.arctanh([icc_of(np.delete(ratings, left_out, axis=0))[0] for left_out in range(n)])
+    error = np.sqrt((n - 1) / n * ((z - z.mean()) ** 2).sum())
+    return correlation_interval(icc_of(ratings)[0], error, n - 1, CONFIDENCE)
 
 
 def bench_location() -> None:
@@ -133,10 +145,9 @@ def bench_location() -> None:
 
     everyone = population(skewed)
     row("mean of volume differences, t", each_size(skewed, lambda v: mean_interval(v, CONFIDENCE), everyone.mean()))
-    options = {"draws": BOOTSTRAP, "seed": SEED}
     row(
         "mean of volume differences, percentile-t",
-        each_size(skewed, lambda v: skewed_mean_interval(v, CONFIDENCE, **options), everyone.mean()),
+        each_size(skewed, lambda v: skewed_mean_interval(v, CONFIDENCE, **DRAWN), everyone.mean()),
     )
     middle = float(np.median(everyone))
     row("median of volume differences", each_size(skewed, lambda v: median_interval(v, CONFIDENCE), middle))
@@ -150,7 +161,11 @@ def bench_difference() -> None:
             return dice_difference(generator, studies, n, zeros, effect=0.04)
 
         everyone, name = population(sample), f"{zeros:.0%} missed by both"
-        row(f"mean, t, {name}", each_size(sample, lambda v: mean_interval(v, CONFIDENCE), everyone.mean()))
+        row(
+            f"mean, symmetric percentile-t, {name}",
+            each_size(sample, lambda v: symmetric_mean_interval(v, CONFIDENCE, **DRAWN), everyone.mean()),
+        )
+        row(f"mean, t (before), {name}", each_size(sample, lambda v: mean_interval(v, CONFIDENCE), everyone.mean()))
         row(f"mean, BCa (before), {name}", each_size(sample, bca, everyone.mean()))
         chosen = everyone[np.random.default_rng(SEED).integers(0, LARGE, (2, LARGE))]
         pseudo_median = float(np.median(chosen.mean(axis=0)))
@@ -169,8 +184,10 @@ def bench_agreement() -> None:
 
         everyone = population(sample)
         rho, icc = float(stats.spearmanr(*everyone.T).statistic), icc_of(everyone)[0]
-        row(f"Spearman, {kind}", each_size(sample, spearman_interval, rho))
-        row(f"ICC, jackknife, {kind}", each_size(sample, lambda v: icc_interval(v, CONFIDENCE), icc))
+        row(f"Spearman, jackknife, {kind}", each_size(sample, lambda v: spearman_interval(v, CONFIDENCE), rho))
+        row(f"Spearman, Bonett and Wright (before), {kind}", each_size(sample, bonett_wright, rho))
+        row(f"ICC, bootstrap-t, {kind}", each_size(sample, lambda v: icc_interval(v, CONFIDENCE, **DRAWN), icc))
+        row(f"ICC, jackknife (before), {kind}", each_size(sample, jackknife_of_icc, icc))
         row(f"ICC, F (before), {kind}", each_size(sample, f_interval, icc))
 
 

@@ -22,7 +22,12 @@ from workflow_scripts.evaluate.measures import subgroups
 from workflow_scripts.evaluate.measures.agreement import Agreement, agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison, compare, holm
 from workflow_scripts.evaluate.measures.description import Description, OfMean, describe
-from workflow_scripts.evaluate.measures.intervals import mean_interval, skewed_mean_interval, within
+from workflow_scripts.evaluate.measures.intervals import (
+    mean_interval,
+    skewed_mean_interval,
+    symmetric_mean_interval,
+    within,
+)
 from workflow_scripts.evaluate.measures.ranks import Rank, rank_stability
 from workflow_scripts.evaluate.measures.signed_rank import ZERO_METHOD
 from workflow_scripts.evaluate.measures.variance import Variance, split_variance
@@ -79,7 +84,7 @@ def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int)
             key, chosen = group_key | {"criterion": criterion}, group[group["criterion"] == criterion]
             patients = _patient_means(chosen)
             volumes = (patients[name].to_numpy() for name in ("predicted_ml", "reference_ml"))
-            agreements.append(key | asdict(agreement(*volumes, confidence)))
+            agreements.append(key | asdict(agreement(*volumes, confidence, draws=draws, seed=seed)))
             counts = {"cases": group["case"].nunique(), "scored": len(chosen)}
             for measure, of_mean in intervals.items():
                 missing = int(chosen[measure].isna().sum())
@@ -92,12 +97,16 @@ def summarise(scores: pd.DataFrame, *, confidence: float, draws: int, seed: int)
     return summary, agreements
 
 
-def compare_arms(scores: pd.DataFrame, families: Sequence[tuple[str, str, str]], confidence: float) -> Rows:
+def compare_arms(
+    scores: pd.DataFrame, families: Sequence[tuple[str, str, str]], *, confidence: float, draws: int, seed: int
+) -> Rows:
     """Compare the ensembles' Dice for each pair of arms, given as (family, first, second).
 
     Holm's method adjusts over the pairs of one family in one cohort, split and criterion. A pair of which an arm has no
-    scores there, as on the test set, has no row.
+    scores there, as on the test set, has no row. ``draws`` and ``seed`` are those of the bootstrap of the differences.
     """
+    options = {"confidence": confidence}
+    options |= {"of_mean": _bounded(partial(symmetric_mean_interval, draws=draws, seed=seed), -1, 1)}
     rows: Rows = []
     for key, dice in _panels(scores):
         for family in dict.fromkeys(name for name, _, _ in families):
@@ -107,7 +116,7 @@ def compare_arms(scores: pd.DataFrame, families: Sequence[tuple[str, str, str]],
                     continue
                 both = dice.reindex(columns=[first, second]).dropna().to_numpy(float)
                 named = {"family": family, "measure": "dice", "member": ENSEMBLE, "first": first, "second": second}
-                compared.append(key | named | asdict(compare(both[:, 0], both[:, 1], confidence=confidence)))
+                compared.append(key | named | asdict(compare(both[:, 0], both[:, 1], **options)))
             rows += _with_holm(compared)
     return rows
 
@@ -148,7 +157,11 @@ def describe_subgroups(scores: pd.DataFrame, groups: subgroups.Groups, confidenc
 def _interval_of_mean(measure: str, draws: int, seed: int) -> OfMean:
     """Return what makes the interval of a measure's mean, which ends where the measure does."""
     of_mean = partial(skewed_mean_interval, draws=draws, seed=seed) if measure in SKEWED else mean_interval
-    return lambda values, confidence: within(of_mean(values, confidence), *DESCRIBED[measure])
+    return _bounded(of_mean, *DESCRIBED[measure])
+
+
+def _bounded(of_mean: OfMean, least: float, most: float) -> OfMean:
+    return lambda values, confidence: within(of_mean(values, confidence), least, most)
 
 
 def _patient_means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -234,9 +247,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--acquired-scores", type=Path, nargs="+", required=True, help="the same on acquired slices")
     parser.add_argument("--splits", type=Path, required=True, help="table of the split stage, for the subgroups")
     parser.add_argument("--comparisons", type=_pair, nargs="*", default=[], help="pairs of arms: family:first,second")
-    parser.add_argument(
-        "--bootstrap", type=int, required=True, help="samples of the patients, for skewed means and ranks"
-    )
+    parser.add_argument("--bootstrap", type=int, required=True, help="samples of the patients, for intervals and ranks")
     parser.add_argument("--confidence", type=float, required=True, help="level of the confidence intervals")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--selected-on", choices=[TRAIN, VALIDATION], required=True, help="split whose arms are ranked")
@@ -261,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     written = {
         "scores": (_records(scores), score.COLUMNS),
         "summary": (summary, SUMMARY_COLUMNS),
-        "comparisons": (compare_arms(scores, arguments.comparisons, confidence), COMPARISON_COLUMNS),
+        "comparisons": (compare_arms(scores, arguments.comparisons, **options), COMPARISON_COLUMNS),
         "agreement": (agreements, AGREEMENT_COLUMNS),
         "ranks": (ranks, RANK_COLUMNS),
         "variance": (split_variances(scores), VARIANCE_COLUMNS),
@@ -274,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     written |= {
         "acquired_scores": (_records(acquired), score.COLUMNS),
         "acquired_summary": (summary, SUMMARY_COLUMNS),
-        "acquired_comparisons": (compare_arms(acquired, arguments.comparisons, confidence), COMPARISON_COLUMNS),
+        "acquired_comparisons": (compare_arms(acquired, arguments.comparisons, **options), COMPARISON_COLUMNS),
         "acquired_agreement": (agreements, AGREEMENT_COLUMNS),
     }
     for name, (rows, columns) in written.items():

@@ -7,6 +7,7 @@ import numpy as np
 import pingouin
 from scipy import stats
 
+from workflow_scripts.evaluate.measures.description import OfMean
 from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, mean_interval
 from workflow_scripts.evaluate.measures.power import SIGNIFICANCE, detectable_difference, patients_needed
 from workflow_scripts.evaluate.measures.signed_rank import (
@@ -46,11 +47,11 @@ class Comparison:
     note: str = ""
 
 
-def compare(first: np.ndarray, second: np.ndarray, *, confidence: float) -> Comparison:
+def compare(first: np.ndarray, second: np.ndarray, *, confidence: float, of_mean: OfMean = mean_interval) -> Comparison:
     """Compare two arms, one value of each patient (n,), by the exact two-sided signed-rank test.
 
-    Differences are rounded to nine decimals, so that rounding errors do not break ties. What cannot be said is None,
-    and the note gives the reason.
+    ``of_mean`` makes the interval of the mean difference. Differences are rounded to nine decimals, so that rounding
+    errors do not break ties. What cannot be said is None, and the note gives the reason.
 
     Example
     -------
@@ -64,7 +65,7 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float) -> Comp
     if n < MIN_PATIENTS:
         return Comparison(n, zeros, note=f"n < {MIN_PATIENTS}: no test")
     notes = [TOO_FEW] if n < LEAST_N else []
-    low, high = mean_interval(difference, confidence)
+    low, high = of_mean(difference, confidence)
     shift, shift_low, shift_high = hodges_lehmann(difference, confidence)
     test = signed_rank_test(difference)
     result = Comparison(
@@ -89,6 +90,7 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float) -> Comp
     if np.ptp(difference):
         shapiro = stats.shapiro(difference)
         result = replace(result, shapiro_w=float(shapiro.statistic), shapiro_p=float(shapiro.pvalue))
+        notes += ["too many differences are equal: no interval of the mean"] * (n >= LEAST_N and low is None)
     elif zeros:
         notes.append("all differences are zero: p is 1 by definition, no interval")
     else:
