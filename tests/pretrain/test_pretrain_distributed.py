@@ -109,6 +109,15 @@ def test_shared_batch_normalisation_equals_torchs_own():
         torch.testing.assert_close(value, theirs.state_dict()[name])
 
 
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize(("mean", "deviation"), [(1e3, 10), (1e6, 1), (1e7, 0)])
+def test_a_mean_far_above_the_deviation_does_not_swallow_the_variance(mean, deviation):
+    rows = (mean + deviation * torch.randn(64, 5, dtype=torch.float64)).float()
+    exact = rows.double()
+    expected = (exact - exact.mean(0)) / (exact.var(0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(SharedBatchNorm(5)(rows).double(), expected, rtol=0, atol=1e-5)
+
+
 def test_a_process_alone_communicates_nothing():
     values = torch.tensor([1.0, 2.0])
     assert ALONE.first and ALONE.share(5).tolist() == [0, 1, 2, 3, 4] and not ALONE.any(False)

@@ -39,20 +39,20 @@ class SharedBatchNorm(nn.BatchNorm1d):
     def forward(self, rows: Tensor) -> Tensor:
         """Normalise (B, features); running statistics are those of all rows, the variance unbiased.
 
-        Sums are float64: in float32 the square of a large mean would swallow the variance.
+        Sums are float64 and those of squares are centred: the square of a large mean would swallow the variance.
         """
         if not (self.training and dist.is_initialized()):
             return super().forward(rows)
         rows = rows.double()
-        local = torch.cat([rows.sum(0), (rows**2).sum(0), rows.new_tensor([len(rows)])])
-        total, squares, count = _SumOfAll.apply(local).split([rows.shape[1], rows.shape[1], 1])
+        total, count = _SumOfAll.apply(torch.cat([rows.sum(0), rows.new_tensor([len(rows)])])).split([rows.shape[1], 1])
         mean = total / count
-        variance = squares / count - mean**2
+        centred = rows - mean
+        variance = _SumOfAll.apply((centred**2).sum(0)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.float(), self.momentum)
             self.running_var.lerp_((variance * count / (count - 1)).float(), self.momentum)
-        normalised = (rows - mean) * (variance + self.eps).rsqrt()
+        normalised = centred * (variance + self.eps).rsqrt()
         return normalised.float() * self.weight + self.bias
 
 
