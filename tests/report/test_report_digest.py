@@ -20,6 +20,10 @@ def write_results(folder, seconds="1.5", value=3.0, level=6):
     curves = folder / "finetune" / "A" / "seed-0" / "curves.tsv"
     curves.parent.mkdir(parents=True)
     curves.write_text(f"epoch\tloss\tseconds\n0\t0.5\t{seconds}\n")
+    (folder / "evaluate").mkdir()
+    # Where a study lies is in its configuration.
+    looks = f"arm\ttime\tcases\tconfig_sha256\nA\t{seconds}\t12\t{seconds}\n"
+    (folder / "evaluate" / "test_looks.tsv").write_text(looks)
     np.savez(folder / "slices.npz", a=np.arange(3))
     for name in ("logs", "benchmarks"):
         (folder / name).mkdir()
@@ -52,7 +56,6 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 def run_archive(folder, table):
     results = write_results(folder / "results")
-    (results / "evaluate").mkdir()
     (results / "evaluate" / "summary.tsv").write_text(table)
     (results / "evaluate" / "scores.tsv").write_text("case\ndice\nJaneDoe-1\t0.5\n")
     (folder / "cases.tsv").write_text("cohort\tpatient\tcase\nA\tJaneDoe\tJaneDoe-1\nA\t12\t12\n")
@@ -67,7 +70,7 @@ def test_an_archive_holds_tables_and_digest_and_no_name_of_the_sheet(tmp_path):
     with tarfile.open(run_archive(tmp_path, "arm\tcases\nA\t12\n")) as members:
         content = {member.name: members.extractfile(member).read() for member in members}
         assert all(member.uname == "" and member.mtime == 0 for member in members)
-    assert set(content) == {"study/evaluate/summary.tsv", "study/sha256.txt"}
+    assert set(content) == {"study/evaluate/summary.tsv", "study/evaluate/test_looks.tsv", "study/sha256.txt"}
     assert b"JaneDoe" not in b"".join(content.values())
 
 

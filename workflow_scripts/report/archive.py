@@ -19,11 +19,15 @@ from workflow_scripts.common.files import read_tsv, replacing
 log = logging.getLogger(__name__)
 
 TABLES = (
-    "evaluate/summary.tsv",
-    "evaluate/comparisons.tsv",
-    "evaluate/agreement.tsv",
+    "evaluate/*summary.tsv",
+    "evaluate/*comparisons.tsv",
+    "evaluate/*agreement.tsv",
     "evaluate/ranks.tsv",
     "evaluate/variance.tsv",
+    "evaluate/subgroups.tsv",
+    "evaluate/label_curve.tsv",
+    "evaluate/label_savings.tsv",
+    "evaluate/test_looks.tsv",
     "evaluate/subgroups.tsv",
     "split/balance.tsv",
     "report/tables/*",

@@ -21,7 +21,10 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 
 LEFT_OUT = {"logs", "benchmarks", "state", "report", "digest.tsv", "archive.tar.gz"}
-OF_MACHINE = {"seconds", "images_per_second", "device"}  # columns of curves
+OF_MACHINE = {  # columns that two equal runs differ in: of when and how fast, and of where the study lies
+    "curves.tsv": {"seconds", "images_per_second", "device"},
+    "test_looks.tsv": {"time", "config_sha256"},
+}
 COLUMNS = ("file", "sha256")
 
 
@@ -48,8 +51,9 @@ def content_digest(path: Path) -> str:
         return values_digest(np.asarray(blosc2.open(str(path), mode="r")[:]))
     if path.suffix in (".npz", ".pt", ".pth") and zipfile.is_zipfile(path):
         return _members_digest(path)
-    if path.name == "curves.tsv":
-        rows = [{key: cell for key, cell in row.items() if key not in OF_MACHINE} for row in read_tsv(path)]
+    if path.name in OF_MACHINE:
+        left_out = OF_MACHINE[path.name]
+        rows = [{key: cell for key, cell in row.items() if key not in left_out} for row in read_tsv(path)]
         return bytes_digest(repr(rows).encode())
     return file_digest(path)
 
