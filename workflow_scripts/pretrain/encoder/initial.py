@@ -17,10 +17,10 @@ from workflow_scripts.pretrain.encoder.nnssl import located, require_same
 NAMED_WEIGHTS = 4
 WRAPPERS = ("module.", "_orig_mod.")  # of data-parallel and of compiled networks
 ENCODER = "encoder."
-# nnU-Net keeps scores as numpy's scalars; the older name is that of numpy 1.
-_SCALAR = np._core.multiarray.scalar
+# nnU-Net keeps scores as numpy's scalars, whose maker has another name in numpy 1 than in numpy 2.
+_SCALAR = np.float64(0).__reduce__()[0]
 PLAIN_NUMPY = [
-    _SCALAR,
+    (_SCALAR, "numpy._core.multiarray.scalar"),
     (_SCALAR, "numpy.core.multiarray.scalar"),
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
