@@ -113,6 +113,14 @@ def _as_bytes(image: Dataset) -> None:
     image.HighBit, image.PixelData, image.RescaleIntercept = 7, pixels.tobytes(), 0
 
 
+def _upside_down(image: Dataset) -> None:
+    image.PixelData = np.roll(image.pixel_array, 20, axis=0).tobytes()
+
+
+def _aside(image: Dataset) -> None:
+    image.ImagePositionPatient = [image.ImagePositionPatient[0] + 50, *image.ImagePositionPatient[1:]]
+
+
 def _as_colours(image: Dataset) -> None:
     image.PixelData, image.SamplesPerPixel, image.PlanarConfiguration = 3 * image.PixelData, 3, 0
     image.PhotometricInterpretation = "RGB"
@@ -213,6 +221,13 @@ KINDS = (
     Kind("pixel spacing in metres", setting(PixelSpacing=[0.005, 0.004])),
     Kind("map that is not in HU", series(fields={"RescaleType": "MGML"})),
     Kind("no rescale slope and intercept", lacking("RescaleSlope", "RescaleIntercept")),
+    Kind("rescaling missing in one image", with_header(lambda image: delattr(image, "RescaleIntercept"), every=False)),
+    Kind("other HU in one image", with_header(lambda image: setattr(image, "RescaleIntercept", -1000), every=False)),
+    Kind("slope of zero", setting(RescaleSlope=0)),
+    Kind("one image of another scan", with_header(_upside_down, every=False)),
+    Kind("bits that contradict themselves", setting(BitsStored=20)),
+    Kind("one image 50 mm aside", with_header(_aside, every=False)),
+    Kind("slices too far apart", series(gaps=(40.0,) * 13)),
     Kind("values scaled to one byte", with_header(_as_bytes)),
     Kind("one value everywhere", series(values=lambda points: np.zeros(points.shape[:-1]))),
     Kind("air only", series(values=lambda points: np.where(inside_head(points), -990.0, -1000.0))),
