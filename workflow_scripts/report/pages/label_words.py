@@ -129,8 +129,9 @@ def _limits(row: Row, arms: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _bound(value: str, beyond: str, rounded: str = "") -> str:
     """Write a factor; one that is only known to be more is rounded down, one that is known to be less is rounded up."""
     side = beyond or rounded
-    turn = {"above": math.floor, "below": math.ceil}.get(side, round)
-    text = f"{turn(float(value) * 100) / 100:.2f}"
+    hundredths = float(value) * 100
+    turned = {"above": math.floor(hundredths + 1e-6), "below": math.ceil(hundredths - 1e-6)}.get(side, hundredths)
+    text = f"{turned / 100:.2f}"
     return {"above": f"more than {text}", "below": f"less than {text}"}.get(beyond, text)
 
 
