@@ -197,6 +197,16 @@ def test_the_page_shows_both_grids_side_by_side_as_the_tables_have_them(page, st
     assert cells[0] != cells[1]
 
 
+def test_an_undefined_distance_is_counted_beside_its_mean():
+    row = {"cohort": "A", "split": "test", "criterion": "all", "arm": "X", "member": "ensemble", "n": "7"}
+    row |= {"measure": "dice", "mean": "0.5", "mean_low": "0.4", "mean_high": "0.6", "missing": "0"}
+    ((_, (shown,)),) = grids.grid_sets([row, row | {"measure": "hd95_mm", "mean": "9", "missing": "2"}], [], 3)
+    assert shown["cells"][0] == ("0.500", "0.400 to 0.600") and shown["cells"][2] == (
+        "9.00",
+        "0.40 to 0.60; 2 undefined",
+    )
+
+
 def test_a_verdict_that_depends_on_the_grid_is_counted():
     row = {
         "cohort": "A",

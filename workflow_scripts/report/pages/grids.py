@@ -53,4 +53,8 @@ def _means(summary: Iterable[Row]) -> dict[tuple[str, ...], dict[str, Row]]:
 
 
 def _cell(row: Row | None, decimals: int) -> tuple[str, str]:
-    return (number(row["mean"], decimals), interval(row, "mean", decimals)) if row else ("", "")
+    """Return the mean, and its interval with the number of cases in which the measure is undefined, if any."""
+    if not row:
+        return "", ""
+    undefined = f"{row['missing']} undefined" if int(row["missing"]) else ""
+    return number(row["mean"], decimals), "; ".join(filter(None, (interval(row, "mean", decimals), undefined)))
