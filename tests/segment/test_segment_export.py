@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from argparse import Namespace
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -132,12 +133,57 @@ def test_a_plan_that_names_another_class_than_a_networks_is_refused(model):
         build_network(plans, 1, 2, deep_supervision=False)
 
 
-def test_a_zip_that_leads_outside_its_folder_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "model.zip", "w") as zipped:
-        zipped.writestr("FS-STKi/../../outside.txt", "x")
-    with pytest.raises(InputError, match="outside itself"):
-        layout.unpack(tmp_path / "model.zip", tmp_path / "in" / "model")
+def test_a_zip_gives_what_its_manifest_names_and_nothing_else(model, tmp_path):
+    """Whatever else lies in it: a file outside, an absolute path, what another system adds; and at any depth."""
+    with zipfile.ZipFile(f"{model}.zip") as source, zipfile.ZipFile(tmp_path / "more.zip", "w") as zipped:
+        for entry in source.infolist():
+            zipped.writestr(f"models/{entry.filename}", source.read(entry))
+        for name in (
+            "models/FS-STKi/../../outside.txt",
+            "/outside.txt",
+            "models/FS-STKi/evil.py",
+            "__MACOSX/._model.json",
+        ):
+            zipped.writestr(name, "x")
+    layout.unpack(tmp_path / "more.zip", tmp_path / "in" / "model")
+    assert layout.check_model(tmp_path / "in" / "model")["arm"] == ARM
+    names = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
+    assert {
+        path.relative_to(tmp_path / "in" / "model").as_posix()
+        for path in (tmp_path / "in").rglob("*.*")
+        if path.is_file()
+    } == names
     assert not list(tmp_path.rglob("outside.txt"))
+
+
+def zip_of(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in files.items():
+            zipped.writestr(name, content)
+    return path
+
+
+def test_zips_that_hold_no_one_model_are_refused_in_words(model, tmp_path):
+    manifest = (model / "model.json").read_bytes()
+    for files, words in (
+        ({"a/model.json": manifest, "a/zeros": bytes(2**27)}, "would unpack to"),
+        ({"FS-STKi.zip": b"PK"}, "holds another zip"),
+        ({"a/model.json": manifest, "b/model.json": manifest}, "holds 2 models"),
+        ({"a/model.json": manifest}, "lacks README.md"),
+        ({"a/model.json": manifest.replace(b"README.md", b"../x")}, "outside the model"),
+    ):
+        with pytest.raises(InputError, match=words):
+            layout.unpack(zip_of(tmp_path / "some.zip", files), tmp_path / "in" / "model")
+        assert not (tmp_path / "in" / "model").exists()
+
+
+def test_a_results_folder_of_nnunet_is_told_from_a_model(model, tmp_path):
+    folder = tmp_path / "Dataset001" / "nnUNetTrainer"
+    folder.mkdir(parents=True)
+    shutil.copy(model / "plans.json", folder)
+    for given in (folder, folder.parent):
+        with pytest.raises(InputError, match="networks of nnU-Net"):
+            layout.check_model(given)
 
 
 def stock_predictor(model, number: int, mirroring: bool) -> nnUNetPredictor:

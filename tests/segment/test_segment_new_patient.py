@@ -21,6 +21,7 @@ from workflow_scripts.phantom.body.plan import plan_case
 from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import new_patient
+from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.study import paths
 
@@ -175,7 +176,9 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path):
     work = tmp_path / "out" / ".work"
     work.mkdir(parents=True)
     with new_patient.alone(work), pytest.raises(InputError, match="Another run"):
-        new_patient.main(["--dicom", str(tmp_path), "--model", str(tmp_path), "--out", str(tmp_path / "out")])
+        new_patient.main(
+            ["--dicom", str(tmp_path / "a"), "--model", str(tmp_path / "b"), "--out", str(tmp_path / "out")]
+        )
     assert [path.name for path in work.iterdir()] == ["lock"]
 
 
@@ -207,3 +210,42 @@ def test_what_an_earlier_scan_left_is_not_published_after_an_error(model, dicom,
     assert failed.returncode == 1
     assert "Not segmented: new/patient" in failed.stderr
     assert not (out / "report.html").exists()
+
+
+def test_results_inside_the_scan_or_the_model_are_refused_and_a_refusal_leaves_nothing(model, dicom, tmp_path):
+    for out, words in ((dicom / "out", "itself"), (model / "a" / "out", "itself"), (tmp_path / "{a}", "brace")):
+        with pytest.raises(InputError, match=words):
+            new_patient.main(["--dicom", str(dicom), "--model", str(model), "--out", str(out)])
+        assert not out.exists()
+    for wrong in (["--dicom", str(tmp_path / "none")], ["--cases", str(tmp_path / "none.tsv")]):
+        with pytest.raises(InputError):
+            new_patient.main([*wrong, "--model", str(model), "--out", str(tmp_path / "out")])
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_model_whose_settings_this_code_does_not_know_is_refused_before_anything_runs(model, dicom, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    settings = json.loads((folder / "preprocessing.json").read_text())
+    settings["preprocess"]["of_another_time"] = 1
+    (folder / "preprocessing.json").write_text(json.dumps(settings))
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").unlink()
+    layout.seal(folder, {key: value for key, value in manifest.items() if key not in ("format", "files")})
+    with pytest.raises(InputError, match="of_another_time"):
+        new_patient.main(["--dicom", str(dicom), "--model", str(folder), "--out", str(tmp_path / "out")])
+
+
+def test_a_terminated_run_ends_its_jobs_and_says_how_to_go_on(model, dicom, tmp_path):
+    command = [sys.executable, "-m", "workflow_scripts.segment.new_patient", "--dicom", dicom, "--model", model]
+    with subprocess.Popen(
+        [*command, "--out", tmp_path / "out", "--cores", "1"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if "step " in line:
+                process.terminate()
+                break
+        said = process.stderr.read()
+    assert process.returncode == 75
+    assert "the same command goes on" in said
+    with new_patient.alone(tmp_path / "out" / ".work"):
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {".work"}

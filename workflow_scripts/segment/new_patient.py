@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,15 +29,18 @@ from workflow_scripts.common.files import (
     write_tsv,
     write_yaml,
 )
+from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.study import paths
-from workflow_scripts.study.case_sheet import Case, load_cases
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.config_files import complete
 from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
+from workflow_scripts.study.study import load_study
 
 ROOT = Path(__file__).parents[2]
-WORK = ".work"
+WORK, LOCK = ".work", "lock"
 NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver knows
 COHORT, CASE = "new", "patient"
 BATCH = 20  # patients that one load of the model segments
@@ -118,7 +122,7 @@ def command(work: Path, cores: str, profile: str | None) -> list[str]:
 @contextmanager
 def alone(work: Path) -> Iterator[int]:
     """Hold the lock of the work folder while entered; unlike Snakemake's own, it does not outlive a killed run."""
-    with (work / "lock").open("w") as file:
+    with (work / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -126,16 +130,44 @@ def alone(work: Path) -> Iterator[int]:
         yield file.fileno()
 
 
+@contextmanager
+def passing_on(started: list[subprocess.Popen]) -> Iterator[list[int]]:
+    """While entered, note SIGINT and SIGTERM, and interrupt the processes that were ``started``.
+
+    Enter it before they are: what a script runs in the background ignores SIGINT, and so would they.
+    """
+    received: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        del frame
+        received.append(number)
+        for process in started:
+            process.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
-    """Run Snakemake, tell which step begins, return the errors that its jobs told; all output goes to ``record``."""
+    """Run Snakemake, tell which step begins, return the errors that its jobs told; all output goes to ``record``.
+
+    Raises `Interrupted` when this process was asked to end; then the jobs have ended too.
+    """
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "pass_fds": [lock]}
     errors: dict[str, None] = {}
+    started: list[subprocess.Popen] = []
     with (
         record.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]
-        ) as process,
+        passing_on(started) as received,
+        # A session of its own: Ctrl-C reaches it once, through us.
+        subprocess.Popen(words, env=environment, start_new_session=True, **pipes) as process,
     ):
+        started.append(process)
 
         def lines() -> Iterator[str]:
             for line in process.stdout:
@@ -146,6 +178,9 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
 
         for step in steps(lines()):
             log.info("step %s", step.removesuffix(f" of {COHORT}/{CASE}"))
+        process.wait()
+    if received:
+        raise Interrupted("Interrupted: the same command goes on from there.")
     if process.returncode and not errors:
         errors[f"the workflow ended with status {process.returncode}; {record} says why"] = None
     return list(errors)
@@ -219,10 +254,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"{str(arguments.out)!r} is a file.", "name a folder for the results.")
+    for scan in filter(None, (arguments.dicom, arguments.model)):
+        keep_apart(arguments.out, scan)
+    for place in (arguments.out, arguments.model):
+        if place.suffix != ".zip" and re.search("[{}]", str(place.absolute())):
+            raise InputError(
+                f"{str(place)!r} has a brace in it, a wildcard to Snakemake.", "name a path without { and }."
+            )
     work = arguments.out.absolute() / WORK
+    new = not arguments.out.exists()
     work.mkdir(parents=True, exist_ok=True)
-    with alone(work) as lock:
-        segment(arguments, work, lock)
+    try:
+        with alone(work) as lock:
+            try:
+                segment(arguments, work, lock)
+            finally:
+                if {path.name for path in work.glob("*")} == {LOCK}:  # refused before anything was made
+                    shutil.rmtree(work)
+    finally:
+        if new and not any(arguments.out.iterdir()):
+            arguments.out.rmdir()
+
+
+def keep_apart(out: Path, scan: Path) -> None:
+    """Refuse results inside the folder of a scan or a model: the next reader would find them there."""
+    if scan.is_dir() and out.resolve().is_relative_to(scan.resolve()):
+        raise InputError(f"The results would lie in {str(scan)!r} itself.", "name a folder outside it.")
 
 
 def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
@@ -240,11 +297,14 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
         write_sheet(sheet, scan, arguments.series)
     weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
     device = "auto" if not arguments.cpu and (arguments.profile or NVIDIA.exists()) else "cpu"
-    write_yaml(work / "study.yaml", study_of(model, sheet, results, weights, device, arguments.with_report))
+    study = study_of(model, sheet, results, weights, device, arguments.with_report)
     try:
-        cases = [case for case in load_cases(sheet, None, check_paths=True) if not case.exclude]
+        cases = load_study(complete(study), [], check_paths=True, given={"the model's settings": study}).cases
     except StudyError as error:
-        raise InputError(str(error), "correct the case sheet.") from error
+        raise InputError(str(error), "correct the case sheet, or export the model with this version.") from error
+    for case in cases:
+        keep_apart(arguments.out, Path(case.ncct))
+    write_yaml(work / "study.yaml", study)
 
     words = command(work, arguments.cores, arguments.profile)
     errors = run_workflow(words, work / "snakemake.log", lock)

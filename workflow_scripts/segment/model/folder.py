@@ -4,9 +4,10 @@ A folder is used only when it is whole: nothing of it is read before its digests
 """
 
 import json
+import shutil
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +22,7 @@ PREPROCESSING, REFERENCE, DATASET = "preprocessing.json", "reference.json", "dat
 TEMPLATE, TEMPLATE_MASK = "template.nii.gz", "template_mask.nii.gz"
 AGAIN = "get the model anew (its zip, or `export_<arm>` in the study that trained it)."
 KINDS = {"arm": str, "seeds": list, "vote": str, "code": str, "versions": dict, "files": dict}
+MOST_UNPACKED, MOST_TIMES = 2**26, 10  # bytes, and this many times the zip: weights hardly shrink, JSON does
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the time stamp of every entry of a zip, so that equal models give equal bytes
 
 
@@ -43,8 +45,7 @@ def check_model(folder: Path) -> dict[str, Any]:
     """
     manifest = _read_manifest(folder)
     for name, digest in manifest["files"].items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise InputError(f"{MANIFEST} names a file outside the model's folder ({name}).", AGAIN)
+        _inside(name)
         if not (folder / name).is_file():
             raise InputError(f"The model's folder lacks {name}.", AGAIN)
         if file_digest(folder / name) != digest:
@@ -54,6 +55,11 @@ def check_model(folder: Path) -> dict[str, Any]:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
+    if not path.is_file() and any(folder.rglob("plans.json")):
+        raise InputError(
+            f"{str(folder)!r} holds networks of nnU-Net, but no {MANIFEST}: nothing says how scans are made for them.",
+            "name the folder or zip that `export_<arm>` writes in the study that trained them.",
+        )
     if not path.is_file():
         raise InputError(f"{str(folder)!r} is no exported model: it holds no {MANIFEST}.", "name its folder or zip.")
     try:
@@ -92,19 +98,47 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Write what a zip of `pack` holds into ``folder``; nothing is written outside it."""
+    """Write the model that a zip holds, at any depth, into ``folder``: what its manifest names and nothing else.
+
+    Raises `InputError` where the zip is damaged, holds no model or several, or would unpack to far more than a model.
+    """
     try:
         with zipfile.ZipFile(archive) as zipped, replacing_folder(folder) as temporary:
-            for entry in zipped.infolist():
-                parts = PurePosixPath(entry.filename).parts[1:]
-                if entry.is_dir() or not parts:
-                    continue
-                if ".." in parts:
-                    raise InputError(f"{archive.name} names a file outside itself.", AGAIN)
-                target = temporary.joinpath(*parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(zipped.read(entry))
-            if not (temporary / MANIFEST).is_file():
-                raise InputError(f"{archive.name} holds no folder of an exported model.", AGAIN)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: one with a password
+            entries = {PurePosixPath(entry.filename): entry for entry in zipped.infolist() if not entry.is_dir()}
+            root = _root(archive.name, entries)
+            size = sum(entry.file_size for entry in entries.values())
+            if size > MOST_UNPACKED + MOST_TIMES * archive.stat().st_size:
+                raise InputError(f"{archive.name} would unpack to {size / 1e9:.1f} GB: that is no model.", AGAIN)
+            _extract(zipped, entries[root / MANIFEST], temporary / MANIFEST)
+            for name in _read_manifest(temporary)["files"]:
+                _inside(name)
+                if root / name not in entries:
+                    raise InputError(f"{archive.name} lacks {name}.", AGAIN)
+                _extract(zipped, entries[root / name], temporary / name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        # the last two: one with a password, or packed in a way of its own
         raise InputError(f"{archive.name} is no whole zip ({error}).", AGAIN) from error
+
+
+def _root(name: str, entries: Iterable[PurePosixPath]) -> PurePosixPath:
+    """Return the folder of a zip's one manifest."""
+    entries = list(entries)
+    roots = [path.parent for path in entries if path.name == MANIFEST]
+    if len(roots) == 1:
+        return roots[0]
+    if roots:
+        raise InputError(f"{name} holds {len(roots)} models.", "unpack it and name the folder of one of them.")
+    if inner := [path.name for path in entries if path.suffix == ".zip"]:
+        raise InputError(f"{name} holds another zip ({inner[0]}) and no model.", "unpack it and name the zip in it.")
+    raise InputError(f"{name} holds no folder of an exported model.", AGAIN)
+
+
+def _extract(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipped.open(entry) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _inside(name: str) -> None:
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise InputError(f"{MANIFEST} names a file outside the model's folder ({name}).", AGAIN)
