@@ -51,7 +51,7 @@ def timed(segment: Callable[[Path], np.ndarray], images: list[Path]) -> tuple[fl
 
 @pytest.mark.parametrize("mirroring", [False, True], ids=["plain", "mirrored"])
 def bench_segmenter_beside_stock_nnunet(model, images, mirroring):
-    """Ours writes the probability too, which stock leaves out unless asked; the first pair warms up."""
+    """Both give the probabilities too, which stock leaves out unless asked; the first pair warms up."""
     path = layout.checkpoints(model, layout.check_model(model))[0]
     segmenter = Segmenter(read_checkpoint(path), 0.5, mirroring, torch.device("cpu"))
     predictor = stock_predictor(model, 0, mirroring)

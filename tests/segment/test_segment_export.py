@@ -215,9 +215,10 @@ def stock_predictor(model, number: int, mirroring: bool) -> nnUNetPredictor:
 
 
 def stock_segmentation(predictor: nnUNetPredictor, image) -> np.ndarray:
-    """Segment one image (x, y, z) as nnU-Net does."""
+    """Segment one image (x, y, z) as nnU-Net does, with the probabilities, which ours always gives."""
     data, properties = predictor.plans_manager.image_reader_writer_class().read_images([str(image)])
-    return predictor.predict_single_npy_array(data, properties).transpose(2, 1, 0)
+    mask, _ = predictor.predict_single_npy_array(data, properties, save_or_return_probabilities=True)
+    return mask.transpose(2, 1, 0)
 
 
 @pytest.mark.parametrize(("number", "mirroring"), [(0, False), (1, False), (2, False), (0, True)])

@@ -79,7 +79,6 @@ def case(tmp_path) -> Path:
 def thresholding(model: Path, channel: int, sign: int, mirror: bool = True) -> Segmenter:
     segmenter = Segmenter(read_checkpoint(model), step=0.5, mirroring=mirror, device=torch.device("cpu"))
     segmenter.predictor.network = Threshold(channel, sign)
-    segmenter.predictor.list_of_parameters = [{}]
     return segmenter
 
 

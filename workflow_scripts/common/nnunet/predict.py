@@ -35,6 +35,7 @@ class Segmenter:
         self.labels = self.plans.get_label_manager(self.dataset)
         channels = len(self.dataset["channel_names"])
         network = build_network(plans, channels, self.labels.num_segmentation_heads, deep_supervision=False)
+        network.load_state_dict(checkpoint["network_weights"])
         self.predictor = nnUNetPredictor(
             tile_step_size=step,
             use_gaussian=True,
@@ -47,7 +48,7 @@ class Segmenter:
             network,
             self.plans,
             self.configuration,
-            [checkpoint["network_weights"]],
+            [],  # weights that the predictor would load for each image again
             self.dataset,
             checkpoint["trainer_name"],
             checkpoint["inference_allowed_mirroring_axes"],
@@ -68,7 +69,6 @@ class Segmenter:
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the encoder's last feature maps, (B, features, z, y, x), of patches (B, channel, z, y, x)."""
         network = self.predictor.network.to(self.predictor.device).eval()
-        network.load_state_dict(self.predictor.list_of_parameters[0])
         return network.encoder(patches.to(self.predictor.device))[-1]
 
     def __call__(self, images: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ class Segmenter:
             float32 (x, y, z), softmax of the lesion
         """
         data, properties = self.prepared(images)
-        logits = self.predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data))
+        logits = self.predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
         mask, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
             logits.float(),
             self.plans,
