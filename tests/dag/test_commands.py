@@ -106,30 +106,36 @@ def place(tmp_path_factory) -> Path:
     (folder / "slurm").symlink_to("profiles/slurm")
     cohorts = ("AISD", "APIS", "icoAIS", "CENTER-TBI")
     rows = [row | {"cohort": cohort, "stripped": "", "mri_aligned": ""} for row in (ROW, *OTHERS) for cohort in cohorts]
+    rows += [rows[2] | {"patient": f"Q{number}", "case": f"Q{number}"} for number in range(37)]  # 20 labels are a part
     rows.append({"cohort": "new", "patient": "S01", "case": "S01", "ncct": "C1/ncct"})
     write_sheet(folder / "cases.tsv", *rows)
     for name in ("C1/ncct/1.dcm", "C1/dwi.nii.gz", "C1/adc.nii.gz", "C1/lesion.nii.gz"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    (folder / "mine.yaml").write_text("run: {segment: [icoAIS, new]}\n")
+    (folder / "mine.yaml").write_text("run: {segment: [icoAIS, new]}\narms: {FS-STKi: {labels: [20]}}\n")
     return folder
 
 
-def test_the_options_of_every_call_of_snakemake_are_known_and_its_profiles_are_there(place, monkeypatch):
-    monkeypatch.chdir(place)
-    for words in of_all_pages("snakemake"):
-        monkeypatch.setattr(sys, "argv", list(words))
-        _, given = parse_args(list(words[1:]))
-        names = [name for key in ("forcerun", "until", "omit_from") for name in getattr(given, key) or []]
-        assert set(names) <= rule_names(), words
+@pytest.fixture(scope="module")
+def calls(place) -> list[argparse.Namespace]:
+    """What Snakemake reads of every call that a page names; an option or profile that there is not ends this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        parsed = []
+        for words in of_all_pages("snakemake"):
+            patch.setattr(sys, "argv", list(words))
+            parsed.append(parse_args(list(words[1:]))[1])
+        return parsed
 
 
-def test_snakemake_can_make_every_target_that_a_page_names(place, monkeypatch):
-    monkeypatch.chdir(place)
-    targets = set()
-    for words in of_all_pages("snakemake"):
-        monkeypatch.setattr(sys, "argv", list(words))
-        targets |= set(parse_args(list(words[1:]))[1].targets)
+def test_the_options_of_every_call_of_snakemake_are_known_and_the_rules_that_they_name(calls):
+    named = [name for call in calls for name in (*call.forcerun, *call.until, *call.omit_from)]
+    assert "finetune" in named
+    assert set(named) <= rule_names()
+
+
+def test_snakemake_can_make_every_target_that_a_page_names(place, calls):
+    targets = {target for call in calls for target in call.targets}
     assert len(targets) > 2
     snakemake(place, *sorted(targets), "-n", "--quiet", "all", "--configfile", "mine.yaml", workflow=place)
 
