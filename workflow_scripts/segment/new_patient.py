@@ -269,7 +269,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             try:
                 segment(arguments, work, lock)
             finally:
-                if {path.name for path in work.glob("*")} <= {LOCK, "cases.tsv"}:  # refused before anything was made
+                if work.is_dir() and {path.name for path in work.glob("*")} <= {
+                    LOCK,
+                    "cases.tsv",
+                }:  # refused before anything was made
                     shutil.rmtree(work)
     finally:
         if new and not any(arguments.out.iterdir()):
