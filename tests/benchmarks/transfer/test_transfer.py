@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.benchmarks.transfer import __main__ as transfer
 from tests.benchmarks.transfer import heads, results
@@ -46,20 +45,18 @@ def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     ]
 
 
-def test_labels_worth():
-    scratch = [(5, 0.2), (10, 0.4), (20, 0.6)]
-    assert results.labels_worth(0.4, scratch) == pytest.approx(10)
-    assert results.labels_worth(0.5, scratch) == pytest.approx(200**0.5)
-    assert results.labels_worth(0.7, scratch) == np.inf
-
-
-def test_interval_holds_what_patients_and_draws_vary():
+def test_table_tells_gains_and_what_labels_are_worth():
     rng = np.random.default_rng(0)
-    mean, low, high = results.interval(rng.normal(0.5, 0.1, (5, 100)), 1000, rng)
-    assert low < mean < high and 0.01 < high - low < 0.04
-    by_draw = np.repeat(rng.normal(0.5, 0.1, (5, 1)), 100, axis=1)
-    _, low, high = results.interval(by_draw, 1000, rng)
-    assert high - low > 0.08
+    patients = rng.normal(0, 0.1, (1, 100))
+    scratch = {
+        budget: dice + patients + rng.normal(0, 0.01, (5, 1)) for budget, dice in ((5, 0.2), (10, 0.4), (20, 0.6))
+    }
+    better = {budget: scratch[2 * budget] for budget in (5, 10)} | {20: scratch[20] + 0.1}
+    rows = [line.split(" | ") for line in results.table({"scratch": scratch, "other": better}, 1000, 0)[2:]]
+    assert [row[-1].strip(" |") for row in rows] == ["", "2.00", "", "2.00", "", "> 1.0"]
+    assert all(row[3].startswith("**+0.") for row in rows if row[1] == "other")
+    same = results.table({"scratch": scratch, "other": scratch}, 1000, 0)
+    assert not any("**" in line for line in same)
 
 
 def test_infarcts_are_as_faint_as_they_should_be_and_mirrors_lie_on_the_head(monkeypatch):
