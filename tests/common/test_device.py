@@ -8,7 +8,6 @@ from workflow_scripts.common import device
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.finetune import finetune
 from workflow_scripts.pretrain import pretrain, pretrain_interpret, pretrain_probe
-from workflow_scripts.segment import apply_model
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def test_fewer_gpus_than_asked_for_are_told(card):
         device.choose_device(3)
 
 
-@pytest.mark.parametrize("rule", [pretrain, pretrain_probe, pretrain_interpret, finetune, apply_model])
+@pytest.mark.parametrize("rule", [pretrain, pretrain_probe, pretrain_interpret, finetune])
 def test_a_job_without_its_gpu_stops_before_it_reads_anything(monkeypatch, rule):
     """Arrays of a thousand heads take minutes, and an absent one would be told first."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

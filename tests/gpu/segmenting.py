@@ -197,7 +197,18 @@ def _segmentation(root: Path, conditions: Conditions, table: Table) -> None:
 
     fresh_memory()
     threads = os.cpu_count() or 1 if conditions.gpu else 1
-    options = ["--preprocess", str(root / "preprocess"), "--cohort", COHORT, "--cases", "c5", "--step", "0.5"]
+    options = [
+        "--preprocess",
+        str(root / "preprocess"),
+        "--cohort",
+        COHORT,
+        "--case",
+        "c5",
+        "--channels",
+        "ncct",
+        "--step",
+        "0.5",
+    ]
     times = []
     for model in range(3):
         started = time.perf_counter()
@@ -205,7 +216,7 @@ def _segmentation(root: Path, conditions: Conditions, table: Table) -> None:
             [
                 *("--checkpoint", str(root / "whole.pth"), *options, "--mirroring"),
                 *("--threads", str(threads), "--gpus", "1" if conditions.gpu else "0"),
-                *("--out", str(root / f"masks{model}")),
+                *("--store", str(root / f"store{model}"), "--out", str(root / f"masks{model}")),
             ]
         )
         times.append(time.perf_counter() - started)

@@ -48,7 +48,7 @@ def run(study, out, targets, *arguments, check=True, **stripping):
         "synthsr_weights": {"path": str(SYNTHSR), "sha256": None},
     }
     config = yaml.safe_load((ROOT / "profiles/examples/real_scans/config.yaml").read_text())
-    config |= {"cases": "cases.tsv", "outdir": out}
+    config |= {"cases": "cases.tsv", "outdir": out, "keep": "all"}
     config["preprocess"] = {"spacing_mm": 3.0, "skull_stripping": weights | stripping}
     (study / "mine.yaml").write_text(yaml.safe_dump(config))
     files = [f"{out}/preprocess/{target}" for target in targets]

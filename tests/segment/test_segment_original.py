@@ -134,7 +134,8 @@ def test_a_header_with_one_gap_cannot_say_where_slices_with_several_lie(tmp_path
     save_volume(tmp_path / "ncct.nii.gz", to_ras(Volume(np.zeros(shape, np.int16), affine)))
     for name in ("I01.nii.gz", "I01.probability.nii.gz"):
         save_volume(tmp_path / "seed-0" / name, Volume(ball((120, 140, 100), fine), fine))
-    files = {"ncct": "ncct.nii.gz", "record": "ncct.json", "members": "seed-0", "out-mask": "mask.nii.gz"}
+    files = {"ncct": "ncct.nii.gz", "record": "ncct.json", "out-mask": "mask.nii.gz"}
+    files |= {"masks": "seed-0/I01.nii.gz", "probabilities": "seed-0/I01.probability.nii.gz"}
     files |= {"out-original": "I01.nii.gz", "out-slices": "I01.json", "out-upright": "upright.nii.gz"}
     files |= {"out-agreement": "agreement.nii.gz", "out-probability": "probability.nii.gz"}
     named = [word for key, name in files.items() for word in (f"--{key}", str(tmp_path / name))]
