@@ -19,7 +19,7 @@ def cases(demo) -> list[dict[str, str]]:
 
 def test_every_rule_runs(demo):
     lines = [line.strip() for line in demo.snakemake("--list-rules").splitlines()]
-    listed = [re.fullmatch(r"((?!all|arm_|cohort_|export_)[A-Za-z][\w-]*) \(.*\)", line) for line in lines]
+    listed = [re.fullmatch(r"((?!all|arm_|cohort_|export_|labels_)[A-Za-z][\w-]*) \(.*\)", line) for line in lines]
     rules = {line[1] for line in listed if line}
     assert rules
     assert rules - set(demo.jobs) == {"weights", "ingest_brain"}, (

@@ -198,23 +198,15 @@ def _segmentation(root: Path, conditions: Conditions, table: Table) -> None:
     fresh_memory()
     threads = os.cpu_count() or 1 if conditions.gpu else 1
     options = [
-        "--preprocess",
-        str(root / "preprocess"),
-        "--cohort",
-        COHORT,
-        "--case",
-        "c5",
-        "--channels",
-        "ncct",
-        "--step",
-        "0.5",
+        *("--preprocess", str(root / "preprocess")),
+        *("--cohort", COHORT, "--case", "c5", "--channels", "ncct"),
     ]
     times = []
     for model in range(3):
         started = time.perf_counter()
         segment.main(
             [
-                *("--checkpoint", str(root / "whole.pth"), *options, "--mirroring"),
+                *("--checkpoint", str(root / "whole.pth"), *options, "--step", "0.5", "--mirroring"),
                 *("--threads", str(threads), "--gpus", "1" if conditions.gpu else "0"),
                 *("--store", str(root / f"store{model}"), "--out", str(root / f"masks{model}")),
             ]
