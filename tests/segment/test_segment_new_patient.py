@@ -23,6 +23,8 @@ from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import new_patient
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
+from workflow_scripts.segment.patient import results as published
+from workflow_scripts.segment.patient.workflow import alone
 from workflow_scripts.study import paths
 
 FILES = {
@@ -175,7 +177,7 @@ def test_a_damaged_model_is_refused_before_anything_runs(model, dicom, tmp_path)
 def test_two_runs_do_not_write_into_one_folder(tmp_path):
     work = tmp_path / "out" / ".work"
     work.mkdir(parents=True)
-    with new_patient.alone(work), pytest.raises(InputError, match="Another run"):
+    with alone(work), pytest.raises(InputError, match="Another run"):
         new_patient.main(
             ["--dicom", str(tmp_path / "a"), "--model", str(tmp_path / "b"), "--out", str(tmp_path / "out")]
         )
@@ -189,12 +191,12 @@ def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp
     dicom = [out / name for name in ("lesion.dcm", "report.dcm")] + [
         made / name for name in ("lesion.dcm", "report.dcm")
     ]
-    for file in (*(made / name for name in new_patient.FILES), *dicom, scan, out / "mine.txt"):
+    for file in (*(made / name for name in published.FILES), *dicom, scan, out / "mine.txt"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    new_patient.publish(results, "new", "patient", out, ["lesion.dcm"])
+    published.publish(results, "new", "patient", out, ["lesion.dcm"])
     assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"}
-    new_patient.publish(results, "new", "patient", out, [])
+    published.publish(results, "new", "patient", out, [])
     assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"} - {"lesion.dcm"}
 
 
@@ -247,5 +249,5 @@ def test_a_terminated_run_ends_its_jobs_and_says_how_to_go_on(model, dicom, tmp_
         said = process.stderr.read()
     assert process.returncode == 75
     assert "the same command goes on" in said
-    with new_patient.alone(tmp_path / "out" / ".work"):
+    with alone(tmp_path / "out" / ".work"):
         assert {path.name for path in (tmp_path / "out").iterdir()} == {".work"}

@@ -5,33 +5,20 @@ the same command goes on. What comes out appears whole or not at all.
 """
 
 import argparse
-import csv
-import fcntl
 import logging
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.files import (
-    read_json,
-    read_tsv,
-    replacing_entries,
-    write_tsv,
-    write_yaml,
-)
-from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.common.files import read_json, write_tsv, write_yaml
 from workflow_scripts.segment.model import folder as layout
-from workflow_scripts.segment.model.steps import steps
+from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
+from workflow_scripts.segment.patient.workflow import LOCK, alone, command, run_workflow, unfinished
 from workflow_scripts.study import paths
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.config_files import complete
@@ -39,20 +26,11 @@ from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
 from workflow_scripts.study.study import load_study
 
-ROOT = Path(__file__).parents[2]
-WORK, LOCK = ".work", "lock"
+WORK = ".work"
 NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver knows
 COHORT, CASE = "new", "patient"
 BATCH = 20  # patients that one load of the model segments
-PAGE = "report.html"
-SCAN = "ncct_upright.nii.gz"
-IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz")
-REPORT = "report.json"
-TIMES = "times.tsv"
-FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
-DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
 NO_STUDY = "--with-report puts the page on the study of the DICOM images, and a NIfTI file names no study."
-ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
 log = logging.getLogger(__name__)
 
@@ -111,125 +89,6 @@ def write_sheet(path: Path, scan: Path, series: int | None) -> None:
     write_tsv(path, [row | {"ncct_series": "" if series is None else str(series)}], columns)
 
 
-def command(work: Path, cores: str, profile: str | None) -> list[str]:
-    """Return the call of Snakemake that makes the files of all new patients, or goes on with them."""
-    words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
-    words += ["--configfile", str(work / "study.yaml"), "--rerun-incomplete", "--keep-going", "--nolock"]
-    words += ["--profile", profile] if profile else ["--cores", cores]
-    return [*words, "new_patients"]
-
-
-@contextmanager
-def alone(work: Path) -> Iterator[int]:
-    """Hold the lock of the work folder while entered; unlike Snakemake's own, it does not outlive a killed run."""
-    with (work / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"Another run writes into {str(work.parent)!r}.", "wait for it, or end it.") from None
-        yield file.fileno()
-
-
-@contextmanager
-def passing_on(started: list[subprocess.Popen]) -> Iterator[list[int]]:
-    """While entered, note SIGINT and SIGTERM, and interrupt the processes that were ``started``.
-
-    Enter it before they are: what a script runs in the background ignores SIGINT, and so would they.
-    """
-    received: list[int] = []
-
-    def pass_on(number: int, frame: object) -> None:
-        del frame
-        received.append(number)
-        for process in started:
-            process.send_signal(signal.SIGINT)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
-    """Run Snakemake, tell which step begins, return the errors that its jobs told; all output goes to ``record``.
-
-    Raises `Interrupted` when this process was asked to end; then the jobs have ended too.
-    """
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "pass_fds": [lock]}
-    errors: dict[str, None] = {}
-    started: list[subprocess.Popen] = []
-    with (
-        record.open("w", encoding="utf-8") as file,
-        passing_on(started) as received,
-        # A session of its own: Ctrl-C reaches it once, through us.
-        subprocess.Popen(words, env=environment, start_new_session=True, **pipes) as process,
-    ):
-        started.append(process)
-
-        def lines() -> Iterator[str]:
-            for line in process.stdout:
-                file.write(line)
-                if found := ERROR.search(line):
-                    errors[found[1]] = None
-                yield line
-
-        for step in steps(lines()):
-            log.info("step %s", step.removesuffix(f" of {COHORT}/{CASE}"))
-        process.wait()
-    if received:
-        raise Interrupted("Interrupted: the same command goes on from there.")
-    if process.returncode and not errors:
-        errors[f"the workflow ended with status {process.returncode}; {record} says why"] = None
-    return list(errors)
-
-
-def unfinished(words: Sequence[str]) -> set[Path] | None:
-    """Return the files that Snakemake would still make, or None where it cannot say.
-
-    One that exists all the same was made before an error, of another scan or with another model.
-    """
-    told = subprocess.run([*words, "--summary"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    if told.returncode:
-        return None
-    rows = csv.DictReader(told.stdout.splitlines(), delimiter="\t")
-    return {Path(row["output_file"]) for row in rows if row["plan"] != "no update"}
-
-
-def publish(results: Path, cohort: str, case: str, out: Path, dicom: Sequence[str]) -> None:
-    """Move what was made of a patient into ``out``, where nothing of an earlier scan stays.
-
-    ``dicom``: which of `DICOM_FILES` belong to this run.
-    """
-    made = Path(paths.file(str(results), "patient", cohort=cohort, case=case))
-    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort=cohort, case=case))
-    with replacing_entries(out) as folder:
-        for name in (*FILES, *dicom):
-            shutil.copyfile(made / name, folder / name)
-        shutil.copyfile(scan, folder / SCAN)
-        write_times(results, cohort, case, folder / TIMES)
-        for name in set(DICOM_FILES) - set(dicom):
-            (out / name).unlink(missing_ok=True)
-
-
-def dicom_files(case: Case, with_report: bool) -> list[str]:
-    """Return which of `DICOM_FILES` a case gets."""
-    wanted = [MASK, *([CAPTURE] if with_report else [])]
-    return wanted if is_dicom(Path(case.ncct)) else []
-
-
-def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
-    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured."""
-    rows = []
-    for file in Path(paths.file(str(results), "benchmarks")).glob(f"*/*/{cohort}/{case}.tsv"):
-        measured = read_tsv(file)[-1]
-        rows.append({"step": file.parts[-3], "seconds": measured["s"], "memory_mb": measured["max_rss"]})
-    rows.sort(key=lambda row: -float(row["seconds"]))
-    write_tsv(path, rows, ("step", "seconds", "memory_mb"))
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = parser.add_mutually_exclusive_group(required=True)
@@ -285,10 +144,10 @@ def keep_apart(out: Path, scan: Path) -> None:
         raise InputError(f"The results would lie in {str(scan)!r} itself.", "name a folder outside it.")
 
 
-def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
-    """Write the study of the new patients, run the workflow on it, publish what came out."""
+def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> list[Case]:
+    """Write the study of the new patients into ``work``; return their rows."""
     model = open_model(arguments.model, work)
-    sheet, results = work / "cases.tsv", work / "results"
+    sheet = work / "cases.tsv"
     if arguments.cases:
         sheet = arguments.cases.absolute()
     else:
@@ -308,9 +167,15 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
     for case in cases:
         keep_apart(arguments.out, Path(case.ncct))
     write_yaml(work / "study.yaml", study)
+    return cases
 
+
+def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
+    """Write the study of the new patients, run the workflow on it, publish what came out."""
+    results = work / "results"
+    cases = write_study(arguments, work, results)
     words = command(work, arguments.cores, arguments.profile)
-    errors = run_workflow(words, work / "snakemake.log", lock)
+    errors = run_workflow(words, work / "snakemake.log", lock, f"{COHORT}/{CASE}")
     pending = unfinished(words) if errors else set()
     single = arguments.cases is None
     outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in cases}
@@ -331,12 +196,17 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
         )
     if not arguments.keep_work:
         shutil.rmtree(work)
+    tell(outs, arguments.with_report)
+
+
+def tell(outs: Mapping[Case, Path], with_report: bool) -> None:
+    """Say what was found in each patient, and what could not be made."""
     for case, out in outs.items():
         report = read_json(out / REPORT)
         flags = ", ".join(report["flags"]) or "none"
         for file, reason in report["not_made"].items():
             log.warning("%s/%s: no %s: %s.", case.cohort, case.case, file, reason)
-        if arguments.with_report and not is_dicom(Path(case.ncct)):
+        if with_report and not is_dicom(Path(case.ncct)):
             log.warning("%s/%s: no %s: %s", case.cohort, case.case, CAPTURE, NO_STUDY)
         log.info("%s/%s: %.1f mL, flags: %s. %s", case.cohort, case.case, report["lesion_ml"], flags, out / PAGE)
 

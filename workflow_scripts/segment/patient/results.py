@@ -1,0 +1,50 @@
+"""What is published of a new patient, whole or not at all."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow_scripts.common.files import read_tsv, replacing_entries, write_tsv
+from workflow_scripts.study import paths
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.models import is_dicom
+
+PAGE = "report.html"
+SCAN = "ncct_upright.nii.gz"
+IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz")
+REPORT = "report.json"
+TIMES = "times.tsv"
+FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
+DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
+
+
+def publish(results: Path, cohort: str, case: str, out: Path, dicom: Sequence[str]) -> None:
+    """Move what was made of a patient into ``out``, where nothing of an earlier scan stays.
+
+    ``dicom``: which of `DICOM_FILES` belong to this run.
+    """
+    made = Path(paths.file(str(results), "patient", cohort=cohort, case=case))
+    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort=cohort, case=case))
+    with replacing_entries(out) as folder:
+        for name in (*FILES, *dicom):
+            shutil.copyfile(made / name, folder / name)
+        shutil.copyfile(scan, folder / SCAN)
+        write_times(results, cohort, case, folder / TIMES)
+        for name in set(DICOM_FILES) - set(dicom):
+            (out / name).unlink(missing_ok=True)
+
+
+def dicom_files(case: Case, with_report: bool) -> list[str]:
+    """Return which of `DICOM_FILES` a case gets."""
+    wanted = [MASK, *([CAPTURE] if with_report else [])]
+    return wanted if is_dicom(Path(case.ncct)) else []
+
+
+def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
+    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured."""
+    rows = []
+    for file in Path(paths.file(str(results), "benchmarks")).glob(f"*/*/{cohort}/{case}.tsv"):
+        measured = read_tsv(file)[-1]
+        rows.append({"step": file.parts[-3], "seconds": measured["s"], "memory_mb": measured["max_rss"]})
+    rows.sort(key=lambda row: -float(row["seconds"]))
+    write_tsv(path, rows, ("step", "seconds", "memory_mb"))
