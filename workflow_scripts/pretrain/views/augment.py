@@ -83,9 +83,10 @@ def _around_one(limits: Sequence[float], shape: tuple[int, ...], rng: np.random.
 def augment(views: Tensor, parameters: Parameters) -> Tensor:
     """Apply all augmentations to views (V, C, z, y, x)."""
     views = add_noise(views, parameters)
-    at_once = VIEWS_AT_ONCE if views.device.type == "cpu" else len(views)
-    for first in range(0, len(views), at_once):
-        part = slice(first, first + at_once)
+    if views.device.type != "cpu":
+        return _augment_noisy(views, parameters)
+    # Views that are blurred alike go together: what is blurred least, or not at all, then costs least.
+    for part in parameters.blur_sigma.amax(1).argsort().split(VIEWS_AT_ONCE):
         views[part] = _augment_noisy(views[part], parameters.of(part))
     return views
 
@@ -166,11 +167,19 @@ def _moments(views: Tensor) -> tuple[Tensor, Tensor]:
 
 def flip(views: Tensor, axes: Tensor) -> Tensor:
     """Reverse the spatial axes marked in ``axes`` (V, 3) of each view, all channels alike."""
+    if views.device.type == "cpu":
+        return torch.stack([view.flip(_marked(of_view, 1)) for view, of_view in zip(views, axes, strict=True)])
+    # All views that are flipped alike at once: a GPU waits for as few calls as there are kinds.
     flipped = torch.empty_like(views)
-    for marked in axes.unique(dim=0):
-        rows = (axes == marked).all(1).nonzero()[:, 0].to(views.device, non_blocking=True)
-        flipped[rows] = views[rows].flip([2 + axis for axis in range(3) if marked[axis]])
+    for kind in axes.unique(dim=0):
+        rows = (axes == kind).all(1).nonzero()[:, 0].to(views.device, non_blocking=True)
+        flipped[rows] = views[rows].flip(_marked(kind, 2))
     return flipped
+
+
+def _marked(axes: Tensor, first: int) -> list[int]:
+    """Return the dimensions that are marked, of which the first is number ``first``."""
+    return [first + axis for axis in range(3) if axes[axis]]
 
 
 def _like(values: Tensor, views: Tensor) -> Tensor:
