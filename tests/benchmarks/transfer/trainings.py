@@ -84,10 +84,17 @@ def finetuned(
         rows = torch.from_numpy(rng.integers(len(images), size=sizes.batch)).to(device)
         views, wanted = augmented(images[rows], labels[rows], rng)
         optimiser.zero_grad(set_to_none=True)
-        loss(network(views), wanted).backward()
+        with half(device):
+            found = network(views)
+        loss(found.float(), wanted).backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimiser.step()
     return network.eval()
+
+
+def half(device: torch.device) -> torch.autocast:
+    """Mixed precision, as nnU-Net trains; of bfloat16, so that a CPU gives what a GPU gives, and no loss is scaled."""
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def augmented(images: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -102,7 +109,9 @@ def dice(network: nn.Module, images: Tensor, labels: Tensor, device: torch.devic
     """Dice of each head, (N,); 0 where nothing is found."""
     scores = []
     for image, label in zip(images, labels, strict=True):
-        found, true = network(image[None].to(device)).argmax(1) > 0, label.to(device) > 0
+        with half(device):
+            found = network(image[None].to(device)).argmax(1) > 0
+        true = label.to(device) > 0
         scores.append(2.0 * (found & true).sum() / (found.sum() + true.sum()))
     return torch.stack(scores).cpu().numpy().astype(np.float64)
 
