@@ -1,11 +1,12 @@
 """The benchmark of transfer runs whole, in its small size, goes on from what it kept, and its table counts right."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.transfer import __main__ as transfer
-from tests.benchmarks.transfer import heads, results
+from tests.benchmarks.transfer import heads, results, stages
 from tests.benchmarks.transfer.heads import NAMES, Head, make_head
 from tests.benchmarks.transfer.sizes import SMALL
 
@@ -28,8 +29,9 @@ def write_heads(folder: Path) -> None:
 def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     (tmp_path / "heads").mkdir()
     write_heads(tmp_path / "heads")
-    run = ["--small", "--device", "cpu", "--workers", "0", "--names", "desd_sa", "mae", "--out", str(tmp_path)]
-    transfer.main(run)
+    run = ["--small", "--device", "cpu", "--names", "desd_sa", "mae", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.benchmarks.transfer", *run, "--workers", "1"]
+    subprocess.run(command, check=True, capture_output=True)
     table = (tmp_path / "table.md").read_text()
     names = ("scratch", "supervised", "desd_sa", "mae")
     assert all(f"| {budget} | {name} |" in table for budget in (1, 2) for name in names)
@@ -38,7 +40,7 @@ def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     lost = tmp_path / "dice" / "mae-2-1.json"
     scores = lost.read_text()
     lost.unlink()
-    transfer.main(run)
+    stages.main([*run, "--workers", "0"])
     assert lost.read_text() == scores
     assert [path.stat().st_mtime_ns for path in kept if path != lost] == [
         time for path, time in zip(kept, times, strict=True) if path != lost
