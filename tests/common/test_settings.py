@@ -13,7 +13,8 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.settings import add_options, from_mapping, from_options, to_mapping
 from workflow_scripts.common.write_settings import main
-from workflow_scripts.finetune.training.trainer import FinetuneSettings
+from workflow_scripts.finetune.training.settings import FinetuneSettings
+from workflow_scripts.finetune.training.settings import parse_settings as parse_finetune
 from workflow_scripts.preprocess.quality.checks import QualityLimits
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 from workflow_scripts.pretrain.settings import parse_settings
@@ -120,3 +121,50 @@ def test_the_settings_of_a_finetuning_are_those_of_the_configuration():
 )
 def test_the_settings_of_preprocessing_are_those_of_the_configuration(kind, section, others):
     assert {field.name for field in fields(kind)} - others == CONFIG["preprocess"][section].keys()
+
+
+def own_settings(**changes: Any) -> dict[str, Any]:
+    shared = dict(CONFIG["pretrain"])
+    shared["optimiser"] = shared.pop("optimisers")["robust"]
+    own = {"pretraining": "X", "image_set": "X", "channels": ["ncct"], "symmetry": False, "method": "desd", "seed": 1}
+    return shared | own | changes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("precision", "bf16", "'auto', 'float16', 'bfloat16', 'float32'"),
+        ("compile", True, "'auto', 'always', 'never'"),
+        ("method", "dino", "a class of yours as package.module:Class"),
+        ("parent_scale", [1, 0.5], "the first not above the second"),
+        ("epochs", 1.5, "a whole number"),
+        ("student_temperature", float("nan"), "a number that is finite"),
+        ("slab_slices", 8, "below the 16 slices of patch_size"),
+        ("samples_per_epoch", 9601, "no multiple of batch_size"),
+    ],
+)
+def test_settings_that_no_workflow_wrote_have_values_that_the_configuration_may_have(key, value, allowed):
+    with pytest.raises(InputError, match=rf"settings\.{key}: .*{allowed}"):
+        parse_settings(own_settings(**{key: value}))
+
+
+@pytest.mark.parametrize(("key", "value"), [("compile", "yes"), ("epochs", 0), ("learning_rate", "fast")])
+def test_the_same_holds_for_a_finetuning(key, value):
+    given = CONFIG["finetune"] | {"epochs": 1}
+    assert parse_finetune(given, "settings.yaml").epochs == 1
+    with pytest.raises(InputError, match=rf"settings.yaml\.{key}: .* is not allowed; allowed: "):
+        parse_finetune(given | {key: value}, "settings.yaml")
+
+
+def pairs(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield what a schema says of each pair of numbers."""
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from pairs(part)
+    two = isinstance(schema, dict) and (schema.get("minItems"), schema.get("maxItems")) == (2, 2)
+    if two and schema["items"] != {"type": "string"}:
+        yield schema
+
+
+def test_every_pair_of_numbers_of_the_configuration_must_rise():
+    found = list(pairs(load_schema("config")))
+    assert len(found) == 4 and all(pair["rising"] for pair in found)

@@ -23,7 +23,8 @@ from workflow_scripts.common.nnunet.plans import architecture
 from workflow_scripts.finetune import finetune, finetune_dataset
 from workflow_scripts.finetune.finetune import CURVES
 from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows, smoothed
-from workflow_scripts.finetune.training.trainer import EncoderTraining, StudyTrainer, with_lesion
+from workflow_scripts.finetune.training.settings import EncoderTraining
+from workflow_scripts.finetune.training.trainer import StudyTrainer, with_lesion
 
 
 def test_training_repeats_bit_by_bit(dataset, uninterrupted, tmp_path):

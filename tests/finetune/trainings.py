@@ -6,7 +6,7 @@ import torch
 
 from workflow_scripts.finetune import finetune
 from workflow_scripts.finetune.finetune import CURVES
-from workflow_scripts.finetune.training.trainer import FinetuneSettings
+from workflow_scripts.finetune.training.settings import FinetuneSettings
 
 SETTINGS = FinetuneSettings(
     epochs=3,

@@ -8,8 +8,9 @@ import torch
 import yaml
 from torch.nn import functional as F
 
+from workflow_scripts.common.settings import from_mapping
 from workflow_scripts.pretrain.methods.desd import Distillation
-from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
+from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.scans import Scan, describe_scan
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,7 @@ class Conditions:
             "rankme_samples": self.rankme,
             "validation_samples": self.validation,
         }
-        return parse_settings(shared | own | sizes | changes)
+        return from_mapping(PretrainSettings, shared | own | sizes | changes, "settings")
 
     def method(self, settings: PretrainSettings) -> Distillation:
         """Make a fresh learner, the same each time."""

@@ -15,7 +15,7 @@ from unittest.mock import MagicMock
 
 from torch import Tensor, nn
 
-OPTIONAL = ("nnunetv2", "blosc2", "nibabel", "SimpleITK")
+OPTIONAL = ("nnunetv2", "blosc2", "jsonschema", "nibabel", "SimpleITK")
 MISSING = [name for name in OPTIONAL if importlib.util.find_spec(name) is None]
 
 

@@ -31,7 +31,8 @@ def trained(architecture, make_settings):
 
     def train(method, accumulate):
         local_views = {"count": 2, "patch_size": [4, 8, 8], "scale": [0.8, 1.2]}
-        settings = make_settings(method=method, batch_size=5, accumulate=accumulate, local_views=local_views)
+        sizes = {"batch_size": 5, "samples_per_epoch": 15, "accumulate": accumulate}
+        settings = make_settings(method=method, local_views=local_views, **sizes)
         torch.manual_seed(0)
         made = METHODS[method](architecture, settings, CPU)
         network = made.student if method == "desd" else made.network

@@ -16,6 +16,10 @@ def from_mapping(kind: type[Settings], mapping: Mapping[str, Any], where: str) -
 
     Raises `InputError` when a key is missing or unknown, naming it after ``where``.
     """
+    if not isinstance(mapping, Mapping):
+        raise InputError(
+            f"In {where}, {mapping!r} stands where keys and values should.", "let the workflow write the file."
+        )
     names = [field.name for field in fields(kind)]
     missing, unknown = sorted(set(names) - set(mapping)), sorted(set(mapping) - set(names))
     if missing or unknown:

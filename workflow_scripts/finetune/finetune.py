@@ -6,7 +6,6 @@ import io
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from workflow_scripts.common.nnunet.network import load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
-from workflow_scripts.common.settings import from_mapping
 from workflow_scripts.common.training_store import open_training
 from workflow_scripts.finetune.training.batches import seed_everything
 from workflow_scripts.finetune.training.record import epoch_rows
-from workflow_scripts.finetune.training.trainer import FinetuneSettings, StudyTrainer
+from workflow_scripts.finetune.training.settings import FinetuneSettings, parse_settings
+from workflow_scripts.finetune.training.trainer import StudyTrainer
 from workflow_scripts.study.code_digest import code_digest
 
 log = logging.getLogger(__name__)
@@ -185,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     settings = read_yaml(arguments.settings)
+    parsed = parse_settings(settings, arguments.settings.name)
     seed = seeds.integer(arguments.seed, "finetune", arguments.number)
     encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
     training = open_training(
@@ -198,10 +198,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("trained before with these settings and data: the model of then is put back")
         training.restore()
         return
-    values = {field.name: settings[field.name] for field in fields(FinetuneSettings)}
     best, rows = train(
         arguments.dataset,
-        from_mapping(FinetuneSettings, values, str(arguments.settings)),
+        parsed,
         encoder,
         seed,
         training.folder,

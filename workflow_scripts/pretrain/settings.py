@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_scripts.common.settings import from_mapping, to_mapping
+from workflow_scripts.study.training_values import require_pretrain_values
 
 PATCH_AXES = "z, y, x"
 PATCH_KEYS = ("patch_size", "local_views.patch_size")
@@ -160,6 +161,8 @@ class PretrainSettings:
 def parse_settings(mapping: Mapping[str, Any]) -> PretrainSettings:
     """Turn the content of a settings file into `PretrainSettings`.
 
-    Raises `InputError` when a key is missing or unknown. Whether values go together was seen with the configuration.
+    Raises `InputError` for a key that is missing or unknown, and for a value that the configuration may not have.
     """
-    return from_mapping(PretrainSettings, mapping, "settings")
+    settings = from_mapping(PretrainSettings, mapping, "settings")
+    require_pretrain_values(settings.to_mapping(), "settings")
+    return settings

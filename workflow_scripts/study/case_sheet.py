@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from workflow_scripts.study.schemas import StudyError, allowed, load_schema
+from workflow_scripts.study.schemas import StudyError, Validator, allowed, load_schema
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def _columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> list
 
 def _cell_check(schema: Mapping[str, Any]) -> CellCheck:
     """Return a function that finds the error in a cell; a value that many rows share is checked once."""
-    whole = jsonschema.Draft202012Validator(schema)
+    whole = Validator(schema)
     validators = {column: whole.evolve(schema=part) for column, part in schema["properties"].items()}
 
     @cache

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from workflow_scripts.common.vocabulary import TEST
 from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
@@ -18,7 +16,8 @@ from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.enough_patients import shortage
 from workflow_scripts.study.label_budgets import Budget, budgets_of, check_labels, most_labels
 from workflow_scripts.study.lesion_voxels import empty_masks
-from workflow_scripts.study.schemas import StudyError, allowed, load_schema
+from workflow_scripts.study.schemas import StudyError, allowed, first_error, load_schema
+from workflow_scripts.study.training_values import contradiction
 from workflow_scripts.study.typed import restore_types
 
 TWO_CHANNELS = "-D"  # after the name of the image set, in the name of its folder of arrays
@@ -196,9 +195,7 @@ def load_study(
 def _validate_config(config: dict[str, Any], files: ConfigFiles) -> None:
     schema = load_schema("config")
     restore_types(config, schema)
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
-    if errors:
-        error = jsonschema.exceptions.best_match(errors)
+    if error := first_error(config, schema):
         raise files.refuse(list(error.absolute_path), allowed(error))
     config["evaluate"]["comparisons"] = config["evaluate"]["comparisons"] or {}
 
@@ -274,10 +271,9 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     ratios = config["split"]["ratios"]
     if abs(sum(ratios.values()) - 1) > 1e-6:
         raise files.refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
-    _check_pretrain(config["pretrain"], files)
-    low, high = config["preprocess"]["clip_hu"]
-    if low >= high:
-        raise files.refuse(["preprocess", "clip_hu"], f"{[low, high]!r}: the first must be below the second.")
+    if found := contradiction(config["pretrain"]):
+        key, complaint = found
+        raise files.refuse(["pretrain", key], complaint)
     for name in study.arms:
         train = study.arm(name)["train"]
         if complaint := shortage(study.in_cohorts(train), ratios):
@@ -301,17 +297,3 @@ def _require_lesions(study: Study, files: ConfigFiles) -> None:
         train = study.arm(name)["train"]
         if complaint := empty_masks(study.in_cohorts(train), ratios, labels):
             raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
-
-
-def _check_pretrain(given: Mapping[str, Any], files: ConfigFiles) -> None:
-    samples, batch, slab = given["samples_per_epoch"], given["batch_size"], given["slab_slices"]
-    if samples % batch:
-        raise files.refuse(["pretrain", "samples_per_epoch"], f"{samples} is no multiple of batch_size, {batch}.")
-    patches = {"patch_size": given["patch_size"]}
-    if given["local_views"]["count"]:
-        patches["local_views.patch_size"] = given["local_views"]["patch_size"]
-    for key, patch in patches.items():
-        if slab < patch[0]:
-            raise files.refuse(
-                ["pretrain", "slab_slices"], f"{slab} is below the {patch[0]} slices of {key}, {list(patch)}."
-            )

@@ -6,8 +6,7 @@ Snakemake hands over all that stands inside ``--config 'section={key: 3}'`` as t
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
-
+from workflow_scripts.study.schemas import Validator
 from workflow_scripts.study.yaml_files import read_scalar
 
 
@@ -27,7 +26,7 @@ def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
     >>> chosen
     {'entry': None}
     """
-    whole = jsonschema.Draft202012Validator(schema)
+    whole = Validator(schema)
 
     def restore(values: dict[str, Any], part: Mapping[str, Any]) -> None:
         for key, value in values.items():

@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,49 +21,12 @@ from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.finetune.training.batches import numbered_batches
 from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows
+from workflow_scripts.finetune.training.settings import FinetuneSettings
 
 log = logging.getLogger(__name__)
 
 
 ENCODER = "encoder"  # name of the encoder's group of parameters in the optimiser
-
-
-@dataclass(frozen=True)
-class EncoderTraining:
-    """How a pretrained encoder is trained on; names as in config.yaml, section ``finetune.encoder``."""
-
-    freeze_epochs: int
-    learning_rate_factor: float
-    warmup_epochs: int
-
-    def factor(self, epoch: int) -> float:
-        """Return the encoder's learning rate in an epoch over that of the rest of the network.
-
-        Examples
-        --------
-        >>> [EncoderTraining(1, 0.5, 1).factor(epoch) for epoch in range(4)]
-        [0.0, 0.25, 0.5, 0.5]
-        """
-        trained = epoch - self.freeze_epochs + 1  # epochs, this one included
-        return self.learning_rate_factor * min(1.0, max(0, trained) / (self.warmup_epochs + 1))
-
-
-@dataclass(frozen=True)
-class FinetuneSettings:
-    """What a finetuning may vary; names and units as in config.yaml, section ``finetune``.
-
-    ``encoder`` is None for an arm from scratch, whose encoder is trained as the rest of the network.
-    """
-
-    epochs: int
-    iterations_per_epoch: int
-    validation_iterations: int
-    learning_rate: float
-    momentum: float
-    oversample_foreground: float
-    encoder: EncoderTraining | None
-    save_minutes: float
-    compile: str
 
 
 def with_lesion(share: float, batch_size: int) -> int:
