@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from tests.preprocess.settings import LIMIT_OPTIONS, LIMITS
+from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.array_digests import image_digest
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume, save_volume
 from workflow_scripts.preprocess import describe_case, finalise
@@ -17,6 +19,7 @@ from workflow_scripts.preprocess.quality.brain_mask import end_share, tissue_bey
 from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
 from workflow_scripts.preprocess.quality.metal import metal_near
+from workflow_scripts.preprocess.quality.skull import skull_gap_cm2
 
 GOOD = {
     "brain_ml": 1400.0,
@@ -27,11 +30,13 @@ GOOD = {
     "tissue_beyond_mm": 1.0,
     "end_share": 0.1,
     "metal_ml": 0.0,
+    "skull_gap_cm2": 0.0,
+    "slice_mm": 5.0,
     "marks": [],
     "mri_offset_mm": 2.0,
     "mri_side_ratio": 1.3,
     "contralateral": {"doubts": []},
-    "registration": {"doubts": []},
+    "registration": {"doubts": [], "deformation_mm": 0.4},
     "lesion_outside_brain_fraction": 0.0,
     "lesion_darker_hu": 4.0,
 }
@@ -45,16 +50,19 @@ WORSE = [
     ({"metal_ml": 0.2}, "metal near the brain"),
     ({"marks": ["overlay"]}, "identity in the pixels"),
     ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
-    ({"registration": {"doubts": ["rotation"]}}, "registration implausible"),
+    ({"registration": {"doubts": ["rotation"], "deformation_mm": 0.4}}, "registration implausible"),
     ({"missing_slices": 1}, "slices missing"),
     ({"broken_forms": 1}, "header half broken"),
+    ({"skull_gap_cm2": 60.0}, "skull defect"),
+    ({"slice_mm": 10.0}, "thick slices"),
+    ({"registration": {"doubts": [], "deformation_mm": 2.1}}, "MRI of another shape"),
     ({"mri_offset_mm": 12.0}, "MRI misplaced"),
     ({"mri_side_ratio": 0.7}, "MRI fits mirrored NCCT as well"),
     ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),
     ({"lesion_darker_hu": -5.0}, "lesion on the brighter side"),
 ]
 LACKING = dict.fromkeys(
-    ("cross_check_dice", "metal_ml", "registration", "mri_offset_mm", "mri_side_ratio", "lesion_outside_brain_fraction")
+    ("cross_check_dice", "metal_ml", "skull_gap_cm2", "registration", "mri_offset_mm", "mri_side_ratio")
 )
 
 
@@ -134,6 +142,41 @@ def test_metal_near_the_brain_is_found_and_teeth_and_bone_are_not(place):
     assert metal_near(with_metal, (radius < 60) & (points[0] > 0)) > LIMITS.max_metal_ml  # a mask that lost a half
 
 
+GAPS = {  # place of a hole in the skull, in units of its radius, its width in mm, and whether it is to be flagged
+    "hemicraniectomy": ((0.8, 0.1, 0.6), 50.0, True),
+    "burr hole": ((0.3, 0.5, 0.8), 6.0, False),
+    "foramen magnum": ((0.0, -0.2, -1.0), 20.0, False),
+}
+
+
+@pytest.mark.parametrize("place", GAPS)
+def test_a_hole_in_the_vault_is_measured_also_where_the_mask_lost_a_wedge(place):
+    """A ball of brain of 60 mm in a skull of 8 mm with scalp; under the hole the mask may end 8 mm too deep."""
+    points = np.indices((90, 90, 90)) * 2.0 - 89.0
+    radius = np.linalg.norm(points, axis=0)
+    hu = np.where(radius < 60, 35.0, np.where(radius < 68, 900.0, np.where(radius < 74, 40.0, -1000.0)))
+    affine = np.diag([-2.0, 2, 2, 1])
+    assert skull_gap_cm2(Volume(hu, affine), radius < 60) == 0
+    direction, width, flagged = GAPS[place]
+    direction = np.array(direction) / np.linalg.norm(direction)
+    aside = np.linalg.norm(points - np.tensordot(points, direction, (0, 0)) * direction[:, None, None, None], axis=0)
+    hole = (aside < width) & (np.tensordot(direction, points, 1) > 0)
+    head = Volume(np.where(hole & (radius < 68), 35.0, hu), affine)
+    found = [skull_gap_cm2(head, (radius < 60) & ~(hole & (radius > 60 - wedge))) for wedge in (0, 8)]
+    if flagged:
+        cap = 2 * np.pi * 60**2 * (1 - np.sqrt(1 - (width / 68) ** 2)) / 100
+        assert found[0] == pytest.approx(cap, rel=0.25)
+        assert found[1] > 0.5 * cap
+    else:
+        assert max(found) < LIMITS.max_skull_gap_cm2
+
+
+def test_a_scan_that_ends_inside_the_head_has_no_hole_there():
+    radius = np.linalg.norm(np.indices((90, 90, 60)) * 2.0 - 89.0, axis=0)
+    hu = np.where(radius < 60, 35.0, np.where(radius < 68, 900.0, -1000.0))
+    assert skull_gap_cm2(Volume(hu, np.diag([2.0, 2, 2, 1])), radius < 60) == 0
+
+
 def test_a_dome_ends_in_little_and_a_cut_brain_in_much():
     ball = np.linalg.norm(np.indices((40, 40, 40)) - 19.5, axis=0) < 18
     assert end_share(ball) < 0.15
@@ -207,10 +250,11 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
         save_volume(tmp_path / f"{name}.nii.gz", volume, kind)
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
-    write_json(
-        tmp_path / "ingest.json", {"pixel_digest": "abc", "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
-    )
+    acquired = describe(Stack.of_grid((9, 9, 9), np.diag([0.5, 0.5, 5, 1])))
+    facts = {"pixel_digest": "abc", "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
+    write_json(tmp_path / "ingest.json", {**acquired, **facts})
     brain_facts = {"hull_excess": 0.1, "cross_check_dice": 0.98, "tissue_beyond_mm": 1.0, "metal_ml": 0.0}
+    brain_facts["skull_gap_cm2"] = 0.0
     write_json(tmp_path / "brain.json", {"brain_ml": 1400.0, **brain_facts})
     write_json(tmp_path / "contralateral.json", {"doubts": []})
     for name in ("ingest", "brain", "contralateral"):
@@ -227,6 +271,7 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
     assert quality["flags"] == ["lesion outside brain"]
     assert quality["concern"] == pytest.approx(10 / 60 / 0.1)
     assert quality["registration"] is None
+    assert quality["slice_mm"] == 5
     assert quality["mri_offset_mm"] is None
 
 

@@ -11,21 +11,23 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
-from tests.preprocess.settings import REGISTRATION_OPTIONS
+from tests.preprocess.settings import LIMITS, REGISTRATION_OPTIONS
 from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_yaml
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.transform import read_affine
-from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
+from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume, to_ras
 from workflow_scripts.phantom.body.anatomy import build_anatomy
 from workflow_scripts.preprocess import apply_registration, register_mri
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.registration import elastix
 from workflow_scripts.preprocess.registration.elastix import register_affine
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, registration_mask
-from workflow_scripts.preprocess.registration.plausibility import affine_facts, doubts
+from workflow_scripts.preprocess.registration.plausibility import affine_facts, deformation_mm, doubts
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
+from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
+from workflow_scripts.preprocess.voxels.grids import resample_isotropic
 from workflow_scripts.preprocess.voxels.information import mutual_information
 
 from .conftest import SPACING_MM
@@ -81,6 +83,7 @@ def test_a_known_transform_is_recovered_within_a_voxel_and_nothing_is_doubted(fi
     facts = json.loads((tmp_path / "mri_to_ncct.json").read_text())
     assert facts["doubts"] == []
     assert facts["determinant"] == pytest.approx(1, abs=0.05)
+    assert facts["deformation_mm"] < LIMITS.max_mri_deformation_mm
     assert facts["mutual_information"]["after"] > 2 * facts["mutual_information"]["before"]
 
 
@@ -104,7 +107,9 @@ def test_the_file_names_its_direction_and_coordinates(files, tmp_path):
 def test_images_said_to_be_aligned_get_the_identity_and_the_record_says_why(files, tmp_path):
     run_registration(files, tmp_path, "--aligned")
     assert np.array_equal(read_affine(tmp_path / "mri_to_ncct.txt"), np.eye(4))
-    assert "identity" in json.loads((tmp_path / "mri_to_ncct.json").read_text())["method"]
+    facts = json.loads((tmp_path / "mri_to_ncct.json").read_text())
+    assert "identity" in facts["method"]
+    assert facts["deformation_mm"] is None
 
 
 def test_the_registered_mri_lies_on_the_ncct(files, head, tmp_path):
@@ -135,6 +140,33 @@ def test_the_described_affine_is_the_one_given(angles, stretch):
     assert facts["determinant"] == pytest.approx(np.prod(stretch))
     assert facts["stretch"] == pytest.approx([min(stretch), max(stretch)])
     assert facts["rotation_degrees"] == pytest.approx(np.degrees(rotation.magnitude()), abs=1e-4)
+
+
+@given(st.tuples(*[st.floats(-60, 60)] * 3), st.floats(0.9, 1.1))
+def test_the_deformation_of_a_box_is_what_its_sides_gain_or_lose(angles, stretch):
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * 100.0
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag([stretch, 1, 1])
+    matrix[:3, 3] = [7, -300, 20]
+    assert deformation_mm(matrix, corners) == pytest.approx(50 * abs(stretch - 1), abs=1e-4)
+
+
+def test_the_mri_of_a_longer_and_narrower_head_is_flagged(head, stripped, mri, settings):
+    longer = Volume(mri.data, np.diag([0.94, 1.06, 1.0, 1.0]) @ mri.affine)
+    _, facts = register_mri.register_mri(stripped, head.brain, longer, settings, aligned=False)
+    assert facts["doubts"] == []
+    assert facts["deformation_mm"] > LIMITS.max_mri_deformation_mm
+
+
+@pytest.mark.parametrize("modality", ["dwi", "adc"])
+def test_the_mri_of_one_real_patient_with_the_ct_of_another_is_flagged(data, settings, modality):
+    ct = to_ras(load_volume(data / "ct_human_cranium" / "cranium.nii.gz"))
+    ct = resample_isotropic(ct, 3.0, antialias=True, background=-1024)
+    brain = brain_by_threshold(ct.data, ct.spacing, np.zeros(ct.data.shape, bool))
+    mri = load_volume(data / "mri_stroke_case" / f"sub-strokecase0009_ses-0001_{modality}.nii.gz")
+    _, facts = register_mri.register_mri(ct, brain, mri, settings, aligned=False)
+    assert facts["doubts"] == []
+    assert facts["deformation_mm"] > LIMITS.max_mri_deformation_mm
 
 
 @pytest.mark.parametrize(

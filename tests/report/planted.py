@@ -23,6 +23,7 @@ from workflow_scripts.preprocess.finalise import Final, finalise
 from workflow_scripts.preprocess.lesion import lesion_on_grid
 from workflow_scripts.preprocess.quality.brain_mask import tissue_beyond
 from workflow_scripts.preprocess.quality.metal import metal_near
+from workflow_scripts.preprocess.quality.skull import skull_gap_cm2
 from workflow_scripts.preprocess.register_mri import register_mri
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration
 from workflow_scripts.preprocess.stripping.tissue import brain_by_threshold
@@ -150,6 +151,7 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
         "cross_check_dice": dice(head.brain, head.second),
         "tissue_beyond_mm": tissue_beyond(ncct, head.brain),
         "metal_ml": metal_near(ncct, head.brain),
+        "skull_gap_cm2": skull_gap_cm2(ncct, head.brain),
     }
     write_json(folder / "brain_mask.json", brain_facts)
     describe_case.main([*describe_arguments(root, case), *LIMIT_OPTIONS, "--out", str(folder / "case.json")])

@@ -179,9 +179,16 @@ def test_the_page_of_a_segmented_case_outlines_the_reference_and_each_arm(study,
 
 def test_every_flag_of_the_preprocessing_has_a_meaning():
     worst = {"cross_check_dice": 0, "hull_excess": 9, "brain_ml": 0, "tissue_beyond_mm": 20, "end_share": 1}
-    worst |= {"missing_slices": 2, "broken_forms": 1, "metal_ml": 1, "marks": ["overlay"]}
+    worst |= {
+        "missing_slices": 2,
+        "broken_forms": 1,
+        "metal_ml": 1,
+        "marks": ["overlay"],
+        "skull_gap_cm2": 60,
+        "slice_mm": 10,
+    }
     worst |= {"mri_offset_mm": 20, "mri_side_ratio": 0.2, "lesion_outside_brain_fraction": 1, "lesion_darker_hu": -9}
-    worst |= {"registration": {"doubts": ["stretch"]}, "contralateral": {"doubts": ["stretch"]}}
+    worst |= {"registration": {"doubts": ["stretch"], "deformation_mm": 3}, "contralateral": {"doubts": ["stretch"]}}
     # Where an MRI is misplaced, its fit to either side is not judged.
     judged = [concern.checks(worst | {"mri_offset_mm": offset}, LIMITS) for offset in (0, 20)]
     assert {flag for checks in judged for flag in concern.flags(checks)} == set(quality.FLAGS)

@@ -62,6 +62,12 @@ class Stack:
         return bool(np.abs(gaps - gaps.mean()).max() <= GAP_TOLERANCE * gaps.mean())
 
     @property
+    def largest_step_mm(self) -> float:
+        """Largest of the three distances between neighbouring voxels, mm: of columns, of rows, of slices on average."""
+        in_plane = (np.linalg.norm(step) for step in (self.column_step, self.row_step))
+        return float(max(np.diff(self.heights).mean(), *in_plane))
+
+    @property
     def shares(self) -> np.ndarray:
         """Thickness in mm that each slice stands for, shape (slices,): half the gap on either side.
 

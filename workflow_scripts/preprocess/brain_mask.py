@@ -14,6 +14,7 @@ from workflow_scripts.common.settings import add_options, from_options
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.preprocess.quality.brain_mask import tissue_beyond
 from workflow_scripts.preprocess.quality.metal import metal_near
+from workflow_scripts.preprocess.quality.skull import skull_gap_cm2
 from workflow_scripts.preprocess.stripping import tissue
 from workflow_scripts.preprocess.stripping.methods import (
     GIVEN,
@@ -100,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "tissue_beyond_mm": tissue_beyond(ncct, brain),
         # A mask that is given is the remedy.
         "metal_ml": None if arguments.given else metal_near(ncct, brain),
+        "skull_gap_cm2": None if arguments.given or arguments.stripped else skull_gap_cm2(ncct, brain),
         "cross_check": arguments.cross_check,
         "cross_check_dice": _cross_check(arguments, ncct, padded, brain, image, settings),
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.array_digests import image_digest
 from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json, write_json
@@ -17,7 +18,7 @@ from workflow_scripts.preprocess.quality.checks import QualityLimits, checks, co
 from workflow_scripts.preprocess.quality.lesion_mask import lesion_quality
 from workflow_scripts.preprocess.quality.mri_fit import mri_quality
 
-BRAIN_QUALITY = ("hull_excess", "cross_check_dice", "tissue_beyond_mm", "metal_ml")
+BRAIN_QUALITY = ("hull_excess", "cross_check_dice", "tissue_beyond_mm", "metal_ml", "skull_gap_cm2")
 LESION_FACTS = ("lesion_ml", "side")
 OPTIONAL_QUALITY = ("lesion_outside_brain_fraction", "lesion_darker_hu", "mri_offset_mm", "mri_side_ratio")
 
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "marks": sorted({mark for record in records for mark in record["marks"]}),
         "broken_forms": sum(len(record.get("broken_forms", [])) for record in records),
         "missing_slices": sum(slices["missing"] + slices["lost_at_the_ends"] for slices in stacks),
+        "slice_mm": stack_of(ingested).largest_step_mm,
         **{name: brain_record[name] for name in BRAIN_QUALITY},
         "end_share": end_share(to_ras(brain).data > 0),
         "contralateral": read_json(arguments.contralateral_json),

@@ -14,7 +14,7 @@ from workflow_scripts.common.transform import write_affine
 from workflow_scripts.common.volume import Volume, load_volume
 from workflow_scripts.preprocess.registration.brains import Brain, judged, register_brains
 from workflow_scripts.preprocess.registration.intensities import ct_for_registration, mri_for_registration
-from workflow_scripts.preprocess.registration.plausibility import AffineLimits
+from workflow_scripts.preprocess.registration.plausibility import AffineLimits, deformation_mm
 from workflow_scripts.preprocess.registration.settings import RegistrationSettings
 
 LIMITS = AffineLimits(stretch=(0.85, 1.15), rotation_degrees=45.0, overlap_dice=0.8)
@@ -27,8 +27,8 @@ def register_mri(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the affine that maps points of the MRI to points of the NCCT (4×4, RAS+, mm), and facts about it.
 
-    ``brain`` is the mask of the NCCT on its grid. ``aligned`` images get the identity. Raises `InputError` when elastix
-    gives up.
+    ``brain`` is the mask of the NCCT on its grid. ``aligned`` images get the identity, which tells nothing about their
+    shape. Raises `InputError` when elastix gives up.
     """
     head = ct_for_registration(ncct, brain, settings.window_hu, settings.background_hu)
     fixed = Brain.of(head, brain, settings.grid_mm)
@@ -38,8 +38,15 @@ def register_mri(
         facts = judged(fixed, moving, fixed.mask, to_mri, settings, LIMITS)
     else:
         to_mri, facts = register_brains(fixed, moving, settings, LIMITS)
+    deformation = None if aligned else deformation_mm(to_mri, _points(fixed))
     method = "identity, stated in the case sheet" if aligned else "elastix"
-    return np.linalg.inv(to_mri), facts | {"method": method}
+    return np.linalg.inv(to_mri), facts | {"method": method, "deformation_mm": deformation}
+
+
+def _points(brain: Brain) -> np.ndarray:
+    """Return the points of a brain, (n, 3), RAS+, mm."""
+    affine = brain.image.affine
+    return np.argwhere(brain.mask) @ affine[:3, :3].T + affine[:3, 3]
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -6,6 +6,7 @@ from typing import Any
 
 HIGHEST = 10.0
 SAME_HEAD_RATIO = 1.1
+USUAL_SLICE_MM = 5.0
 NO_HULL = 9.9  # stands for the excess of a mask without volume
 
 
@@ -19,6 +20,9 @@ class QualityLimits:
     max_tissue_beyond_mm: float
     max_end_share: float
     max_metal_ml: float
+    max_skull_gap_cm2: float
+    max_slice_mm: float
+    max_mri_deformation_mm: float
     max_mri_offset_mm: float
     min_mri_side_ratio: float
     max_lesion_outside_brain: float
@@ -36,6 +40,7 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
     offset = numbers["mri_offset_mm"]
     misplaced = offset is not None and offset > limits.max_mri_offset_mm
     side_ratio = None if misplaced else numbers["mri_side_ratio"]
+    deformation = None if numbers["registration"] is None else numbers["registration"]["deformation_mm"]
     low, high = limits.brain_ml
     middle = (low + high) / 2
     measured = [
@@ -50,6 +55,9 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         ("brain mask too small", numbers["tissue_beyond_mm"], 0.0, limits.max_tissue_beyond_mm),
         ("brain cut off", numbers["end_share"], 0.0, limits.max_end_share),
         ("metal near the brain", numbers["metal_ml"], 0.0, limits.max_metal_ml),
+        ("skull defect", numbers["skull_gap_cm2"], 0.0, limits.max_skull_gap_cm2),
+        ("thick slices", numbers["slice_mm"], USUAL_SLICE_MM, limits.max_slice_mm),
+        ("MRI of another shape", deformation, 0.0, limits.max_mri_deformation_mm),
         ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
         ("MRI fits mirrored NCCT as well", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
         ("lesion outside brain", numbers["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from workflow_scripts.common.masks import dice
 from workflow_scripts.common.volume import Volume, resample
@@ -36,6 +37,17 @@ def affine_facts(matrix: np.ndarray) -> dict[str, Any]:
         "stretch": [float(stretches[-1]), float(stretches[0])],
         "rotation_degrees": float(np.degrees(np.arccos(cosine))),
     }
+
+
+def deformation_mm(matrix: np.ndarray, points: np.ndarray) -> float:
+    """Return how far an affine is from a rigid motion: root mean square over ``points`` (n, 3), mm.
+
+    Distance between where the 4×4 ``matrix`` puts the points and where the rigid motion that fits best puts them
+    (Kabsch 1976).
+    """
+    before = points - points.mean(axis=0)
+    after = before @ matrix[:3, :3].T
+    return float(Rotation.align_vectors(after, before)[1] / np.sqrt(len(points)))
 
 
 def doubts(facts: dict[str, Any], limits: AffineLimits) -> list[str]:

@@ -50,6 +50,19 @@ FLAGS = {
         "Streaks of a clip, a coil or a plate may have cost the mask a part of the brain, and change the values around "
         "it. Look at the brain mask; give a better one in column brain_mask of the case sheet.",
     ),
+    "skull defect": Meaning(
+        "upper surface of the brain without bone over it (cm²)",
+        "{:.1f}",
+        "Bone lacks over a part of the brain: a craniectomy, a wide burr hole, an open fontanelle. The brain mask may "
+        "have lost a wedge there, or bulge out of the skull. Look at it; give a better one in column brain_mask of the "
+        "case sheet.",
+    ),
+    "thick slices": Meaning(
+        "distance between neighbouring slices of the NCCT (mm)",
+        "{:.1f}",
+        "The slices lie so far apart that small lesions are missed and all volumes are rough. Give a series of thinner "
+        "slices if there is one; leave the case out (column exclude) where volumes matter.",
+    ),
     "identity in the pixels": Meaning(
         "signs in the DICOM headers that the images show text or a face",
         "{:.0f}",
@@ -80,6 +93,13 @@ FLAGS = {
         "From every start, the registration of the MRI stretches or turns it too much, leaves the brains apart, or "
         "made them fit less well: a lesion mask drawn on the MRI may lie in the wrong place.",
     ),
+    "MRI of another shape": Meaning(
+        "deformation of the MRI to fit the NCCT (mm, root mean square)",
+        "{:.1f}",
+        "The MRI fits the NCCT only when it is stretched more than two scans of one head need: it may show another "
+        "patient, or one of the two brain masks lost a part or spilled out. Compare the ventricles on the overlay. Not "
+        "every MRI of another patient needs so much: a missing flag proves nothing.",
+    ),
     "MRI misplaced": Meaning(
         "shift that would make the MRI fit best (mm)",
         "{:.0f}",
@@ -90,7 +110,7 @@ FLAGS = {
         "fit of the MRI to the NCCT over that to the mirrored NCCT",
         "{:.2f}",
         "The MRI fits the NCCT no better than its mirror image: left and right may be swapped in one of the two. "
-        "The MRI of another patient can show so, too, but most do not: nothing checks whose MRI it is.",
+        "The MRI of another patient can show so, too, but most do not.",
     ),
     "lesion outside brain": Meaning(
         "lesion outside the brain mask (share)",
