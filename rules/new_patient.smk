@@ -23,6 +23,7 @@ if "model" in config:
             model=lambda wildcards: config["model"],
             images=lambda wildcards: paths.file(STUDY.results, "preprocessed", **wildcards),
             batch=batch,
+            memory=lambda wildcards, input: options({"memory-gb": config.get("memory_gb")}),  # as `batch`: no reason to run
             store=lambda wildcards: paths.file(STUDY.results, "state", f"segment/{wildcards.cohort}"),
             code=code("segment.apply_model"),
         log:
@@ -38,7 +39,7 @@ if "model" in config:
             "python -m workflow_scripts.segment.apply_model --cohort={wildcards.cohort} --case={wildcards.case}"
             " --batch={params.batch} --store {params.store:q} --code {params.code} --model {params.model:q}"
             " --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
-            " --threads {threads} --gpus $GPUS_SEGMENT --out-final {output.final:q} --out-lesion {output.lesion:q}"
+            " --threads {threads} --gpus $GPUS_SEGMENT {params.memory:q} --out-final {output.final:q} --out-lesion {output.lesion:q}"
             " --out-slices {output.slices:q} --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
             " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"
 

@@ -9,7 +9,7 @@ from tests.workflow import ROOT
 FAULTS = """
 import resource
 import numpy as np
-from workflow_scripts.common.malloc import keep_freed_memory
+from workflow_scripts.common.malloc import keep_freed_memory, return_freed_memory
 {prepare}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -29,3 +29,4 @@ def faults_of_the_second_array(prepare: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told to keep memory")
 def test_memory_of_a_freed_array_serves_the_next():
     assert faults_of_the_second_array("keep_freed_memory()") < 10 <= faults_of_the_second_array("")
+    assert faults_of_the_second_array("keep_freed_memory(); return_freed_memory()") >= 10

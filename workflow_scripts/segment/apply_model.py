@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nibabel as nib
 import numpy as np
 
 from workflow_scripts.common.acquired_grid import resample_mask, to_acquired
@@ -18,6 +19,7 @@ from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.lesion_facts import side
+from workflow_scripts.common.malloc import return_freed_memory
 from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
@@ -26,6 +28,7 @@ from workflow_scripts.segment.masks.agreement import components_ml, dice_of_pair
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.batch import Store, outdated, segment_batch
 from workflow_scripts.segment.model.measures import scan_measures
+from workflow_scripts.segment.model.memory import need_of, require
 from workflow_scripts.segment.model.reference import unfamiliar
 from workflow_scripts.segment.model.result import Result
 
@@ -120,6 +123,14 @@ def report(
     }
 
 
+def keep_within(memory_gb: float, model: Path, images: Path) -> None:
+    """Make this process need no more memory than a bound, if slower; raises `InputError` where it cannot."""
+    needed = need_of(model, nib.load(images / "ncct.nii.gz").shape)
+    require(memory_gb, needed.returned, "A scan of this size")
+    if needed.kept > memory_gb:
+        return_freed_memory()
+
+
 def segmenting(arguments: argparse.Namespace) -> Callable[[str, Path], None]:
     """Return what runs the networks on a case and writes what they say into a folder; they are loaded once."""
 
@@ -137,6 +148,8 @@ def segmenting(arguments: argparse.Namespace) -> Callable[[str, Path], None]:
         return Model(arguments.model, device)
 
     def make(case: str, folder: Path) -> None:
+        if arguments.memory_gb and not arguments.gpus:
+            keep_within(arguments.memory_gb, arguments.model, arguments.images.with_name(case))
         model()(arguments.images.with_name(case)).save(folder / RESULT)
         log.info("%s/%s: the networks have run", arguments.cohort, case)
 
@@ -176,6 +189,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--code", default="", help="digest of the code; results of other code are not taken")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
+    parser.add_argument("--memory-gb", type=float, help="bound of this process, where it computes on the CPU")
     for name in OUTPUTS:
         parser.add_argument(f"--out-{name}", type=Path, required=True)
     return parser.parse_args(argv)

@@ -6,6 +6,7 @@ the same command goes on. What comes out appears whole or not at all.
 
 import argparse
 import logging
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_tsv, write_yaml
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
 from workflow_scripts.segment.patient.workflow import LOCK, alone, command, run_workflow, unfinished
 from workflow_scripts.study import paths
@@ -89,6 +91,14 @@ def write_sheet(path: Path, scan: Path, series: int | None) -> None:
     write_tsv(path, [row | {"ncct_series": "" if series is None else str(series)}], columns)
 
 
+def gigabytes(text: str) -> float:
+    """Return a positive number of the command line."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no size of a memory in GB")
+    return number
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = parser.add_mutually_exclusive_group(required=True)
@@ -104,6 +114,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cores", default="all", help="of this machine (default: all)")
     parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU, though there is a GPU")
+    parser.add_argument("--memory-gb", type=gigabytes, help="bound of all steps that run at once; refused if too low")
     parser.add_argument("--keep-work", action="store_true", help="keep OUT/.work, the images of every step")
     return parser.parse_args(argv)
 
@@ -159,7 +170,10 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> lis
         write_sheet(sheet, scan, arguments.series)
     weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
     device = "auto" if not arguments.cpu and (arguments.profile or NVIDIA.exists()) else "cpu"
+    if arguments.memory_gb:
+        require_for_model(arguments.memory_gb, model, on_cpu=device == "cpu")
     study = study_of(model, sheet, results, weights, device, arguments.with_report)
+    study |= {"memory_gb": arguments.memory_gb} if arguments.memory_gb else {}
     try:
         cases = load_study(complete(study), [], check_paths=True, given={"the model's settings": study}).cases
     except StudyError as error:
@@ -174,7 +188,7 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
     """Write the study of the new patients, run the workflow on it, publish what came out."""
     results = work / "results"
     cases = write_study(arguments, work, results)
-    words = command(work, arguments.cores, arguments.profile)
+    words = command(work, arguments.cores, arguments.profile, arguments.memory_gb)
     errors = run_workflow(words, work / "snakemake.log", lock, f"{COHORT}/{CASE}")
     pending = unfinished(words) if errors else set()
     single = arguments.cases is None

@@ -13,6 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from workflow_scripts.common.nnunet.network import build_network
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.nnunet.window import sliding_logits
 
 
 class Segmenter:
@@ -82,7 +83,14 @@ class Segmenter:
             float32 (x, y, z), softmax of the lesion
         """
         data, properties = self.prepared(images)
-        logits = self.predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+        resampled = data.shape[1:] != properties["shape_after_cropping_and_before_resampling"]
+        parts = self._whole if self.predictor.device.type == "cuda" or resampled else self._by_blocks
+        mask, probability = parts(torch.from_numpy(data), properties)
+        return mask.transpose(2, 1, 0).astype(np.uint8), probability.transpose(2, 1, 0).astype(np.float32)
+
+    def _whole(self, image: torch.Tensor, properties: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Segment with all logits in memory: those of a GPU, where nnU-Net's autocast applies, or to be resampled."""
+        logits = self.predictor.predict_sliding_window_return_logits(image).cpu()
         mask, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
             logits.float(),
             self.plans,
@@ -92,4 +100,17 @@ class Segmenter:
             return_probabilities=True,
             num_threads_torch=torch.get_num_threads(),
         )
-        return mask.transpose(2, 1, 0).astype(np.uint8), probabilities[1].transpose(2, 1, 0).astype(np.float32)
+        return mask, probabilities[1]
+
+    def _by_blocks(self, image: torch.Tensor, properties: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Segment with the logits of one row of windows in memory."""
+        shape, box = properties["shape_before_cropping"], properties["bbox_used_for_cropping"]
+        mask, probability = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+        cropped = tuple(slice(*edges) for edges in box)
+        for start, logits in sliding_logits(self.predictor, image):
+            probabilities = self.labels.apply_inference_nonlin(logits)
+            planes = slice(start, start + logits.shape[1])
+            mask[cropped][planes] = self.labels.convert_probabilities_to_segmentation(probabilities)
+            probability[cropped][planes] = probabilities[1]
+        back = self.plans.transpose_backward
+        return mask.transpose(back), probability.transpose(back)

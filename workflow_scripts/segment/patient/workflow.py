@@ -23,11 +23,15 @@ ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 log = logging.getLogger(__name__)
 
 
-def command(work: Path, cores: str, profile: str | None) -> list[str]:
-    """Return the call of Snakemake that makes the files of all new patients, or goes on with them."""
+def command(work: Path, cores: str, profile: str | None, memory_gb: float | None) -> list[str]:
+    """Return the call of Snakemake that makes the files of all new patients, or goes on with them.
+
+    ``memory_gb`` bounds what steps that run at once ask for together; one that asks for more runs alone.
+    """
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
     words += ["--configfile", str(work / "study.yaml"), "--rerun-incomplete", "--keep-going", "--nolock"]
     words += ["--profile", profile] if profile else ["--cores", cores]
+    words += ["--resources", f"mem_mb={round(1000 * memory_gb)}"] if memory_gb else []
     return [*words, "new_patients"]
 
 
