@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 from math import prod
 
 import pytest
+from snakemake.cli import get_argument_parser
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.segment.model import memory
@@ -67,9 +68,13 @@ def test_a_larger_scan_needs_more(tmp_path):
     assert memory.need_of(folder, (500, 500, 500)).returned > memory.need_of(folder).returned + 5
 
 
-def test_snakemake_is_told_the_bound_of_what_runs_at_once(tmp_path):
-    assert "mem_mb=3500" in command(tmp_path, "2", None, 3.5)
-    assert "--resources" not in command(tmp_path, "2", None, None)
+@pytest.mark.parametrize("profile", [None, "slurm"])
+def test_snakemake_is_told_the_bound_of_what_runs_at_once(tmp_path, profile):
+    words = command(tmp_path, "2", profile, 3.5)
+    call = get_argument_parser().parse_args(words[words.index("--snakefile") :])
+    assert call.resources["mem_mb"].value == 3500
+    assert call.targets == ["new_patients"]
+    assert "--resources" not in command(tmp_path, "2", profile, None)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf"])

@@ -30,8 +30,10 @@ def command(work: Path, cores: str, profile: str | None, memory_gb: float | None
     """
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
     words += ["--configfile", str(work / "study.yaml"), "--rerun-incomplete", "--keep-going", "--nolock"]
+    words += (
+        ["--resources", f"mem_mb={round(1000 * memory_gb)}"] if memory_gb else []
+    )  # takes all words up to the next option
     words += ["--profile", profile] if profile else ["--cores", cores]
-    words += ["--resources", f"mem_mb={round(1000 * memory_gb)}"] if memory_gb else []
     return [*words, "new_patients"]
 
 
@@ -100,7 +102,7 @@ def run_workflow(words: Sequence[str], record: Path, lock: int, unnamed: str) ->
     if received:
         raise Interrupted("Interrupted: the same command goes on from there.")
     if process.returncode and not errors:
-        errors[f"the workflow ended with status {process.returncode}; {record} says why"] = None
+        errors[f"The workflow ended with status {process.returncode}; {record} says why"] = None
     return list(errors)
 
 
