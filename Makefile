@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
-.PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu lint bench bench-transfer slurm browser dciodvfy
+.PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu drill lint bench bench-transfer slurm browser dciodvfy
 
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 # TORCH=cpu|cu126|cu130 TORCH_INDEX=address: that build of torch, from an index of yours (docs/gpu.md).
@@ -102,6 +102,14 @@ test-gpu:
 
 test-conda: setup slurm
 	python -m pytest tests/conda
+
+# Things happen to a small study at random, and it ends as if nothing had (docs/usage.md, "After a kill"). As root: on a disk of its own.
+FAULTS = 30
+SEED = 1
+drill: OUT = results/drill
+drill: setup
+	rm -rf "$(OUT)/struck" "$(OUT)/clone"
+	python -m tests.drill --faults $(FAULTS) --seed $(SEED) --out "$(OUT)"
 
 lint: setup
 	ruff check .

@@ -20,6 +20,7 @@ from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
 from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
+from workflow_scripts.study.working_folder import messages
 
 # As a module, the workflow is given a configuration by another one, or takes its own and what the command line says.
 IN_MODULE = workflow.modifier.parent_modifier is not None
@@ -177,6 +178,9 @@ def check_call():
         return
     with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
         _, call = parse_args(sys.argv[1:])
+    if not (call.unlock or call.touch):
+        for message in messages(Path.cwd(), called.name, sys.argv[1:]):
+            logger.warning(message)
     asked = call.targets
     files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
     rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]

@@ -1,16 +1,20 @@
 """Files and folders that are written completely or not at all."""
 
 import csv
+import fcntl
+import glob
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+PARTIAL, RANDOM_LETTERS = ".partial-", 8  # names of the module tempfile
 
 
 @contextmanager
@@ -22,14 +26,16 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name, dir=path.parent)
-    os.close(handle)
+    _remove_left(path.parent, path.name)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.name, dir=path.parent)
+    _claim(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
+        os.close(handle)
         temporary.unlink(missing_ok=True)
 
 
@@ -37,7 +43,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Yield an empty folder beside ``path`` that takes its place when the block ends without an error."""
     path = Path(path)
-    with _holder(path.parent) as holder:
+    with _holder(path.parent, path.name) as holder:
         temporary = holder / path.name
         temporary.mkdir()
         yield temporary
@@ -118,10 +124,37 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def _holder(parent: Path) -> Iterator[Path]:
+def _holder(parent: Path, suffix: str = "") -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as holder:
-        yield Path(holder)
+    _remove_left(parent, suffix)
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, suffix=suffix, dir=parent) as holder:
+        handle = os.open(holder, os.O_RDONLY)
+        _claim(handle)
+        try:
+            yield Path(holder)
+        finally:
+            os.close(handle)
+
+
+def _remove_left(parent: Path, suffix: str) -> None:
+    """Remove what a process that was killed while it wrote the same file or folder has left."""
+    for left in parent.glob(f"{PARTIAL}{'?' * RANDOM_LETTERS}{glob.escape(suffix)}"):
+        with suppress(OSError):  # another process removes it, too, or it cannot be removed
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                if _claim(handle):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(handle)
+
+
+def _claim(handle: int) -> bool:
+    """Hold a lock that ends with this process; returns whether it was free. Where there are no locks, none is."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _umask() -> int:

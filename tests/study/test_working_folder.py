@@ -1,0 +1,50 @@
+"""What is said of a folder before a call works in it: with a whole command, and of real records of Snakemake."""
+
+import os
+import shlex
+import time
+
+from tests.workflow import demo_arguments, snakemake
+from workflow_scripts.study.working_folder import messages
+
+TARGET = "results/demo/pretrain/ALL/settings.yaml"
+CHANGED = "Changed since they were made"
+
+
+def test_a_changed_output_is_named_and_the_command_makes_it_again(tmp_path):
+    arguments = [TARGET, *demo_arguments()]
+    made = tmp_path / TARGET
+    assert CHANGED not in snakemake(tmp_path, *arguments).stdout
+    whole = made.read_text()
+    made.write_text(whole[:100])
+    later = time.time() + 60
+    os.utime(made, (later, later))
+    told = next(line for line in snakemake(tmp_path, *arguments).stdout.splitlines() if CHANGED in line)
+    assert made.read_text() == whole[:100], "it is taken as it is"
+    command = shlex.split(told.partition("To make them again: ")[2])
+    assert command[:3] == ["python", "-m", "snakemake"]
+    snakemake(tmp_path, *command[command.index(TARGET) :])
+    assert made.read_text() == whole
+    assert CHANGED not in snakemake(tmp_path, "-n", *arguments).stdout
+
+
+def test_a_lock_is_told_with_the_command_that_removes_it(tmp_path):
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    assert messages(tmp_path, "snakemake", ["all"]) == []
+    (locks / "0.output.lock").write_text("results/a\n")
+    (told,) = messages(tmp_path, "snakemake", ["all", "--configfile", "my study.yaml"])
+    assert told.endswith("unlock it: snakemake --unlock all --configfile 'my study.yaml'")
+
+
+def test_a_file_that_a_job_is_writing_is_not_called_changed(tmp_path):
+    name = "cmVzdWx0cy9h"  # results/a, as Snakemake writes it
+    for folder, text in (("metadata", '{"endtime": 0.0}'), ("incomplete", "{}")):
+        (tmp_path / ".snakemake" / folder).mkdir(parents=True)
+        (tmp_path / ".snakemake" / folder / name).write_text(text)
+    os.utime(tmp_path / ".snakemake" / "metadata" / name, (0, 0))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a").touch()
+    assert messages(tmp_path, "snakemake", []) == []
+    (tmp_path / ".snakemake" / "incomplete" / name).unlink()
+    assert "results/a" in messages(tmp_path, "snakemake", [])[0]

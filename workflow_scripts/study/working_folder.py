@@ -1,0 +1,72 @@
+"""What a user should know of the folder that a call works in: a lock, and outputs that are no longer what was made."""
+
+import base64
+import binascii
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+SLACK_S = 2.0  # between a file and its record; some file systems keep times of two seconds
+MOST_NAMED = 20
+
+
+def messages(folder: Path, program: str, arguments: Sequence[str]) -> list[str]:
+    """Return what is to be said before a call begins; each message ends with a whole command.
+
+    Parameters
+    ----------
+    folder
+        working directory
+    program, arguments
+        how Snakemake was called: the name of the program, and what stood behind it
+    """
+    snakemake = ["snakemake"] if program == "snakemake" else ["python", "-m", "snakemake"]
+    told = []
+    if any((folder / ".snakemake" / "locks").glob("*")):
+        unlock = shlex.join([*snakemake, "--unlock", *arguments])
+        told.append(f"A Snakemake works in this folder, or was killed in it. If none works in it, unlock it: {unlock}")
+    if "--forcerun" not in arguments and (names := changed_outputs(folder)):
+        shown = names[:MOST_NAMED]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        again = shlex.join([*snakemake, *arguments, "--forcerun", *shown])
+        changed = f"Changed since they were made, and taken as they are: {', '.join(shown)}{more}."
+        told.append(f"{changed} To make them again: {again}")
+    return told
+
+
+def changed_outputs(folder: Path) -> list[str]:
+    """Return the outputs below a working directory that are newer than Snakemake's records of them.
+
+    Snakemake runs again what reads a newer file, and not the job that made it: a file that was damaged or edited is
+    taken as it is, and where nothing reads it any more, nobody would learn of it. A change that keeps the time of a
+    file is not seen. Records are read only of files that are newer than them: a large study has 100 000.
+    """
+    return sorted(name for name, record, mark in _records(folder) if _is_changed(folder / name, record, mark))
+
+
+def _records(folder: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Yield of each recorded output its name, its record, and the mark that it has while its job runs.
+
+    Snakemake names both in base64, a long name in parts.
+    """
+    records, marks = (folder / ".snakemake" / name for name in ("metadata", "incomplete"))
+    for place, _, files in os.walk(records):
+        inside = Path(place).relative_to(records)
+        begun = "".join(part.removeprefix("@") for part in inside.parts)
+        for file in files:
+            try:
+                yield base64.urlsafe_b64decode(begun + file).decode(), Path(place, file), marks / inside / file
+            except (binascii.Error, UnicodeDecodeError):  # no record of this Snakemake
+                continue
+
+
+def _is_changed(output: Path, record: Path, mark: Path) -> bool:
+    try:
+        changed = output.stat().st_mtime
+        if output.is_dir() or changed <= record.stat().st_mtime + SLACK_S or mark.exists():
+            return False
+        return changed > json.loads(record.read_text())["endtime"] + SLACK_S
+    except (OSError, ValueError, KeyError, TypeError):  # removed, or a record that is being written
+        return False
