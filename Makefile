@@ -108,7 +108,6 @@ FAULTS = 30
 SEED = 1
 drill: OUT = results/drill
 drill: setup
-	rm -rf "$(OUT)/struck" "$(OUT)/clone"
 	python -m tests.drill --faults $(FAULTS) --seed $(SEED) --out "$(OUT)"
 
 lint: setup

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.drill.drill import Drill
 from tests.drill.faults import KINDS, Place
 from tests.drill.study import write_small_study
-from tests.workflow import ROOT, copy_workflow
+from tests.workflow import copy_workflow
 from workflow_scripts.common.files import write_tsv
 
 COLUMNS = ("number", "fault", "struck", "said", "next")
@@ -38,15 +38,18 @@ def main() -> None:
         command = ["unshare", "--mount", sys.executable, "-m", "tests.drill", *sys.argv[1:]]
         raise SystemExit(subprocess.run(command, env=os.environ | {"DRILL_MOUNTS": "1"}, check=False).returncode)
     mounted = "DRILL_MOUNTS" in os.environ
+    if out.exists() and any(out.iterdir()):
+        raise SystemExit(f"{out} is not empty: a drill lies in it. Remove it, or give another folder.")
     for name in ("undisturbed", "struck"):
-        (out / "words" / name).mkdir(parents=True, exist_ok=True)
+        (out / "words" / name).mkdir(parents=True)
     command = [arguments.target, "--cores", "2", "--configfile", "study.yaml"]
-    undisturbed, struck = Place(out / "undisturbed", ROOT), Place(out / "struck", out / "clone", mounted)
-    if not undisturbed.folder.exists():
-        write_small_study(undisturbed.folder)
-    for folder in (struck.folder, struck.code):
-        folder.mkdir()
-    copy_workflow(struck.code)
+    undisturbed = Place(out / "undisturbed", out / "first clone")
+    struck = Place(out / "struck", out / "second clone", mounted)
+    write_small_study(undisturbed.folder)
+    struck.folder.mkdir()
+    for place in (undisturbed, struck):
+        place.code.mkdir()
+        copy_workflow(place.code)
     if mounted:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", struck.folder], check=True)
     for name in ("scans", "cases.tsv", "study.yaml"):
