@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.evaluate.label_efficiency import CURVE_COLUMNS, SAVING_COLUMNS, main
-from workflow_scripts.evaluate.measures.label_curve import Samples, labels_needed, log_saving, saving
+from workflow_scripts.evaluate.measures.label_curve import Samples, interval, labels_needed, log_saving, saving
 
 BUDGETS = (5, 10, 20, 40)
 
@@ -82,13 +83,12 @@ def test_five_patients_have_no_interval():
     assert found.high_beyond == ""
 
 
-def test_samples_of_few_draws_spread_as_means_of_draws_do():
-    rng = np.random.default_rng(0)
-    spread = []
-    for seed in range(150):
-        dice = np.broadcast_to(rng.normal(0.5, 0.1, (3, 1)), (3, 20))
-        spread.append(Samples.drawn(20, [3], 200, seed).means(dice)[1:].var())
-    assert np.mean(spread) == pytest.approx(0.1**2 / 3, rel=0.15)
+@pytest.mark.parametrize(("draws", "patients"), [(3, 1), (1, 8)])
+def test_the_interval_of_a_mean_is_students(draws, patients):
+    dice = np.random.default_rng(0).normal(0.5, 0.1, (draws, patients))
+    means = Samples.drawn(patients, [draws], 40_000, 1).means(dice)
+    expected = stats.ttest_1samp(dice.ravel(), means[0]).confidence_interval(0.95)
+    assert interval(means, 6, 0.95) == pytest.approx(tuple(expected), abs=0.01)
 
 
 @pytest.fixture

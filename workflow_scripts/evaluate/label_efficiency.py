@@ -12,7 +12,7 @@ import pandas as pd
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.vocabulary import ENSEMBLE, HELD_OUT, REPORTED_CRITERIA, TRAIN
-from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW
+from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, within
 from workflow_scripts.evaluate.measures.label_curve import Curve, Samples, Saving, interval, saving
 
 SET = ("cohort", "split", "criterion")
@@ -58,7 +58,7 @@ def curve_rows(curves: Curves, samples: Samples, confidence: float) -> Rows:
         for labels, dice in sorted(curve.items()):
             draws, n = dice.shape
             means = samples.means(dice)
-            low, high = interval(means, n, confidence)
+            low, high = within(interval(means, n, confidence), 0, 1)
             row = {"arm": arm, "labels": labels, "draws": draws, "n": n, "dice": means[0]}
             rows.append(row | {"dice_low": low, "dice_high": high, "note": _note(n, [draws])})
     return rows

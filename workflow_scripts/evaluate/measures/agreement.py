@@ -13,9 +13,10 @@ from workflow_scripts.evaluate.measures.intervals import (
     LEAST_N,
     NONE,
     ROUNDING,
-    TOO_FEW,
+    UPPER_SHARE,
     Interval,
     correlation_interval,
+    of_few,
 )
 
 MIN_PATIENTS = 3
@@ -53,7 +54,7 @@ def agreement(predicted: np.ndarray, reference: np.ndarray, confidence: float, *
     if n < MIN_PATIENTS:
         return Agreement(n, note=f"n < {MIN_PATIENTS}: neither Spearman nor ICC")
     ratings = np.column_stack([predicted, reference])
-    result, notes = Agreement(n), [TOO_FEW] if n < LEAST_N else []
+    result, notes = Agreement(n), of_few(n)
     constant = [name for name, values in (("predicted", predicted), ("reference", reference)) if np.ptp(values) == 0]
     if constant:
         notes.append(f"{' and '.join(constant)} volumes all equal: no Spearman")
@@ -101,11 +102,12 @@ def spearman_interval(ratings: np.ndarray, confidence: float) -> Interval:
 
 
 def icc_interval(ratings: np.ndarray, confidence: float, *, draws: int, seed: int) -> Interval:
-    """Return the interval of ICC(3,1) of two raters, ratings (n, 2), from a symmetric bootstrap-t of its Fisher's z.
+    """Return the interval of ICC(3,1) of two raters, ratings (n, 2), from a bootstrap-t of its Fisher's z.
 
     The usual one, from F, needs normal volumes; those of lesions are so skewed that it covers 72 to 89 % of the time
-    where it says 95 (docs/statistics.md). Each sample is studentised by its own jackknife. None below `LEAST_N`, where
-    the estimate is ±1 or undefined, and where too many samples are.
+    where it says 95 (docs/statistics.md). Each sample is studentised by its own jackknife. The ratios count in both
+    directions alike; the upper bound is calibrated by `UPPER_SHARE`. None below `LEAST_N`, where the estimate is ±1 or
+    undefined, and where too many samples are.
     """
     n = len(ratings)
     if n < LEAST_N:
@@ -116,10 +118,11 @@ def icc_interval(ratings: np.ndarray, confidence: float, *, draws: int, seed: in
         z, error = _fisher_of_icc(common, apart)
         sampled, errors = _fisher_of_icc(common[chosen], apart[chosen])
         ratios = np.abs(sampled - z) / errors
-    reach = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), confidence, method="inverted_cdf")
-    if not np.isfinite([z, error, reach]).all() or error < ROUNDING:
+    levels = [confidence, 1 - UPPER_SHARE * (1 - confidence)]
+    down, up = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), levels, method="inverted_cdf")
+    if not np.isfinite([z, error, up]).all() or error < ROUNDING:
         return NONE
-    return float(np.tanh(z - reach * error)), float(np.tanh(z + reach * error))
+    return float(np.tanh(z - down * error)), float(np.tanh(z + up * error))
 
 
 def _spearman(ratings: np.ndarray) -> np.ndarray:

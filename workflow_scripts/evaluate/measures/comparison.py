@@ -8,7 +8,7 @@ import pingouin
 from scipy import stats
 
 from workflow_scripts.evaluate.measures.description import OfMean
-from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, mean_interval
+from workflow_scripts.evaluate.measures.intervals import mean_interval, of_few
 from workflow_scripts.evaluate.measures.power import SIGNIFICANCE, detectable_difference, patients_needed
 from workflow_scripts.evaluate.measures.signed_rank import (
     common_language,
@@ -64,7 +64,7 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float, of_mean
     n, zeros = len(difference), int((difference == 0).sum())
     if n < MIN_PATIENTS:
         return Comparison(n, zeros, note=f"n < {MIN_PATIENTS}: no test")
-    notes = [TOO_FEW] if n < LEAST_N else []
+    notes = of_few(n)
     low, high = of_mean(difference, confidence)
     shift, shift_low, shift_high = hodges_lehmann(difference, confidence)
     test = signed_rank_test(difference)
@@ -90,7 +90,6 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float, of_mean
     if np.ptp(difference):
         shapiro = stats.shapiro(difference)
         result = replace(result, shapiro_w=float(shapiro.statistic), shapiro_p=float(shapiro.pvalue))
-        notes += ["too many differences are equal: no interval of the mean"] * (n >= LEAST_N and low is None)
     elif zeros:
         notes.append("all differences are zero: p is 1 by definition, no interval")
     else:

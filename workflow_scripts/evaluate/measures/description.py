@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workflow_scripts.evaluate.measures.intervals import LEAST_N, TOO_FEW, Interval, mean_interval, median_interval
+from workflow_scripts.evaluate.measures.intervals import LEAST_N, Interval, mean_interval, median_interval, of_few
 
 ALL_EQUAL = "all values are equal: no interval"
 
@@ -43,15 +43,14 @@ def describe(values: np.ndarray, confidence: float, of_mean: OfMean = mean_inter
     n = len(values)
     if not n:
         return Description(0, note="no value")
-    notes = [TOO_FEW] if n < LEAST_N else []
-    mean_bounds = of_mean(values, confidence)
-    if n >= LEAST_N and mean_bounds[0] is None:
-        notes.append("too many values are equal: no interval of the mean" if np.ptp(values) else ALL_EQUAL)
+    notes = of_few(n)
+    if n >= LEAST_N and np.ptp(values) == 0:
+        notes.append(ALL_EQUAL)
     low, median, high = np.percentile(values, [25, 50, 75])
     return Description(
         n,
         float(values.mean()),
-        *mean_bounds,
+        *of_mean(values, confidence),
         float(values.std(ddof=1)) if n > 1 else None,
         float(median),
         *median_interval(values, confidence),

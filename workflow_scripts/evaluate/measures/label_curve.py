@@ -22,10 +22,7 @@ LEAST_RISE = 1e-9  # of Dice, so that a level of a flat part has one number of l
 
 @dataclass(frozen=True)
 class Samples:
-    """Bootstrap samples of patients and draws, as weights; the first is what was measured.
-
-    Samples of few draws spread too little, by (draws − 1) / draws in their variance. Their weights are widened by that.
-    """
+    """Samples of patients and draws, as weights; the first is what was measured (`_weights`)."""
 
     patients: np.ndarray  # (samples + 1, patients)
     draws: Mapping[int, np.ndarray]  # number of draws -> (samples + 1, draws)
@@ -33,11 +30,8 @@ class Samples:
     @classmethod
     def drawn(cls, patients: int, draws: Sequence[int], samples: int, seed: int) -> "Samples":
         """Draw samples of ``patients`` patients, and of each number of ``draws``; equal numbers share their draws."""
-        widened = {}
-        for count in sorted(set(draws)):
-            weights = _weights(count, samples, seed, f"label curve: {count} draws")
-            widened[count] = 1 / count + np.sqrt(count / max(count - 1, 1)) * (weights - 1 / count)
-        return cls(_weights(patients, samples, seed, "label curve: patients"), widened)
+        weights = {count: _weights(count, samples, seed, f"label curve: {count} draws") for count in sorted(set(draws))}
+        return cls(_weights(patients, samples, seed, "label curve: patients"), weights)
 
     def means(self, dice: np.ndarray) -> np.ndarray:
         """Return the mean of Dice (draws, patients) in every sample, (samples + 1,)."""
@@ -45,9 +39,16 @@ class Samples:
 
 
 def _weights(count: int, samples: int, seed: int, purpose: str) -> np.ndarray:
+    """Return weights with which the means of ``count`` values are distributed as Student's interval takes them to be.
+
+    Bootstrap samples of three draws spread too little, and do not know how little three tell of their own spread.
+    Normal weights over the root of a χ² with count − 1 degrees of freedom do; one value does not move.
+    """
     rng = generator(seed, purpose)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), samples) / count
-    return np.vstack([np.full((1, count), 1 / count), drawn])
+    normal, degrees = rng.normal(size=(samples, count)), max(count - 1, 1)
+    spread = np.sqrt(rng.chisquare(degrees, (samples, 1)) * count)
+    apart = (normal - normal.mean(axis=1, keepdims=True)) / spread
+    return 1 / count + np.vstack([np.zeros((1, count)), apart])
 
 
 def interval(values: np.ndarray, patients: int, confidence: float) -> Interval:
