@@ -44,9 +44,9 @@ FIGURE_FILES = [
     ),
     "<report>/figures/finetune.svg",
     *(["<report>/figures/pretraining.svg"] if STUDY.pretrainings else []),
-    *(["<report>/figures/interpretation.png"] if INTERPRETED else []),
+    *(f"<report>/figures/interpretation-{name}.png" for name in INTERPRETED),
     *(["<report>/figures/probe.svg"] if PROBES else []),
-    *(["<report>/figures/neighbours.png"] if PROBES and INTERPRETED else []),
+    *(f"<report>/figures/neighbours-{name}.png" for name in INTERPRETED if PROBES),
     "<report>/figures/quality.svg",
 ]
 LABEL_TABLES = ["label_curve", "label_savings"] if STUDY.budgets else []

@@ -256,20 +256,23 @@ rule figure_pretraining:
 rule figure_interpretation:
     """Draw the features of an encoder, and what they look at."""
     input:
-        embedding=paths.file(STUDY.results, "pretraining", "interpretation/embedding.tsv", pretraining=INTERPRETED),
-        neighbours=paths.file(STUDY.results, "pretraining", "interpretation/neighbours.tsv", pretraining=INTERPRETED),
-        slices=paths.file(STUDY.results, "pretraining", "interpretation/slices.npz", pretraining=INTERPRETED),
+        embedding="<pretraining>/interpretation/embedding.tsv",
+        neighbours="<pretraining>/interpretation/neighbours.tsv",
+        slices="<pretraining>/interpretation/slices.npz",
         splits="<split>/splits.tsv",
     output:
-        report("<report>/figures/interpretation.png", caption="captions/interpretation.rst", category="Interpretation"),
-        "<report>/figures/interpretation.svg",
+        report(
+            "<report>/figures/interpretation-{pretraining}.png",
+            caption="captions/interpretation.rst",
+            category="Interpretation",
+        ),
+        "<report>/figures/interpretation-{pretraining}.svg",
     params:
-        pretraining=INTERPRETED,
         code=code("report.figure_interpretation"),
     log:
-        "<logs>/report/figure_interpretation.log",
+        "<logs>/report/figure_interpretation/{pretraining}.log",
     benchmark:
-        "<benchmarks>/report/figure_interpretation.tsv"
+        "<benchmarks>/report/figure_interpretation/{pretraining}.tsv"
     resources:
         **request("figure"),
     conda:
@@ -277,7 +280,7 @@ rule figure_interpretation:
     shell:
         "python -m workflow_scripts.report.figure_interpretation --embedding {input.embedding:q}"
         " --neighbours {input.neighbours:q} --slices {input.slices:q} --splits {input.splits:q}"
-        " --pretraining {params.pretraining} --out {output:q} > {log:q} 2>&1"
+        " --pretraining={wildcards.pretraining} --out {output:q} > {log:q} 2>&1"
 
 
 rule figure_probe:
@@ -306,26 +309,29 @@ rule figure_probe:
 rule figure_neighbours:
     """Draw cases beside their nearest neighbours."""
     input:
-        unpack(of_study(inputs.report.neighbours, pretraining=INTERPRETED)),
+        unpack(of_study(inputs.report.neighbours)),
     output:
-        report("<report>/figures/neighbours.png", caption="captions/neighbours.rst", category="Interpretation"),
-        "<report>/figures/neighbours.svg",
+        report(
+            "<report>/figures/neighbours-{pretraining}.png",
+            caption="captions/neighbours.rst",
+            category="Interpretation",
+        ),
+        "<report>/figures/neighbours-{pretraining}.svg",
     params:
         preprocess=stage_folder("preprocessed"),
         attribute=lambda wildcards: config["probe"]["attributes"][0],
-        pretraining=INTERPRETED,
         code=code("report.figure_neighbours"),
     log:
-        "<logs>/report/figure_neighbours.log",
+        "<logs>/report/figure_neighbours/{pretraining}.log",
     benchmark:
-        "<benchmarks>/report/figure_neighbours.tsv"
+        "<benchmarks>/report/figure_neighbours/{pretraining}.tsv"
     resources:
         **request("figure"),
     conda:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.figure_neighbours --neighbours {input.neighbours:q}"
-        " --preprocess {params.preprocess:q} --attribute {params.attribute} --pretraining {params.pretraining}"
+        " --preprocess {params.preprocess:q} --attribute {params.attribute} --pretraining={wildcards.pretraining}"
         " --out {output:q} > {log:q} 2>&1"
 
 

@@ -29,7 +29,7 @@ ROW = {
 }
 OTHERS = tuple(ROW | {"patient": f"P{number}", "case": f"C{number}"} for number in (2, 3))
 HEALTHY = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
-STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}}
+STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": []}}
 
 
 def write_masked(folder: Path, voxels: Sequence[int]) -> Path:

@@ -40,7 +40,7 @@ STUDY = {
     "run": {"arms": [], "segment": [], "evaluate": []},
     "preprocess": {"skull_stripping": {"ncct": "deepbet", "mri": "deepbet"}},
     "evaluate": {"comparisons": {"main": []}},
-    "report": {"best_arms": [], "interpreted": None},
+    "report": {"best_arms": [], "interpreted": []},
 }
 STEP = re.compile(r"-m workflow_scripts\.\w+\.(\w+)")
 INTERVAL_S = 0.05

@@ -118,8 +118,8 @@ def test_arms_on_fewer_labels_are_no_arms_of_the_tables(tmp_path):
     "change",
     [
         {"preprocess": {"skull_stripping": {"ncct": "hu", "mri": "none", "cross_check": "none"}}},
-        {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": None}},
-        {"run": {"arms": ["FS-STKi-N"]}, "report": {"best_arms": ["FS-STKi-N"], "interpreted": None}},
+        {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": []}},
+        {"run": {"arms": ["FS-STKi-N"]}, "report": {"best_arms": ["FS-STKi-N"], "interpreted": []}},
         {"run": {"seeds": [0, 1, 2, 3, 4], "segment": ["icoAIS", "CENTER-TBI"]}},
         {"run": {"segment": ["icoAIS", "AISD"], "evaluate": ["icoAIS", "AISD"]}},
         {"pretrain": {"splits": ["train", "validation"]}, "nnunet": {"patch_size": [96, 160, 160]}},

@@ -26,7 +26,7 @@ CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 COARSE = {  # what makes preprocessing of a phantom a matter of seconds
     "run": {"arms": [], "segment": [], "evaluate": []},
     "evaluate": {"comparisons": {"main": []}},
-    "report": {"best_arms": [], "interpreted": None},
+    "report": {"best_arms": [], "interpreted": []},
     "preprocess": {
         "spacing_mm": 6.0,
         "crop_margin_voxels": 1,

@@ -51,7 +51,7 @@ def broken(demo, tmp_path_factory):
     study.pop("phantom")
     study |= {"cases": "cases.tsv", "cases_root": None, "outdir": "results"}
     study["run"] = {"arms": [], "segment": [], "evaluate": []}
-    study["report"] = {"best_arms": [], "interpreted": None}
+    study["report"] = {"best_arms": [], "interpreted": []}
     study["evaluate"] = {"test_arms": [], "comparisons": {}}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     result = snakemake(

@@ -35,9 +35,9 @@ FIGURES = (
     (figure_failures, "failures-icoAIS.png"),
     (figure_finetune, "finetune.svg"),
     (figure_pretraining, "pretraining.svg"),
-    (figure_interpretation, "interpretation.png"),
+    (figure_interpretation, "interpretation-ALL-SA.png"),
     (figure_probe, "probe.svg"),
-    (figure_neighbours, "neighbours.png"),
+    (figure_neighbours, "neighbours-ALL-SA.png"),
     (figure_quality, "quality.svg"),
 )
 STAGES = ("ingest", "preprocess", "split", "pretrain", "finetune", "evaluate")

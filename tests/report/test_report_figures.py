@@ -57,7 +57,7 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
             figure_pretraining.main,
             ["--pretrain", study.path("pretrain"), "--pretrainings", "ALL-SA"],
         ),
-        "interpretation.png": (
+        "interpretation-ALL-SA.png": (
             figure_interpretation.main,
             [
                 *splits,
@@ -69,7 +69,7 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
             figure_probe.main,
             ["--probes", study.path("pretrain/ALL-SA/probe.tsv"), "--confidence", "0.95"],
         ),
-        "neighbours.png": (
+        "neighbours-ALL-SA.png": (
             figure_neighbours.main,
             [
                 *("--neighbours", study.path("pretrain/ALL-SA/neighbours.tsv"), "--attribute", "size"),
@@ -95,7 +95,7 @@ def commands(study) -> dict[str, tuple[Callable[[list[str]], None], list[str]]]:
 
 NAMES = (
     *("cohort.svg", "dice-icoAIS-test.svg", "examples-icoAIS.png", "finetune.svg", "pretraining.svg"),
-    *("interpretation.png", "probe.svg", "neighbours.png", "quality.svg", "size-icoAIS-test.svg"),
+    *("interpretation-ALL-SA.png", "probe.svg", "neighbours-ALL-SA.png", "quality.svg", "size-icoAIS-test.svg"),
     *("volumes-icoAIS-test.svg", "qq-icoAIS-validation.svg", "failures-icoAIS.png"),
 )
 

@@ -34,7 +34,7 @@ STUDY = {  # over the demo's
         "test_arms": ["FS-STKi", "ALL-STKi"],
         "comparisons": {"main": [["FS-STKi", "ALL-STKi"]]},
     },
-    "report": {"best_arms": ["FS-STKi", "ALL-STKi"], "interpreted": None},
+    "report": {"best_arms": ["FS-STKi", "ALL-STKi"], "interpreted": []},
     "resources": {
         "pretrain": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "finetune": {"threads": 1, "mem_mb": 1500, "gpu": 1},

@@ -56,7 +56,7 @@ def test_arms_of_the_cohorts_that_are_there_stay_with_their_comparisons(tmp_path
     assert set(study.arms) == {"FS-STKi", "STKn-STKi", "STKn-STKi-SA", "FS-STKi-D", "STKn-STKi-D"}
     pairs = study.config["evaluate"]["comparisons"]["main"]
     assert all(set(pair) <= set(study.config["arms"]) for pair in pairs)
-    assert study.config["report"]["interpreted"] is None
+    assert study.config["report"]["interpreted"] == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_arms_of_the_cohorts_that_are_there_stay_with_their_comparisons(tmp_path
     [
         ({"run": {"segment": ["MYNE"]}}, r"mine\.yaml, key run\.segment: 'MYNE'"),
         ({"run": {"arms": ["FS-STKi"]}}, r"mine\.yaml, key run\.arms: 'FS-STKi' is left out of this study: 'icoAIS'"),
-        ({"report": {"interpreted": "ALL"}}, r"mine\.yaml, key report\.interpreted: 'ALL' is left out"),
+        ({"report": {"interpreted": ["ALL"]}}, r"mine\.yaml, key report\.interpreted: 'ALL' is left out"),
     ],
 )
 def test_what_a_user_names_is_never_left_out_in_silence(tmp_path, change, message):
@@ -74,3 +74,11 @@ def test_what_a_user_names_is_never_left_out_in_silence(tmp_path, change, messag
 
 def test_a_sheet_with_all_cohorts_leaves_nothing_out(tmp_path):
     assert not load(tmp_path, ["AISD", "APIS", "icoAIS", "CENTER-TBI"]).left_out
+
+
+def test_what_no_arm_has_is_pretrained_for_a_figure_only_where_a_user_asks(tmp_path):
+    cohorts, arms = ["icoAIS", "AISD", "APIS", "CENTER-TBI"], ["FS-STKi", "ALL-STKi-SA"]
+    mine = {"run": {"arms": arms}, "report": {"best_arms": arms}}
+    assert load(tmp_path, cohorts, mine).pretrainings == ["ALL-SA"]
+    mine["report"]["interpreted"] = ["ALL-D"]
+    assert load(tmp_path, cohorts, mine).pretrainings == ["ALL-SA", "ALL-D"]

@@ -78,7 +78,7 @@ def study_of(
         "dicom_report": with_report,
         "run": {"arms": [], "segment": [], "evaluate": []},
         "evaluate": {"test_arms": [], "comparisons": {}},
-        "report": {"best_arms": [], "interpreted": None},
+        "report": {"best_arms": [], "interpreted": []},
         **settings,
         "segment": settings["segment"] | {"batch_size": BATCH},
     }

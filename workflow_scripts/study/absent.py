@@ -20,7 +20,7 @@ def leave_out_absent(config: dict[str, Any], cases: Sequence[Case], shipped: Shi
 
     An image set or arm goes with the first cohort that is absent, a pretraining with its image set, an arm with its
     pretraining, or where its patients cannot be dealt (`shortage`); then all that names one of these: comparisons, arms
-    of the report, cohorts to segment and to score.
+    of the report, cohorts to segment and to score. A pretraining that no arm of the study has is not interpreted.
 
     Parameters
     ----------
@@ -84,5 +84,6 @@ def _take_out_names(config: dict[str, Any], left: dict[str, str], shipped: Shipp
     # A comparison of arms that do not run is passed over, whoever wrote it.
     for family, pairs in config["evaluate"]["comparisons"].items():
         config["evaluate"]["comparisons"][family] = [pair for pair in pairs if not gone & set(pair)]
-    if shipped(["report", "interpreted"]) and f"pretrainings.{config['report']['interpreted']}" in left:
-        config["report"]["interpreted"] = None
+    if shipped(["report", "interpreted"]):  # nothing is pretrained for a figure alone that nobody asked for
+        used = {config["arms"].get(arm, {}).get("pretraining") for arm in config["run"]["arms"]}
+        config["report"]["interpreted"] = [name for name in config["report"]["interpreted"] if name in used]

@@ -70,7 +70,7 @@ class Study:
     @property
     def pretrainings(self) -> list[str]:
         """Names of the pretrainings whose encoder an arm or a figure needs."""
-        wanted = [self.arm(arm)["pretraining"] for arm in self.arms] + [self.config["report"]["interpreted"]]
+        wanted = [self.arm(arm)["pretraining"] for arm in self.arms] + self.config["report"]["interpreted"]
         return list(dict.fromkeys(name for name in wanted if name))
 
     def case(self, cohort: str, case: str) -> Case:
@@ -233,9 +233,8 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
             )
         if "encoder" in arm and not arm["pretraining"]:
             raise files.refuse([*path, "encoder"], "an encoder from scratch is trained as the rest of the network.")
-    if config["report"]["interpreted"]:
-        interpreted = [config["report"]["interpreted"]]
-        require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")
+    interpreted = config["report"]["interpreted"]
+    require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")
     for name in study.pretrainings:
         image_set = config["pretrainings"][name]["image_set"]
         require(["pretrainings", name, "image_set"], [image_set], config["image_sets"], "an entry of `image_sets`")
