@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,7 @@ def main(pairs: str) -> None:
     """Print by how many bytes a step of a batch raises the most memory that this process has had."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    settings = studys(int(pairs), samples_per_epoch=int(pairs))
+    settings = replace(studys(64), batch_size=int(pairs), samples_per_epoch=int(pairs))
     before = peak_bytes()
     method = Distillation(ARCHITECTURE, settings, torch.device("cpu"))
     # The first step only makes the optimiser's state: small views do.

@@ -71,6 +71,7 @@ def test_an_unfinished_training_resumes_in_its_folder(tmp_path):
 @pytest.mark.parametrize("finished", [True, False])
 def test_another_description_is_refused_by_the_name_of_what_changed(tmp_path, finished):
     first = begin(tmp_path)
+    (first.folder / "step-000000001-abc.pt").touch()
     if finished:
         finish(first)
     changed = {"settings": {"epochs": 4, "patch": [16, 96, 96]}, "data": "abc"}

@@ -25,7 +25,7 @@ def encoder(dataset) -> dict:
     torch.manual_seed(5)
     plans = read_json(dataset / "plans.json")
     network = build_network(plans, 1, 2, deep_supervision=True)
-    return {"state_dict": network.encoder.state_dict(), "architecture": architecture(plans)}
+    return {"state_dict": network.encoder.state_dict(), "architecture": architecture(plans), "channels": ["ncct"]}
 
 
 @pytest.fixture(scope="module")

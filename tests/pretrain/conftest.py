@@ -8,6 +8,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from scipy import ndimage
 
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv, write_yaml
+from workflow_scripts.common.nnunet.cases import COLUMNS
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain.settings import parse_settings
@@ -182,11 +183,13 @@ def make_dataset(tmp_path):
             layout = {"chunks": (1, 8, 16, 16), "blocks": (1, 4, 8, 8)}
             for place, data in (("arrays", image), ("companions", image[..., ::-1])):
                 nnUNetDatasetBlosc2.save_case(data, brain[None].astype(np.int8), {}, str(root / place / key), **layout)
-            rows.append({"cohort": "A", "case": f"c{number}", "split": split, "key": key})
-        write_tsv(root / "cases.tsv", rows, ("cohort", "case", "split", "key"))
+            rows.append({"cohort": "A", "case": f"c{number}", "split": split, "key": key, "label_voxels": brain.sum()})
+        write_tsv(root / "cases.tsv", rows, COLUMNS)
         configuration = {"architecture": ARCHITECTURE, "patch_size": [16, 24, 24], "spacing": [1.0, 1.0, 1.0]}
+        configuration |= {"batch_size": 2, "data_identifier": "arrays"}
         intensities = {"mean": 35.0, "std": 8.0, "percentile_00_5": 5.0, "percentile_99_5": 70.0}
         plans = {
+            "dataset_name": "Dataset001_study",
             "configurations": {"3d_fullres": configuration},
             "foreground_intensity_properties_per_channel": {str(index): intensities for index in range(channels)},
         }

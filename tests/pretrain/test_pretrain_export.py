@@ -6,8 +6,9 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_json
+from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.pretrain.encoder import export, import_nnssl
-from workflow_scripts.pretrain.encoder.checkpoint import read_encoder, save_encoder
+from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.methods.networks import build_encoder
 
 IMAGE = (1, 1, 8, 16, 16)

@@ -10,9 +10,10 @@ from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, read_encoder
+from workflow_scripts.pretrain.encoder.checkpoint import encoder_state
 from workflow_scripts.pretrain.engine import loop as train
 from workflow_scripts.pretrain.engine.fitting_batch import smaller_sizes
 from workflow_scripts.pretrain.methods.desd import Distillation

@@ -9,9 +9,10 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from workflow_scripts.common import seeds
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
-from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, load_encoder, read_encoder
+from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, load_encoder
 from workflow_scripts.pretrain.engine import loop as train
 from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.pretrain import TIMES

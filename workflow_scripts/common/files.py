@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import glob
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from workflow_scripts.common.errors import InputError
 
 PARTIAL, RANDOM_LETTERS = ".partial-", 8  # names of the module tempfile
 
@@ -84,9 +87,20 @@ def write_json(path: Path | str, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def read_json(path: Path | str, keys: Iterable[str] = ()) -> Any:
+    """Read a JSON file that has at least ``keys``, a.b for the entry b inside a.
+
+    Raises `InputError`, as `read_yaml` and `read_tsv` do, for a file that is damaged, cut short or something else.
+    """
+    with _readable(path, "JSON"):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    for key in keys:
+        inside = content
+        for name in key.split("."):
+            if not isinstance(inside, Mapping) or name not in inside:
+                raise _refusal(path, f"has no {key}")
+            inside = inside[name]
+    return content
 
 
 def write_yaml(path: Path | str, content: Any) -> None:
@@ -96,7 +110,8 @@ def write_yaml(path: Path | str, content: Any) -> None:
 
 def read_yaml(path: Path | str) -> Any:
     """Read a YAML file."""
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    with _readable(path, "YAML"):
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
 def write_tsv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -107,10 +122,21 @@ def write_tsv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequ
         writer.writerows({key: _cell(row[key]) for key in columns} for row in rows)
 
 
-def read_tsv(path: Path | str) -> list[dict[str, str]]:
-    """Read a table with a header into one mapping of strings a row."""
-    with Path(path).open(newline="", encoding="utf-8-sig") as handle:
-        return list(csv.DictReader(handle, delimiter="\t"))
+def read_tsv(path: Path | str, columns: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Read a table with a header into one mapping of strings a row.
+
+    A table with ``columns`` is one of `write_tsv`: it must have them, a cell for each in every row, and its last line's
+    end.
+    """
+    with _readable(path, "table"):
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
+        rows, found = list(reader), reader.fieldnames or ()
+    if missing := [column for column in columns if column not in found]:
+        raise _refusal(path, f"has no column {', '.join(missing)}")
+    if columns and (not text.endswith("\n") or any(None in row or None in row.values() for row in rows)):
+        raise _refusal(path, "is cut short or has a row with too few or too many cells")
+    return rows
 
 
 def _cell(value: Any) -> Any:
@@ -121,6 +147,20 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return format(value, ".6g")
     return value
+
+
+@contextmanager
+def _readable(path: Path | str, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.", "run the step that makes it, or correct the path.") from None
+    except (ValueError, RecursionError, yaml.YAMLError, csv.Error) as error:
+        raise _refusal(path, f"is damaged, or no {kind}") from error
+
+
+def _refusal(path: Path | str, complaint: str) -> InputError:
+    return InputError(f"{path} {complaint}.", "delete it and run again: the step that makes it makes it anew.")
 
 
 @contextmanager

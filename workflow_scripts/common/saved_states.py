@@ -16,6 +16,7 @@ from torch import Tensor
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
+from workflow_scripts.common.training_store import STATES
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class States:
             file.unlink()
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+        return sorted(self.folder.glob(STATES), reverse=True)
 
 
 def _with_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:

@@ -27,6 +27,7 @@ from workflow_scripts.common.files import read_json, replacing, replacing_folder
 log = logging.getLogger(__name__)
 
 RECORD, FINISHED, EVENTS = "began_from.json", "finished", "events"
+STATES = "step-*.pt"  # names of `workflow_scripts.common.saved_states`
 NAMED_DIFFERENCES = 5
 
 
@@ -161,7 +162,8 @@ def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
 
 
 def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
-    records = sorted(state.glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    begun = (path for path in state.glob(f"*/{RECORD}") if _is_worth_keeping(path.parent))
+    records = sorted(begun, key=lambda path: path.stat().st_mtime)
     if records:
         found = describe_differences(read_json(records[-1])["description"], description)
         raise InputError(
@@ -169,6 +171,11 @@ def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
             "put them back to use the earlier training, or give --config retrain=true to train anew. "
             f"The earlier training stays in {records[-1].parent}.",
         )
+
+
+def _is_worth_keeping(training: Path) -> bool:
+    """Say whether it finished or saved a state: one that failed at once is in no one's way."""
+    return (training / FINISHED).is_dir() or any(training.glob(STATES))
 
 
 def _digest(description: Mapping[str, Any]) -> str:

@@ -15,10 +15,11 @@ from workflow_scripts.common import seeds
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
-from workflow_scripts.common.nnunet.arrays import arrays_digest
+from workflow_scripts.common.nnunet.arrays import arrays_digest, require_properties
+from workflow_scripts.common.nnunet.cases import COLUMNS
 from workflow_scripts.common.nnunet.folders import nnunet_folders
-from workflow_scripts.common.nnunet.network import load_encoder
-from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.nnunet.network import build_network, load_encoder, read_encoder
+from workflow_scripts.common.nnunet.plans import CONFIGURATION, read_plans
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.common.training_store import open_training
@@ -74,8 +75,8 @@ def train(
     cases
         table of `finetune_subset`: the cases of the dataset that take part; None: all
     """
-    plans, description = read_json(dataset / "plans.json"), read_json(dataset / "dataset.json")
-    rows = read_tsv(cases or dataset / "cases.tsv")
+    plans, description = read_plans(dataset / "plans.json"), read_json(dataset / "dataset.json")
+    rows = read_tsv(cases or dataset / "cases.tsv", COLUMNS)
     without_lesion = [
         f"{row['cohort']}/{row['case']}" for row in rows if row["split"] == "train" and row["label_voxels"] == "0"
     ]
@@ -96,6 +97,15 @@ def train(
         return trainer.best_checkpoint() | {"without_lesion": without_lesion}, epoch_rows(
             trainer.logger.get_checkpoint()
         )
+
+
+def require_network(dataset: Path, encoder: Mapping[str, Any] | None) -> None:
+    """Raise `InputError` where the dataset's plans make no network, or one that the encoder does not fit."""
+    plans = read_plans(dataset / "plans.json")
+    channels = read_json(dataset / "dataset.json", ["channel_names", "labels"])["channel_names"]
+    network = build_network(plans, len(channels), 2, deep_supervision=True)
+    if encoder is not None:
+        load_encoder(network, plans, encoder)
 
 
 def model_of(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -123,11 +133,12 @@ def describe(
     cases: Path | None = None,
 ) -> dict[str, Any]:
     """Return what decides a training: settings, seed, plans, cases, and digests of the arrays' and encoder's values."""
-    rows = read_tsv(cases or dataset / "cases.tsv")
+    rows = read_tsv(cases or dataset / "cases.tsv", COLUMNS)
+    require_properties(dataset / "arrays", [row["key"] for row in rows])
     return {
         "settings": {key: value for key, value in settings.items() if key not in HARMLESS},
         "seed": seed,
-        "plans": read_json(dataset / "plans.json"),
+        "plans": read_plans(dataset / "plans.json"),
         "dataset": read_json(dataset / "dataset.json"),
         "cases": [f"{row['key']} {row['split']}" for row in rows],
         "arrays": arrays_digest(dataset / "arrays", [row["key"] for row in rows], threads),
@@ -186,7 +197,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_yaml(arguments.settings)
     parsed = parse_settings(settings, arguments.settings.name)
     seed = seeds.integer(arguments.seed, "finetune", arguments.number)
-    encoder = torch.load(arguments.encoder, map_location="cpu", weights_only=True) if arguments.encoder else None
+    encoder = read_encoder(arguments.encoder) if arguments.encoder else None
+    require_network(arguments.dataset, encoder)
     training = open_training(
         arguments.state,
         describe(arguments.dataset, settings, encoder, seed, arguments.threads, arguments.cases),

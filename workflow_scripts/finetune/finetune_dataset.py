@@ -14,8 +14,14 @@ from workflow_scripts.common.nnunet.build import (
     write_dataset,
 )
 from workflow_scripts.common.nnunet.cases import DatasetCase, select_cases
-from workflow_scripts.common.nnunet.fingerprint import extract_fingerprint, with_intensities_of
-from workflow_scripts.common.nnunet.plans import dataset_json, make_plans, with_architecture_of, with_overrides
+from workflow_scripts.common.nnunet.fingerprint import INTENSITIES, extract_fingerprint, with_intensities_of
+from workflow_scripts.common.nnunet.plans import (
+    dataset_json,
+    make_plans,
+    read_plans,
+    with_architecture_of,
+    with_overrides,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +34,11 @@ def prepare(arguments: argparse.Namespace, cases: Sequence[DatasetCase], folder:
         [cases[index] for index in train], [voxels[index] for index in train], arguments.threads
     )
     if arguments.base_fingerprint:
-        fingerprint = with_intensities_of(fingerprint, read_json(arguments.base_fingerprint))
+        fingerprint = with_intensities_of(fingerprint, read_json(arguments.base_fingerprint, [INTENSITIES]))
     dataset = dataset_json(arguments.channels, "lesion", len(train))
     plans = make_plans(fingerprint, dataset, cases[train[0]], arguments.spacing, arguments.gpu_memory)
     if arguments.base_plans:
-        plans = with_architecture_of(plans, read_json(arguments.base_plans))
+        plans = with_architecture_of(plans, read_plans(arguments.base_plans))
     else:
         plans = with_overrides(plans, arguments.patch_size, arguments.batch_size, arguments.features)
     write_dataset(folder, cases, voxels, fingerprint, plans, dataset, arguments.threads)

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--draw", type=int, required=True, help="number of the draw")
     parser.add_argument("--out", type=Path, required=True, help="TSV, columns as --cases")
     arguments = parser.parse_args(argv)
-    cases, splits = read_tsv(arguments.cases), read_tsv(arguments.splits)
+    cases, splits = read_tsv(arguments.cases, COLUMNS), read_tsv(arguments.splits)
     write_tsv(arguments.out, subset(cases, splits, arguments.labels, arguments.seed, arguments.draw), COLUMNS)
 
 

@@ -11,7 +11,7 @@ import torch
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
-from workflow_scripts.common.nnunet.plans import architecture
+from workflow_scripts.common.nnunet.plans import architecture, read_plans
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.common.training_store import open_training
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = choose_device(args.gpus)
     torch.set_num_threads(max(1, args.threads // processes_here()))
     settings = parse_settings(read_yaml(args.settings))
-    plans = read_json(args.dataset / "plans.json")
+    plans = read_plans(args.dataset / "plans.json")
+    statistics_cases = read_json(args.dataset / "fingerprint.json", ["cases"])["cases"]
     initial = read_initial(args.initial_weights, architecture(plans)) if args.initial_weights else None
     cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code = code_digest("pretrain.pretrain")
@@ -101,7 +102,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("trained before with these settings and images: the encoder of then is put back")
         training.restore()
         return
-    statistics_cases = read_json(args.dataset / "fingerprint.json")["cases"]
     began = initial.description() if initial else None
     description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code, began)
     save_encoder(args.out_encoder, trained.encoder, description)

@@ -9,8 +9,8 @@ from typing import Any
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv, write_json
+from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.common.vocabulary import HELD_OUT
-from workflow_scripts.pretrain.encoder.checkpoint import read_encoder
 
 log = logging.getLogger(__name__)
 

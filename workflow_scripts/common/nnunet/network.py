@@ -1,6 +1,5 @@
 """Networks made from plans; encoders and checkpoints that are checked and loaded into them."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,11 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.plans import architecture
+from workflow_scripts.common.tensor_files import read_tensors
 
 CHECKPOINT_KEYS = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")
+ENCODER_KEYS = ("state_dict", "architecture", "channels")
+ARCHITECTURE_KEYS = {"network_class_name", "arch_kwargs", "_kw_requires_import"}
 LIBRARIES = ("dynamic_network_architectures.", "torch.nn.")
 
 
@@ -31,15 +33,18 @@ def build_planned(
     named = [description["network_class_name"], *(kwargs.get(key) for key in description["_kw_requires_import"])]
     if strange := [name for name in named if name is not None and not str(name).startswith(LIBRARIES)]:
         raise InputError(f"A network's plan names {strange[0]!r}, no part of a network.", "plan it with nnU-Net.")
-    return get_network_from_plans(
-        description["network_class_name"],
-        description["arch_kwargs"],
-        description["_kw_requires_import"],
-        channels,
-        outputs,
-        allow_init=True,
-        deep_supervision=deep_supervision,
-    )
+    try:
+        return get_network_from_plans(
+            description["network_class_name"],
+            description["arch_kwargs"],
+            description["_kw_requires_import"],
+            channels,
+            outputs,
+            allow_init=True,
+            deep_supervision=deep_supervision,
+        )
+    except (AssertionError, AttributeError, ImportError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"No network can be built from its plan ({error}).", "plan it with nnU-Net.") from error
 
 
 def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Mapping[str, Any]) -> None:
@@ -56,30 +61,48 @@ def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Ma
                 f"{_plain(ours.get(name))}.",
                 "plan the arm with the plans of the encoder's own pretraining.",
             )
+    load_weights(network.encoder, encoder["state_dict"])
+
+
+def load_weights(encoder: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Fill an encoder; raises `InputError` where a key is missing or left over, or a shape differs."""
     try:
-        network.encoder.load_state_dict(encoder["state_dict"], strict=True)
+        encoder.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise InputError(
-            f"The encoder's weights do not fit the arm's network ({error}).",
+            f"The encoder's weights do not fit the network ({error}).",
             "train arm and encoder on the same channels, with the same code.",
         ) from error
 
 
+def read_encoder(path: Path) -> dict[str, Any]:
+    """Read ``encoder.pt`` of a pretraining; raises `InputError` where the file is something else or damaged."""
+    remedy = "give the encoder.pt of a pretraining."
+    content = read_tensors(path, remedy)
+    missing = [key for key in ENCODER_KEYS if key not in content]
+    if missing or not (_are_weights(content["state_dict"]) and _is_described(content["architecture"])):
+        lacks = f": it lacks {', '.join(missing)}" if missing else ""
+        raise InputError(f"{path.name} holds no pretrained encoder{lacks}.", remedy)
+    return content
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a finetuned model onto the CPU; only tensors and plain Python objects are unpickled."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise InputError(
-            f"{path.name} cannot be read: it is damaged, or holds more than tensors and plain values.",
-            "take a model that this workflow wrote; nothing in a file is executed.",
-        ) from error
-    missing = [key for key in CHECKPOINT_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    checkpoint = read_tensors(path, "take a model that this workflow wrote.")
+    missing = [key for key in CHECKPOINT_KEYS if key not in checkpoint]
     if missing:
         raise InputError(
             f"{path.name} is not a model of this study: no {', '.join(missing)}.", "finetune the arm again."
         )
     return checkpoint
+
+
+def _are_weights(weights: Any) -> bool:
+    return isinstance(weights, Mapping) and all(isinstance(value, torch.Tensor) for value in weights.values())
+
+
+def _is_described(description: Any) -> bool:
+    return isinstance(description, Mapping) and description.keys() >= ARCHITECTURE_KEYS
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.nnunet.cases import DatasetCase
+from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
 from workflow_scripts.common.nnunet.folders import nnunet_folders
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 CONFIGURATION = "3d_fullres"
 # nnU-Net needs a name of this form; the folder of the dataset has a better one.
 DATASET = "Dataset001_study"
+NEEDED = (
+    *(f"architecture.{key}" for key in ("network_class_name", "arch_kwargs", "_kw_requires_import")),
+    *("batch_size", "data_identifier", "patch_size", "spacing"),
+)
 MAX_FEATURES = 320
 MIN_EDGE = 4
 
@@ -135,6 +140,11 @@ def with_overrides(
             )
         network["features_per_stage"] = list(features)
     return plans
+
+
+def read_plans(path: Path) -> dict[str, Any]:
+    """Read plans; raises `InputError` for a file that is damaged or no plans of this workflow."""
+    return read_json(path, ["dataset_name", INTENSITIES, *(f"configurations.{CONFIGURATION}.{key}" for key in NEEDED)])
 
 
 def with_architecture_of(plans: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

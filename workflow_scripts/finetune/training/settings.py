@@ -52,7 +52,7 @@ def parse_settings(mapping: Mapping[str, Any], where: str) -> FinetuneSettings:
     Raises `InputError` for a key that is missing, and for a value that the configuration may not have.
     """
     names = {field.name for field in fields(FinetuneSettings)}
-    given = {name: value for name, value in mapping.items() if name in names}
-    settings = from_mapping(FinetuneSettings, given, where)
+    own = isinstance(mapping, Mapping) and {name: value for name, value in mapping.items() if name in names}
+    settings = from_mapping(FinetuneSettings, own or mapping, where)
     require_finetune_values(to_mapping(settings), where)
     return settings

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import replacing
+from workflow_scripts.common.nnunet.network import load_weights, read_encoder
 from workflow_scripts.pretrain.methods.networks import build_encoder
 
 
@@ -34,14 +34,6 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), handle)
 
 
-def read_encoder(path: Path) -> dict[str, Any]:
-    """Read what `save_encoder` wrote; raises `InputError` when the file is something else."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(content, dict) or not {"state_dict", "architecture", "channels"} <= set(content):
-        raise InputError(f"{path.name} holds no pretrained encoder.", "give the encoder.pt of a pretraining.")
-    return content
-
-
 def encoder_state(path: Path) -> dict[str, Tensor]:
     """Read the weights only: they load strictly into ``network.encoder`` of nnU-Net's network for the same plans."""
     return read_encoder(path)["state_dict"]
@@ -58,5 +50,5 @@ def load_encoder(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     content = read_encoder(path)
     encoder = build_encoder(content["architecture"], len(content["channels"]))
-    encoder.load_state_dict(content.pop("state_dict"), strict=True)
+    load_weights(encoder, content.pop("state_dict"))
     return encoder.eval(), content

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from workflow_scripts.common.digests import bytes_digest
+from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
 from workflow_scripts.common.nnunet.plans import CONFIGURATION
 from workflow_scripts.pretrain.settings import PATCH_AXES, PretrainSettings
 from workflow_scripts.pretrain.views.scans import Cohort
@@ -17,7 +18,6 @@ METHODS = {
     "mae": "masked autoencoding, He et al. 2022, of the whole network; weights of its encoder",
 }
 PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
-INTENSITIES = "foreground_intensity_properties_per_channel"
 
 
 def describe(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
-from workflow_scripts.pretrain.encoder.checkpoint import read_encoder, save_tensors
-from workflow_scripts.pretrain.encoder.nnssl import to_nnunet
+from workflow_scripts.common.nnunet.network import read_encoder
+from workflow_scripts.pretrain.encoder.adaptation_plan import to_nnunet
+from workflow_scripts.pretrain.encoder.checkpoint import save_tensors
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_json
-from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
+from workflow_scripts.common.nnunet.plans import CONFIGURATION, read_plans
+from workflow_scripts.common.tensor_files import read_tensors
+from workflow_scripts.pretrain.encoder.adaptation_plan import from_nnssl, patch_of
 from workflow_scripts.pretrain.encoder.checkpoint import save_tensors
-from workflow_scripts.pretrain.encoder.description import INTENSITIES
-from workflow_scripts.pretrain.encoder.nnssl import from_nnssl
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +27,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read checkpoint and plans, check that they fit, write the encoder."""
     arguments = _parse(argv)
-    checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
-    plans, channels = (
-        read_json(arguments.dataset / "plans.json"),
-        read_json(arguments.dataset / "dataset.json")["channels"],
-    )
+    checkpoint = read_tensors(arguments.checkpoint, "give a checkpoint that nnssl wrote.")
+    plans = read_plans(arguments.dataset / "plans.json")
+    channels = read_json(arguments.dataset / "dataset.json", ["channels"])["channels"]
     configuration = plans["configurations"][CONFIGURATION]
     weights = from_nnssl(checkpoint, plans, len(channels))
-    pretrained = next(iter(checkpoint["nnssl_adaptation_plan"]["pretrain_plan"]["configurations"].values()))
     content = {
         "state_dict": weights,
         "architecture": configuration["architecture"],
         "plans": plans,
         "channels": channels,
-        "patch_size": pretrained["patch_size"],
+        "patch_size": patch_of(checkpoint),
         "spacing_mm": configuration["spacing"],
         "intensities": plans[INTENSITIES],
         "imported": {"trainer": checkpoint.get("trainer_name"), "file": arguments.checkpoint.name},

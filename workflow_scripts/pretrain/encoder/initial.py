@@ -1,30 +1,21 @@
 """Weights that a pretraining begins from: of another pretraining, an export of ours, or a network of nnU-Net."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.pretrain.encoder.nnssl import located, require_same
+from workflow_scripts.common.tensor_files import read_tensors
+from workflow_scripts.pretrain.encoder.adaptation_plan import complete_plan, located, require_same
 
 NAMED_WEIGHTS = 4
+REMEDY = "give encoder.pt of a pretraining, an export of it, or a checkpoint of nnU-Net."
 WRAPPERS = ("module.", "_orig_mod.")  # of data-parallel and of compiled networks
 ENCODER = "encoder."
-# nnU-Net keeps scores as numpy's scalars, whose maker has another name in numpy 1 than in numpy 2.
-_SCALAR = np.float64(0).__reduce__()[0]
-PLAIN_NUMPY = [
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
-]
 
 
 @dataclass(frozen=True)
@@ -57,20 +48,18 @@ def read_initial(path: Path, architecture: Mapping[str, Any]) -> InitialWeights:
 
     Raises `InputError` for a file of another kind or network.
     """
-    try:
-        with torch.serialization.safe_globals(PLAIN_NUMPY):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
-        raise _unreadable(path) from error
-    if not isinstance(content, dict):
-        raise _unreadable(path)
+    content = read_tensors(path, REMEDY)
     given = content.get("network_weights") or content.get("state_dict") or content
-    weights = _of_encoder(given)
+    named = isinstance(given, Mapping) and all(isinstance(key, str) for key in given)
+    weights = _of_encoder(given) if named else {}
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise _unreadable(path)
-    if theirs := _architecture(content):
-        require_same(located(theirs), located(architecture))
-    return InitialWeights(weights, path.name, file_digest(path), _cases(content))
+        raise InputError(f"{path.name} holds no weights of a network.", REMEDY)
+    with complete_plan():
+        theirs, cases = _architecture(content), _cases(content)
+        described = None if theirs is None else located(theirs)
+    if described is not None:
+        require_same(described, located(architecture))
+    return InitialWeights(weights, path.name, file_digest(path), cases)
 
 
 def require_fitting(weights: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> None:
@@ -125,10 +114,3 @@ def _cases(content: Mapping[str, Any]) -> tuple[str, ...] | None:
         return None
     earlier = before["cases"] if before else []
     return tuple(sorted({*content["cases"], *content["statistics_cases"], *earlier}))
-
-
-def _unreadable(path: Path) -> InputError:
-    return InputError(
-        f"{path.name} holds no weights: it is damaged, or holds more than tensors and plain values.",
-        "give encoder.pt of a pretraining, an export of it, or a checkpoint of nnU-Net; nothing in a file is executed.",
-    )

@@ -8,11 +8,11 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from workflow_scripts.common.array_digests import values_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.masks import bounding_box
-from workflow_scripts.common.nnunet.arrays import background_of, open_array
+from workflow_scripts.common.nnunet.arrays import background_of, open_array, read_array
+from workflow_scripts.common.nnunet.cases import COLUMNS
 
 WHOLE = (slice(None),) * 4
 _REMAKE = "delete the dataset folder and run rule pretrain_dataset again."
@@ -101,7 +101,7 @@ def open_cohort(folder: Path, channels: int, symmetry: bool, threads: int) -> Co
 
     Raises `InputError` when a case has no array, no brain, or another number of channels than ``channels``.
     """
-    rows = read_tsv(folder / "cases.tsv")
+    rows = read_tsv(folder / "cases.tsv", COLUMNS)
     if not rows:
         raise InputError(f"{folder.name}/cases.tsv lists no case.", "check image_sets and the split.")
 
@@ -146,11 +146,10 @@ def _open_scan(folder: Path, row: dict[str, str], channels: int, symmetry: bool)
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
         raise InputError(f"{name}: {', '.join(absent)} not found in {folder.name}.", _REMAKE)
-    stored = [StoredArray(path, tuple(open_array(path).shape)) for path in paths]
-    if stored[0].shape[0] != channels:
-        raise InputError(f"{name}: the array has {stored[0].shape[0]} channels, the settings name {channels}.", _REMAKE)
-    values = [array[WHOLE] for array in stored]
-    image, brain, *mirrored = values
+    (image, brain, *mirrored), digests = zip(*map(read_array, paths), strict=True)
+    if image.shape[0] != channels:
+        raise InputError(f"{name}: the array has {image.shape[0]} channels, the settings name {channels}.", _REMAKE)
     scan = describe_scan(name, row["split"], image, brain[0] > 0, *mirrored)
-    digest = " ".join(values_digest(each) for each in values)
+    stored = [StoredArray(path, array.shape) for path, array in zip(paths, (image, brain, *mirrored), strict=True)]
+    digest = " ".join(digests)
     return replace(scan, image=stored[0], mirrored=stored[2] if symmetry else None), digest

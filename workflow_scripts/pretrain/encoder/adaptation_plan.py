@@ -1,17 +1,18 @@
-"""Encoders in the form that nnU-Net's own finetuning of pretrained networks reads, and those that nnssl wrote in it.
+"""Checkpoints with an adaptation plan: written for nnU-Net's own finetuning of pretrained networks, read from nnssl.
 
 Such a file holds ``network_weights`` under the keys of a whole network and ``nnssl_adaptation_plan``: the architecture,
 the plan of the pretraining, and the keys under which encoder, stem and input projection lie.
 """
 
 import pydoc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.nnunet.network import build_network, load_encoder
+from workflow_scripts.common.nnunet.network import LIBRARIES, build_network, load_encoder
 from workflow_scripts.common.nnunet.plans import CONFIGURATION, architecture
 
 # The network that nnssl names without arguments.
@@ -30,8 +31,8 @@ DECODER_ARGUMENTS = {"n_conv_per_stage_decoder"}
 def to_nnunet(encoder: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the content of ``encoder.pt`` into what ``nnUNetv2_train_pretrained`` takes, of plain types and tensors.
 
-    nnssl itself cannot read the plan back: its ``AdaptationPlan.from_dict`` wants ``n_blocks_per_stage`` of residual
-    encoders, and a plan of its own.
+    nnssl itself cannot read the plan back: its ``AdaptationPlan.from_dict`` takes no architecture without the
+    ``n_blocks_per_stage`` of residual encoders, and a plan of its own planner alone.
 
     nnU-Net's reader of these files plans z-scores of single images; this encoder wants the ``CTNormalization`` of the
     plan that goes along.
@@ -69,19 +70,33 @@ def from_nnssl(checkpoint: Mapping[str, Any], plans: Mapping[str, Any], channels
         when the file is no such checkpoint, its architecture is unknown or differs from the plans', or weights are
         missing or have other shapes
     """
-    try:
+    network = build_network(plans, channels, 2, deep_supervision=False)
+    with complete_plan():
         weights, adaptation = checkpoint["network_weights"], checkpoint["nnssl_adaptation_plan"]
         keys = adaptation["key_to_encoder"], adaptation["key_to_stem"]
-        theirs = adaptation["architecture_plans"]
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"The checkpoint lacks {error}.", "give one that nnssl wrote with its adaptation plan."
-        ) from error
-    network = build_network(plans, channels, 2, deep_supervision=False)
-    renamed = _renamed(weights, dict(zip(keys, (network.key_to_encoder, network.key_to_stem), strict=True)))
-    require_same(_arguments(theirs), located(architecture(plans)))
+        renamed = _renamed(weights, dict(zip(keys, (network.key_to_encoder, network.key_to_stem), strict=True)))
+        theirs = _arguments(adaptation["architecture_plans"])
+    require_same(theirs, located(architecture(plans)))
     _load(network, renamed, plans)
     return renamed
+
+
+def patch_of(checkpoint: Mapping[str, Any]) -> list[int]:
+    """Return the patch (z, y, x) that nnssl trained on; raises `InputError` where the checkpoint does not say it."""
+    with complete_plan():
+        return next(iter(checkpoint["nnssl_adaptation_plan"]["pretrain_plan"]["configurations"].values()))["patch_size"]
+
+
+@contextmanager
+def complete_plan() -> Iterator[None]:
+    """Turn what a lookup in a checkpoint of another form raises into an `InputError`."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise InputError(
+            f"The checkpoint lacks {error}, or has something else there.",
+            "give one that nnssl or nnU-Net wrote, whole.",
+        ) from error
 
 
 def _renamed(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
@@ -107,10 +122,13 @@ def _arguments(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def located(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a network with classes by themselves, since one class has several names."""
+    """Return the arguments of a network with classes by themselves, since one class has several names.
+
+    A class of no library of networks stays a name: looking for it would import, and so execute, whatever it names.
+    """
     arguments = dict(description["arch_kwargs"])
     for name in description["_kw_requires_import"]:
-        if isinstance(arguments.get(name), str):
+        if str(arguments.get(name)).startswith(LIBRARIES):
             arguments[name] = pydoc.locate(arguments[name])
     return arguments
 
