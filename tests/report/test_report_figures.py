@@ -8,6 +8,7 @@ import pytest
 from matplotlib.path import Path as MplPath
 
 from tests.report.conftest import settings
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.volume import Volume, save_volume
 from workflow_scripts.report import (
@@ -308,6 +309,6 @@ def test_lesion_status_comes_from_the_label_not_from_the_cohort():
 
 
 def test_outputs_are_not_left_half_written(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"missing\.tsv does not exist"):
         figure_cohort.main(["--splits", "missing.tsv", "--min-component-ml", "3", "--out", str(tmp_path / "a.svg")])
     assert list(Path(tmp_path).iterdir()) == []

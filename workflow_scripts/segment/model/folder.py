@@ -3,7 +3,6 @@
 A folder is used only when it is whole: nothing of it is read before its digests have been compared.
 """
 
-import json
 import shutil
 import zipfile
 import zlib
@@ -64,7 +63,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{str(folder)!r} is no exported model: it holds no {MANIFEST}.", "name its folder or zip.")
     try:
         manifest = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except InputError:
         raise InputError(f"{MANIFEST} of the model is damaged.", AGAIN) from None
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise InputError(f"{MANIFEST} of the model is damaged: it names no format.", AGAIN)
