@@ -11,16 +11,21 @@ import pytest
 import torch
 from torch import distributed as dist
 
+from tests.damage import cut
 from tests.pretrain import two_processes
 from tests.workflow import ROOT
 from workflow_scripts.common.cli import INTERRUPTED_STATUS
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_yaml
 from workflow_scripts.common.interruption import Interrupted
+from workflow_scripts.common.saved_states import States
+from workflow_scripts.pretrain import pretrain as pretrain_rule
 from workflow_scripts.pretrain.distributed import ALONE
 from workflow_scripts.pretrain.methods.desd import Distillation
 from workflow_scripts.pretrain.methods.heads import SharedBatchNorm
 
 STEPS = 20
+REFUSED = 3
 PATIENCE_S = 300
 
 
@@ -45,7 +50,7 @@ def test_two_processes_reach_the_losses_of_one_with_the_same_batch(tmp_path, map
 
 
 def take_part(rank, port, run_rule, name, state, warned_at):
-    """Run the rule as one of two processes; the second one alone is warned before one of its steps."""
+    """Run the rule as one of two processes; the second reads no file of images or state, and may be warned."""
     place = {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ.update(place)
     original = Distillation.step
@@ -56,10 +61,14 @@ def take_part(rank, port, run_rule, name, state, warned_at):
         return original(self, views, number)
 
     Distillation.step = step
+    if rank == 1:
+        States.load = pretrain_rule.open_cohort = None
     try:
         run_rule(name, state=state)
     except Interrupted:
         raise SystemExit(INTERRUPTED_STATUS) from None
+    except InputError as error:
+        raise SystemExit(REFUSED if "is damaged" in str(error) else 1) from None
 
 
 def in_two_processes(*arguments):
@@ -86,6 +95,11 @@ def test_a_warning_to_one_process_ends_both_after_the_same_step_and_they_go_on(r
     assert in_two_processes(run_rule, "undisturbed", tmp_path / "other", None) == [0, 0]
     ours, theirs = (tmp_path / name / "encoder.pt" for name in ("stopped", "undisturbed"))
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_what_the_first_process_refuses_all_refuse(run_rule, tmp_path):
+    cut(tmp_path / "dataset" / "arrays" / "A__c3.b2nd")
+    assert in_two_processes(run_rule, "refused", tmp_path / "state", None) == [REFUSED] * 2
 
 
 @pytest.fixture

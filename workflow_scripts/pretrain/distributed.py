@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from workflow_scripts.common.errors import InputError
+
 Result = TypeVar("Result")
 
 
@@ -52,12 +54,21 @@ class Processes:
         self.any(False)
 
     def from_first(self, function: Callable[[], Result]) -> Result:
-        """Call a function in the first process alone, and return its result in all of them."""
+        """Call a function in the first process alone, and return its result, or raise its `InputError`, in all."""
         if self.size == 1:
             return function()
-        result = [function() if self.first else None]
-        dist.broadcast_object_list(result, device=torch.device("cpu"))
-        return result[0]
+        result, refused = None, None
+        if self.first:
+            try:
+                result = function()
+            except InputError as error:
+                refused = error.problem, error.remedy
+        told = [result, refused]
+        dist.broadcast_object_list(told, device=torch.device("cpu"))
+        result, refused = told
+        if refused:
+            raise InputError(*refused)
+        return result
 
     def rows(self, values: Tensor) -> Tensor:
         """Join the rows of all processes' matrices, of which each may have another number, on the CPU."""

@@ -84,10 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     plans = read_plans(args.dataset / "plans.json")
     statistics_cases = read_json(args.dataset / "fingerprint.json", ["cases"])["cases"]
     initial = read_initial(args.initial_weights, architecture(plans)) if args.initial_weights else None
-    cohort = open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
     code = code_digest("pretrain.pretrain")
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
     with joined(device) as (processes, device):
+        cohort = processes.from_first(
+            lambda: open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
+        )
         training = processes.from_first(
             lambda: open_training(args.state, origin(settings, cohort, plans, initial), code, outputs, args.retrain)
         )

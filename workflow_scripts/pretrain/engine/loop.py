@@ -115,7 +115,7 @@ def pretrain(
     log.info("%s: %d training and %d validation images, %s", settings.method, len(scans), len(seen), device)
     if settings.rankme_samples < settings.projection_head.bottleneck:
         log.info("RankMe cannot exceed rankme_samples, %d", settings.rankme_samples)
-    progress = _resume(method, states, device)
+    progress = _resume(method, processes.from_first(states.load), device)
     saver = Saver(method, progress, states, settings, processes)
     past = [curves | rankme for curves, rankme in zip(progress.curves, progress.rankme, strict=True)]
     shown = Events(states.folder, past) if processes.first else nullcontext()
@@ -251,8 +251,7 @@ def _measure(
     _report(progress.curves[-1], rank, settings.epochs)
 
 
-def _resume(method: Method, states: States, device: torch.device) -> Progress:
-    left = states.load()
+def _resume(method: Method, left: Mapping[str, Any] | None, device: torch.device) -> Progress:
     if left is None:
         return Progress()
     method.load_state_dict(left["method"])
