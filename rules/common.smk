@@ -47,6 +47,11 @@ except StudyError as error:
 if workflow.is_main_process:
     for name, reason in STUDY.left_out.items():
         logger.warning(f"Left out: {name}; {reason}.")
+    if STUDY.without_compiler:
+        logger.warning(
+            f"No C compiler on this machine (gcc, clang, or CC), which {' and '.join(STUDY.without_compiler)} would compile "
+            "kernels with on a GPU: on machines like it their steps take longer (docs/gpu.md)."
+        )
 
 
 pathvars:

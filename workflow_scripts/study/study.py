@@ -12,6 +12,7 @@ from typing import Any
 from workflow_scripts.common.vocabulary import TEST
 from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
+from workflow_scripts.study.compiler import without_compiler
 from workflow_scripts.study.config_files import ConfigFiles
 from workflow_scripts.study.enough_patients import shortage
 from workflow_scripts.study.label_budgets import Budget, budgets_of, check_labels, most_labels
@@ -72,6 +73,11 @@ class Study:
         """Names of the pretrainings whose encoder an arm or a figure needs."""
         wanted = [self.arm(arm)["pretraining"] for arm in self.arms] + self.config["report"]["interpreted"]
         return list(dict.fromkeys(name for name in wanted if name))
+
+    @property
+    def without_compiler(self) -> dict[str, str]:
+        """The value of ``compile`` in the sections whose jobs would find no compiler on a machine like this one."""
+        return without_compiler(self.config, {"pretrain": bool(self.pretrainings), "finetune": bool(self.arms)})
 
     def case(self, cohort: str, case: str) -> Case:
         """Return one case; raises `StudyError`, which names the sheet, when there is none of that name."""
@@ -189,6 +195,7 @@ def load_study(
     _check_references(study, files)
     if check_paths:
         _require_lesions(study, files)
+        _require_compiler(study, files)
     return study
 
 
@@ -296,3 +303,13 @@ def _require_lesions(study: Study, files: ConfigFiles) -> None:
         train = study.arm(name)["train"]
         if complaint := empty_masks(study.in_cohorts(train), ratios, labels):
             raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
+
+
+def _require_compiler(study: Study, files: ConfigFiles) -> None:
+    for section, choice in study.without_compiler.items():
+        if choice == "always":
+            raise files.refuse(
+                [section, "compile"],
+                "'always' needs a C compiler, and this machine has none; install gcc, name one in CC, or say 'auto', "
+                "which tries it where the job runs and goes on without.",
+            )
