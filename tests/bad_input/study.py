@@ -109,6 +109,7 @@ SHEET = (
     sheet("empty file", ""),
     sheet("missing column", sheet_text(ROW).replace("patient\t", "", 1)),
     sheet("unknown column", sheet_text(ROW).replace("patient\t", "age\t", 1)),
+    sheet("no names of columns", sheet_text(ROW | {"patient": "Muster"}).split("\n", 1)[1]),
     sheet("commas between the columns", sheet_text(ROW).replace("\t", ",")),
     sheet("commas and quotation marks", '"cohort","patient"\n"a","b"\n'),
     sheet("column that is there twice", sheet_text(ROW).replace("split", "side", 1)),
@@ -119,6 +120,7 @@ SHEET = (
     sheet("more cells than columns", sheet_text(ROW).rstrip("\n") + "\t\tmotion\n"),
     sheet("case that is there twice", sheet_text(ROW, ROW)),
     sheet("path that does not exist", sheet_text(ROW), check_paths=True),
+    sheet("path that no system takes", sheet_text(ROW | {"ncct": "C1/" + 300 * "n"}), check_paths=True),
     cell("space in the cohort", cohort="ico AIS"),
     cell("no patient", patient=""),
     cell("no NCCT", ncct=""),
@@ -144,9 +146,11 @@ SHEET = (
     sheet("case in capitals and not", sheet_text(ROW, ROW | {"case": "c1"})),
     sheet("cohort in capitals and not", sheet_text(ROW, ROW | {"cohort": "ICOAIS"})),
     cell("identifier with signs", case="sub_01.a"),
+    cell("identifier that is too long for a file", case=200 * "C"),
     cell("name of a patient", patient="Muster, Anna"),
     cell("volumes for other MRI", mri_volume="1"),
     cell("labels that are no numbers", lesion_labels="core"),
+    cell("background for a lesion", lesion_labels="0;1"),
 )
 
 VALUES = (

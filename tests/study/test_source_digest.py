@@ -49,6 +49,16 @@ def test_stray_files_and_loops_do_not_count(scan):
     assert source_digest(str(scan)) == before
 
 
+def test_a_change_beside_a_broken_link_is_noticed(scan):
+    (scan / "0").symlink_to(scan / "nowhere")
+    (scan / "series" / "0").symlink_to(scan / "nowhere")
+    before = source_digest(str(scan))
+    overwrite(scan / "b")
+    other = source_digest(str(scan))
+    overwrite(scan / "series" / "c")
+    assert len({before, other, source_digest(str(scan))}) == 3
+
+
 def test_a_file_has_a_digest_too_and_a_path_that_is_not_there(scan):
     before = source_digest(str(scan / "a"))
     overwrite(scan / "a")

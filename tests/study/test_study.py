@@ -48,3 +48,5 @@ def test_columns_that_say_nothing_may_be_left_out(tmp_path):
     with_all = tmp_path / "all.tsv"
     write_sheet(with_all, dict.fromkeys(ROW, "") | {"cohort": "new", "patient": "P1", "case": "P1", "ncct": "scan"})
     assert load_cases(sheet, None) == load_cases(with_all, None)
+    sheet.write_text("Cohort\tPATIENT\t case\tNCCT\tX_age\nnew\tP1\tP1\tscan\t70\n")
+    assert load_cases(sheet, None) == load_cases(with_all, None)

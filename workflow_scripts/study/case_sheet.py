@@ -30,6 +30,7 @@ WORDS = {
     "split",
 }
 
+IDENTIFIERS = {"cohort", "patient", "case"}
 NAMES = {"patient", "case"}  # what is no identifier may be somebody's name, and is not repeated
 
 CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
@@ -150,12 +151,17 @@ def _known(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _columns(sheet: Path, columns: list[str], schema: Mapping[str, Any]) -> list[str]:
     """Return the names of the columns; raises `StudyError` where one is unknown, missing, or there twice."""
-    columns = [column.strip() for column in columns]
+    columns = [column.strip().lower() for column in columns]
     while columns and not columns[-1]:
         columns.pop()
     known = list(schema["properties"])
     if len(columns) == 1 and any(separator in columns[0] for separator in ",;"):
         raise _no_tabs(sheet)
+    if columns and not {*columns} & IDENTIFIERS:  # a row of a patient: its cells are not repeated
+        raise StudyError(
+            f"{sheet}, row 1: holds no names of columns; a case sheet begins with the names of its columns, "
+            f"separated by tabs: {', '.join(known)}."
+        )
     own = [column for column in columns if column.startswith(OWN)]
     if own:
         log.warning("%s: columns %s are not read.", sheet, ", ".join(own))
@@ -224,7 +230,7 @@ def _case_of_row(
     if check_paths and not row["exclude"]:
         for column, given in joined.items():
             for path in given:
-                if not Path(path).exists():
+                if not _is_there(Path(path)):
                     raise refuse(column, f"{path!r} does not exist; relative paths start from {str(folder)!r}.")
     return Case(
         cohort=row["cohort"],
@@ -246,6 +252,13 @@ def _case_of_row(
         split=row["split"],
         exclude=row["exclude"],
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long, or a folder above may not be entered
+        return False
 
 
 def _plain(column: str, cell: str) -> str:

@@ -76,7 +76,7 @@ def allowed(error: jsonschema.ValidationError) -> str:
             missing = re.sub(r" is a required property$", "", error.message)
             return f"{missing} is missing; needed are {', '.join(error.validator_value)}."
         case "additionalProperties":
-            unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+            unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})), key=str)
             return f"unknown {unknown}; allowed are {', '.join(sorted(error.schema.get('properties', {})))}."
         case "enum":
             return f"{given}; allowed: {', '.join(map(repr, error.validator_value))}."

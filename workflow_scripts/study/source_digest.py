@@ -30,14 +30,21 @@ def _entries(path: str, seen: set[str]) -> Iterator[tuple[str, int, int]]:
         if real in seen:
             return
         seen.add(real)
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower() in STRAY:
-                    continue
-                if entry.is_dir():
-                    yield from _entries(entry.path, seen)
-                else:
-                    found = entry.stat()
-                    yield os.path.relpath(entry.path, path), found.st_size, found.st_mtime_ns
-    except OSError:
+        with os.scandir(path) as scanned:
+            entries = [entry for entry in scanned if not _is_stray(entry.name)]
+    except (OSError, ValueError):  # no such path, or one that no system takes
         return
+    for entry in entries:
+        try:
+            found = entry.stat()
+            inside = entry.is_dir()
+        except OSError:  # a broken link; the other files count
+            continue
+        if inside:
+            yield from _entries(entry.path, seen)
+        else:
+            yield entry.name, found.st_size, found.st_mtime_ns
+
+
+def _is_stray(name: str) -> bool:
+    return name.startswith(".") or name.lower() in STRAY
