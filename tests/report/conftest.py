@@ -12,7 +12,7 @@ from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.files import write_json, write_tsv, write_yaml
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume, save_volume
-from workflow_scripts.evaluate import score, score_test, summarise
+from workflow_scripts.evaluate import label_efficiency, score, score_test, summarise
 from workflow_scripts.preprocess.quality.checks import checks, concern, flags
 from workflow_scripts.pretrain import pretrain_probe
 
@@ -137,6 +137,7 @@ class FakeStudy:
             },
         )
         self._evaluate()
+        self._labels()
         self._curves()
         self._interpretation()
         self._probe()
@@ -182,6 +183,26 @@ class FakeStudy:
                     for part in (f"--out-acquired-{name}", self.path(f"evaluate/acquired_{name}.tsv"))
                 ),
                 *("--out-test-looks", self.path("evaluate/test_looks.tsv")),
+            ]
+        )
+
+    def _labels(self) -> None:
+        """Curves of two arms on fewer labels, eight patients in each held-out set."""
+        named = {"cohort": "icoAIS", "criterion": "all"}
+        rows = [
+            named
+            | {"arm": arm, "labels": labels, "member": f"seed-{draw}", "split": split, "patient": patient}
+            | {"case": patient, "dice": 0.1 + 0.1 * worth * np.log(labels) + self.generator.normal(0, 0.03)}
+            for (arm, worth), labels, draw in product((("FS-STKi", 1.0), ("ALL-STKi-SA", 1.3)), (5, 10, 20), range(3))
+            for split, patient in product(("validation", "test"), (f"P{number}" for number in range(8)))
+        ]
+        write_tsv(self.path("evaluate/labels.tsv"), rows, list(rows[0]))
+        label_efficiency.main(
+            [
+                *("--label-scores", self.path("evaluate/labels.tsv"), "--splits", self.path("split/splits.tsv")),
+                *("--pairs", "FS-STKi,ALL-STKi-SA", "--bootstrap", "100", "--confidence", "0.95", "--seed", "1"),
+                *("--out-curve", self.path("evaluate/label_curve.tsv")),
+                *("--out-savings", self.path("evaluate/label_savings.tsv")),
             ]
         )
 
@@ -312,10 +333,11 @@ def settings() -> dict:
         "segment": {"vote": "majority", "step": 0.5, "mirroring": True},
         "evaluate": {"min_component_ml": 3.0, "bootstrap": 2000, "confidence": 0.95, "selected_on": "validation"},
         "arms": {
-            "FS-STKi": arm,
-            "ALL-STKi-SA": arm | {"pretraining": "ALL-SA", "encoder": trained_on},
+            "FS-STKi": arm | {"labels": [5, 10, 20]},
+            "ALL-STKi-SA": arm | {"labels": [5, 10, 20]} | {"pretraining": "ALL-SA", "encoder": trained_on},
             "FS-STKi-D": arm | {"channels": ["ncct", "difference"]},
         },
+        "label_efficiency": {"draws": 3, "epochs": None},
         "pretrainings": {"ALL-SA": pretraining},
         "excluded": [{"cohort": "icoAIS", "case": "S99", "reason": "motion <artefacts> & a second series"}],
     }

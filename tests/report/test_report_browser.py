@@ -167,6 +167,17 @@ def test_axe_finds_nothing_serious(browser, report, name, scheme):
     tab.close()
 
 
+def test_paper_shows_what_is_folded_and_cuts_no_table(browser, hostile):
+    tab, *_ = opened(browser, hostile / "index.html", {"width": 1032, "height": 700})  # A4 across, without margins
+    tab.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator("#comparisons ~ details p").first.is_visible()
+    cut = "[...document.querySelectorAll('table')].filter((one) => one.getBoundingClientRect().right > innerWidth)"
+    assert tab.evaluate(f"{cut}.map((one) => one.caption.innerText.slice(0, 60))") == []
+    tab.close()
+
+
 def test_tables_are_sorted_by_the_keyboard(browser, report):
     tab, *_ = opened(browser, report / "index.html")
     heading = tab.locator("#case-list thead th").nth(2)

@@ -32,7 +32,18 @@ def page(index_arguments, tmp_path_factory) -> str:
 @pytest.mark.parametrize(
     "section",
     [
-        *("brief", "methods", "cohort", "results", "comparisons", "agreement", "subgroups", "examples", "training"),
+        *(
+            "brief",
+            "methods",
+            "cohort",
+            "results",
+            "comparisons",
+            "labels",
+            "agreement",
+            "subgroups",
+            "examples",
+            "training",
+        ),
         *("interpretation", "failures", "quality", "checklists", "limits", "software"),
     ],
 )

@@ -1,5 +1,6 @@
 "use strict";
-// Sorting by the buttons in the headings of tables of class "sortable", and the box that filters the list of cases.
+// Sorting by the buttons in the headings of tables of class "sortable", the box that filters the list of cases, and what is
+// folded unfolds on paper, but for that list.
 function keyOf(row, column) {
   const text = row.cells[column].textContent.trim().replace(/−/g, "-");
   const number = parseFloat(text.replace(/^< */, ""));
@@ -40,3 +41,6 @@ for (const box of document.querySelectorAll("input[data-filters]")) {
     for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
 }
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details:not(:has(.tall))")) one.open = true;
+});
