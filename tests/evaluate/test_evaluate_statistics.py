@@ -253,7 +253,7 @@ class TestDescription:
         assert result.sd == pytest.approx(np.std([1, 2, 3, 10], ddof=1))
         assert (result.mean_low, result.median_low, result.note) == (None, None, "n < 6: no interval")
         assert describe(np.array([np.nan]), 0.95).note == "no value"
-        assert describe(np.array([2.0]), 0.95).sd is None
+        assert (describe(np.array([2.0]), 0.95).sd, describe(np.array([2.0]), 0.95).iqr) == (None, None)
 
     def test_interval_of_the_mean_is_students(self):
         values = np.random.default_rng(0).random(19)
@@ -358,6 +358,10 @@ class TestRanks:
         ranks = rank_stability(np.random.default_rng(0).random((12, 3)), **RANKING)
         assert sum(rank.first_share for rank in ranks) == pytest.approx(1)
         assert max(rank.rank_high - rank.rank_low for rank in ranks) == 2
+
+    def test_one_arm_is_first_of_nothing(self):
+        (rank,) = rank_stability(np.random.default_rng(0).random((12, 1)), **RANKING)
+        assert (rank.rank, rank.first_share, rank.note) == (None, None, "one arm: no order")
 
     def test_few_patients_give_ranks_without_a_range(self):
         ranks = rank_stability(np.array([[0.1, 0.2]] * 5), **RANKING)

@@ -11,7 +11,7 @@ from workflow_scripts.common.stack import Stack
 from workflow_scripts.evaluate.measures.comparison import Comparison, compare
 from workflow_scripts.report.pages import checklists, cohorts, methods, words
 from workflow_scripts.report.pages.flow import flow, scored_cases
-from workflow_scripts.report.tables.numbers import p_value
+from workflow_scripts.report.tables.numbers import interval, number, p_value
 
 MARKUP = "<b>motion & a very long reason that goes on and on</b>, which no box of a drawing can hold on one line"
 
@@ -32,6 +32,18 @@ SPLITS = [
 def summary(**changed: str) -> dict[str, str]:
     row = {"member": "ensemble", "measure": "dice", "cohort": "A", "split": "test", "criterion": "all", "scored": "1"}
     return row | changed
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("0.0004", "+0.0004"), ("-0.00004", "−0.00004"), ("0", "0.000"), ("-1e-12", "0.000"), ("0.25", "+0.250")],
+)
+def test_a_number_that_is_not_0_is_not_written_as_0(value, told):
+    assert number(value, sign="+") == told
+
+
+def test_a_bound_stays_on_its_side_of_0():
+    assert interval({"d_low": "0.0003", "d_high": "0.02"}, "d", sign="+") == "+0.0003 to +0.020"
 
 
 def test_the_flow_adds_up():

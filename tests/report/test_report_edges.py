@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.report import parts
-from workflow_scripts.common.files import read_tsv, write_tsv
+from workflow_scripts.common.files import read_tsv, read_yaml, write_tsv, write_yaml
 from workflow_scripts.report import figure_dice, figure_qq, figure_size, figure_volumes, index, table
 
 LIMIT = ["--min-component-ml", "3"]
@@ -37,8 +37,24 @@ def test_an_arm_without_scores_is_left_out_and_the_others_stay(study, tmp_path):
         return "ALL-STKi-SA" not in {row.get(name) for name in named}
 
     index.main([*cut(study, tmp_path, keep), "--out", str(tmp_path / "index.html")])
-    results = (tmp_path / "index.html").read_text("utf-8").split('id="results"')[1].split('id="training"')[0]
+    page = (tmp_path / "index.html").read_text("utf-8")
+    results = page.split('id="results"')[1].split('id="training"')[0]
     assert "ALL-STKi-SA" not in results and "FS-STKi" in results
+    assert "Not scored on the test set, which the configuration does not name it for: ALL-STKi-SA." in page
+
+
+def test_one_seed_has_no_ensemble_and_no_range_of_seeds(study, tmp_path):
+    arguments = cut(study, tmp_path, lambda row: row.get("member") not in ("seed-1", "seed-2"))
+    settings = read_yaml(study.path("report/settings.yaml"))
+    settings["run"]["seeds"] = [0]
+    write_yaml(tmp_path / "settings.yaml", settings)
+    arguments[arguments.index("--settings") + 1] = str(tmp_path / "settings.yaml")
+    index.main([*arguments, "--out", str(tmp_path / "index.html")])
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "with 1 seed; the “ensembles” below are these single trainings" in page
+    tables = [read_tsv(tmp_path / "evaluate" / f"{name}.tsv") for name in ("summary", "agreement")]
+    rows = table.make_table(*tables, ["FS-STKi"], "validation", ["all"], "validation")
+    assert all(row["dsc_mean_of_seeds"].count("–") == 0 for row in rows) and rows
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ def test_a_factor_is_said_with_its_interval_and_the_dice_compared():
     assert "(95 % interval 1.40 to 5.10)" in text
     assert "evidence that SA needs fewer labels" in text
     assert "Dice is optimistic" in text
+    assert "averaged over these levels" in text and "averaged" not in said(dice_to="0.2")
+    assert "not corrected for the number of comparisons" in text
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         read_tsv(arguments.evaluate / f"{name}.tsv") for name in EVALUATED
     )
     acquired, acquired_comparisons = (read_tsv(arguments.evaluate / f"{name}.tsv") for name in ACQUIRED)
-    members = members_of(settings["run"]["seeds"])
+    members, looks = members_of(settings["run"]["seeds"]), read_tsv(arguments.evaluate / "test_looks.tsv")
     return {
         "tables": [content.result_table(path.stem, read_tsv(path), limit) for path in arguments.tables],
         "comparisons": content.comparison_families(comparisons, limit),
@@ -163,7 +163,8 @@ def _results(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> dict
         "subgroup_intervals": sum(bool(row["mean_low"]) for row in subgroups if row["split"] in HELD_OUT),
         "variance": content.variance_rows(variance, limit),
         "member_rows": content.member_rows(summary, members),
-        "looks": read_tsv(arguments.evaluate / "test_looks.tsv"),
+        "looks": looks,
+        "unseen": [arm for arm in settings["arms"] if arm not in {row["arm"] for row in looks}],
         "headlines": content.headlines(summary, limit),
     }
 

@@ -95,13 +95,15 @@ def _row(measured: Mapping[str, Row], agreed: Row, seeds: Iterable[Row]) -> dict
         mean, median = f"{m.name}_mean{m.unit}", f"{m.name}_median_iqr{m.unit}"
         made[mean], made[f"{mean}_interval"] = _estimate(row, "mean", m.mean_decimals)
         middle, made[f"{median}_interval"] = _estimate(row, "median", decimals)
-        made[median] = f"{middle} ({fixed(row['iqr'], decimals)})" if middle else ""
+        made[median] = f"{middle} ({fixed(row['iqr'], decimals) or '–'})" if middle else ""
     penalised = {"mean": hd95["penalised_mean"], "mean_low": hd95["penalised_low"], "mean_high": hd95["penalised_high"]}
     made["hd95_penalised_mean_mm"], made["hd95_penalised_mean_mm_interval"] = _estimate(penalised, "mean", 2)
     for source, name in SINGLE:
         made[name], made[f"{name}_interval"] = _estimate(agreed, source, 2)
     same = [float(row["mean"]) for row in seeds if row["mean"] and _same_but_member(row, dice)]
-    made["dsc_mean_of_seeds"] = f"{min(same):.3f}–{max(same):.3f}" if same else ""
+    made["dsc_mean_of_seeds"] = (
+        "–".join(dict.fromkeys(f"{mean:.3f}" for mean in (min(same), max(same)))) if same else ""
+    )
     notes = [*dice["note"].split("; "), *hd95["note"].split("; "), *agreed["note"].split("; ")]
     made["note"] = "; ".join(_named(dict.fromkeys(filter(None, notes))))
     return made | {"best": ""}

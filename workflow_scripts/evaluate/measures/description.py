@@ -54,6 +54,6 @@ def describe(values: np.ndarray, confidence: float, of_mean: OfMean = mean_inter
         float(values.std(ddof=1)) if n > 1 else None,
         float(median),
         *median_interval(values, confidence),
-        float(high - low),
+        float(high - low) if n > 1 else None,
         "; ".join(notes),
     )

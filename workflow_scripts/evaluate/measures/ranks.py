@@ -36,6 +36,8 @@ def rank_stability(scores: np.ndarray, *, draws: int, confidence: float, seed: i
     if not n:
         return [Rank(0, note="no patient") for _ in range(arms)]
     means = scores.mean(axis=0)
+    if arms == 1:
+        return [Rank(n, float(means[0]), note="one arm: no order")]
     ranks = stats.rankdata(-means.round(9))
     if n < LEAST_N:
         return [Rank(n, float(mean), float(rank), note=TOO_FEW) for mean, rank in zip(means, ranks, strict=True)]

@@ -92,9 +92,10 @@ def _found(row: Row, confidence: float) -> str:
             f"labels was not measured: it is {much} than {_bound(row['factor'], '', row['beyond'])} ({interval})."
         )
     factor = _bound(row["factor"], "")
+    averaged = ", averaged over these levels" if " to " in _levels(row) else ""
     return (
         f"Both curves reach a mean Dice of {_levels(row)}. For the same Dice {first} needs {factor} times as many "
-        f"labelled patients as {second} ({interval}), averaged over these levels."
+        f"labelled patients as {second} ({interval}){averaged}."
     )
 
 
@@ -120,6 +121,7 @@ def _limits(row: Row, arms: Mapping[str, Mapping[str, Any]]) -> list[str]:
     first, second = arms[row["first"]], arms[row["second"]]
     if differing := [word for key, word in SHARED.items() if first[key] != second[key]]:
         said.append(f"The arms differ in {' and '.join(differing)} too, and the factor is of that as well.")
+    said += ["The interval is not corrected for the number of comparisons."] * bool(row["factor_low"])
     said.append(
         "It cannot say what holds with more labels than were measured, with other labels, or in other hospitals."
     )

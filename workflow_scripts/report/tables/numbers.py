@@ -5,7 +5,8 @@ from collections.abc import Mapping
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 LEVEL = 0.05
 SMALLEST_P = 1e-4
-ROUNDING = 1e-12  # smaller numbers are zeros, and have no sign
+MOST_DECIMALS = 9
+ROUNDING = 5e-10  # smaller numbers are zeros, and have no sign
 
 
 def fixed(value: str, decimals: int) -> str:
@@ -14,11 +15,22 @@ def fixed(value: str, decimals: int) -> str:
 
 
 def number(value: str, decimals: int = 3, sign: str = "-") -> str:
-    """Write a number with a true minus sign; an empty cell stays empty."""
+    """Write a number with a true minus sign; an empty cell stays empty.
+
+    One that is not 0 gets as many decimals as keep it from being written as 0, so that a bound stays on its side.
+
+    Example
+    -------
+    >>> number("-0.0004"), number("0.25", 2, "+"), number("0", 2, "+")
+    ('−0.0004', '+0.25', '0.00')
+    """
     if not value:
         return ""
-    known = float(value) if abs(float(value)) > ROUNDING else 0.0
-    return f"{known:{sign}.{decimals}f}".replace("-", "−")
+    known = float(value)
+    if abs(known) <= ROUNDING:
+        return f"{0:.{decimals}f}"
+    digits = next(n for n in range(decimals, MOST_DECIMALS + 1) if round(known, n) or n == MOST_DECIMALS)
+    return f"{known:{sign}.{digits}f}".replace("-", "−")
 
 
 def interval(row: Mapping[str, str], name: str, decimals: int = 3, sign: str = "-") -> str:
