@@ -136,6 +136,7 @@ wildcard_constraints:
     pretraining=r"[A-Za-z0-9-]+",
     images=r"[A-Za-z0-9-]+",
     seed=r"\d+",
+    batch=r"\d+",
     modality=r"dwi|adc",
     network=r"synthstrip|synthsr",
 

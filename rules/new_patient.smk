@@ -7,10 +7,38 @@ if "model" in config:
         input:
             lambda wildcards: models.new_patients(STUDY),
 
+    rule run_networks:
+        """Run the networks of an exported model on a batch of new patients."""
+        input:
+            unpack(of_study(models.of_batch)),
+        output:
+            "<batch>/networks.json",
+        params:
+            model=lambda wildcards: config["model"],
+            preprocess=stage_folder("preprocessed"),
+            cases=of_study(models.names_of_batch),
+            store=lambda wildcards: paths.file(STUDY.results, "state", "segment"),
+            memory=options({"memory-gb": config.get("memory_gb")}),
+            code=code("segment.run_networks"),
+        log:
+            "<logs>/segment/run_networks/{batch}.log",
+        benchmark:
+            "<benchmarks>/segment/run_networks/{batch}.tsv"
+        threads: threads("segment")
+        resources:
+            **request("segment"),
+        conda:
+            "../envs/deeplearning.yaml"
+        shell:
+            "python -m workflow_scripts.segment.run_networks --model {params.model:q}"
+            " --preprocess {params.preprocess:q} --cases {params.cases} --store {params.store:q} --code {params.code}"
+            " --threads {threads} --gpus $GPUS_SEGMENT {params.memory:q} --out {output:q} > {log:q} 2>&1"
+
     rule apply_model:
-        """Segment a new patient with an exported model."""
+        """Make the masks and the numbers of a new patient."""
         input:
             unpack(of_study(models.to_apply)),
+            networks=ancient(of_study(models.networks)),  # other patients of the batch are no reason
         output:
             final=temp("<patient>/final.nii.gz"),
             lesion="<patient>/lesion.nii.gz",
@@ -22,24 +50,20 @@ if "model" in config:
         params:
             model=lambda wildcards: config["model"],
             images=lambda wildcards: paths.file(STUDY.results, "preprocessed", **wildcards),
-            batch=batch,
-            memory=lambda wildcards, input: options({"memory-gb": config.get("memory_gb")}),  # as `batch`: no reason to run
-            store=lambda wildcards: paths.file(STUDY.results, "state", f"segment/{wildcards.cohort}"),
             code=code("segment.apply_model"),
         log:
             "<logs>/segment/apply_model/{cohort}/{case}.log",
         benchmark:
             "<benchmarks>/segment/apply_model/{cohort}/{case}.tsv"
-        threads: threads("segment")
         resources:
-            **request("segment"),
+            **request("preprocess"),
         conda:
             "../envs/deeplearning.yaml"
         shell:
             "python -m workflow_scripts.segment.apply_model --cohort={wildcards.cohort} --case={wildcards.case}"
-            " --batch={params.batch} --store {params.store:q} --code {params.code} --model {params.model:q}"
+            " --networks {input.networks:q} --model {params.model:q}"
             " --images {params.images:q} --scan {input.scan:q} --record {input.record:q}"
-            " --threads {threads} --gpus $GPUS_SEGMENT {params.memory:q} --out-final {output.final:q} --out-lesion {output.lesion:q}"
+            " --out-final {output.final:q} --out-lesion {output.lesion:q}"
             " --out-slices {output.slices:q} --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
             " --out-probability {output.probability:q} --out-report {output.report:q} > {log:q} 2>&1"
 

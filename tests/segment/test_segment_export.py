@@ -3,7 +3,6 @@
 import json
 import shutil
 import zipfile
-from argparse import Namespace
 from pathlib import Path
 from unittest import mock
 
@@ -20,7 +19,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.common.volume import load_volume
-from workflow_scripts.segment import apply_model
+from workflow_scripts.segment import apply_model, run_networks
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model import networks
 from workflow_scripts.segment.model.card import metrics
@@ -233,18 +232,19 @@ def test_stock_nnunet_gives_the_same_voxels(model, tmp_path, number, mirroring):
 
 
 def test_one_load_of_the_model_serves_a_batch_of_new_patients(model, tmp_path):
-    images = model.parents[1] / "preprocess" / "icoAIS" / "I01"
+    names = ("icoAIS/I01", "icoAIS/I02")
 
-    def result(case: str, batch: str = "") -> Result:
-        out = {f"out_{name}": tmp_path / case / name for name in apply_model.OUTPUTS}
-        where = {"images": images.with_name(case), "store": tmp_path / f"store of {bool(batch)}"}
-        run = {"cohort": "icoAIS", "case": case, "batch": batch, "code": "", "threads": 1, "gpus": 0, "model": model}
-        return apply_model.result_of(Namespace(**run, **where, **out))
+    def results(*cases: str) -> list[Result]:
+        out = tmp_path / "_".join(cases).replace("/", "-")
+        images = ["--preprocess", str(model.parents[1] / "preprocess"), "--cases", *cases]
+        networks_file = out / "networks.json"
+        run_networks.main([*images, "--model", str(model), "--store", str(out / "store"), "--out", str(networks_file)])
+        return [apply_model.result_of(networks_file, case) for case in cases]
 
     with mock.patch.object(networks, "Model", wraps=networks.Model) as load:
-        together = [result("I01", "I02"), result("I02", "I01")]
+        together = results(*names)
         assert load.call_count == 1
-    for one, alone in zip(together, (result("I01"), result("I02")), strict=True):
+    for one, alone in zip(together, [results(name)[0] for name in names], strict=True):
         np.testing.assert_array_equal(one.mask, alone.mask)
         np.testing.assert_array_equal(one.members, alone.members)
         np.testing.assert_array_equal(one.probability, alone.probability)

@@ -1,43 +1,30 @@
-"""Segment one new patient with an exported model: masks, agreement of its networks, and whether the scan is unusual.
-
-While the model is in memory, others of the sheet are segmented, whose jobs are still to come.
-"""
+"""Make of what the networks of an exported model say of a new patient masks, maps and numbers, with what is unusual."""
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from workflow_scripts.common.acquired_grid import resample_mask, to_acquired
 from workflow_scripts.common.acquisition import stack_of
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.digests import file_digest
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.lesion_facts import side
-from workflow_scripts.common.malloc import return_freed_memory
-from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.transform import read_affine
 from workflow_scripts.common.volume import Volume, load_volume, resample, save_volume
 from workflow_scripts.segment.masks.acquired_grid import write_acquired
 from workflow_scripts.segment.masks.agreement import components_ml, dice_of_pairs, share_of_members
 from workflow_scripts.segment.model import folder as layout
-from workflow_scripts.segment.model.batch import Store, outdated, segment_batch
 from workflow_scripts.segment.model.measures import scan_measures
-from workflow_scripts.segment.model.memory import need_of, require
 from workflow_scripts.segment.model.reference import unfamiliar
-from workflow_scripts.segment.model.result import Result
-
-if TYPE_CHECKING:
-    from workflow_scripts.segment.model.networks import Model
+from workflow_scripts.segment.model.result import RESULT, Result
 
 NOTICE = "RESEARCH USE ONLY. Not a medical device; no result may guide the care of a patient."
 OUTSIDE = "mask outside the brain"
-RESULT = "result.npz"
 OUTPUTS = ("final", "lesion", "slices", "upright", "agreement", "probability", "report")
 
 log = logging.getLogger(__name__)
@@ -123,83 +110,32 @@ def report(
     }
 
 
-def keep_within(memory_gb: float, model: Path, images: Path) -> None:
-    """Make this process need no more memory than a bound, if slower; raises `InputError` where it cannot."""
-    needed = need_of(model, nib.load(images / "ncct.nii.gz").shape)
-    require(memory_gb, needed.returned, "A scan of this size")
-    if needed.kept > memory_gb:
-        return_freed_memory()
-
-
-def segmenting(arguments: argparse.Namespace) -> Callable[[str, Path], None]:
-    """Return what runs the networks on a case and writes what they say into a folder; they are loaded once."""
-
-    @cache
-    def model() -> "Model":
-        # Not above: a case that the store has needs none of it, and importing it takes seconds.
-        import torch
-
-        from workflow_scripts.common.device import choose_device
-        from workflow_scripts.segment.model.networks import Model
-
-        torch.set_num_threads(arguments.threads)
-        device = choose_device(arguments.gpus)
-        log.info("loading the model")
-        return Model(arguments.model, device)
-
-    def make(case: str, folder: Path) -> None:
-        if arguments.memory_gb and not arguments.gpus:
-            keep_within(arguments.memory_gb, arguments.model, arguments.images.with_name(case))
-        model()(arguments.images.with_name(case)).save(folder / RESULT)
-        log.info("%s/%s: the networks have run", arguments.cohort, case)
-
-    return make
-
-
-def result_of(arguments: argparse.Namespace) -> Result:
-    """Return what the networks say of the case: from the store, or they run on it and on those of its batch."""
-    channels = read_json(arguments.model / layout.DATASET)["channels"]
-    manifest = arguments.model / layout.MANIFEST
-
-    def images(case: str) -> Sequence[Path]:
-        return channel_files(arguments.images.with_name(case), channels)
-
-    def report_of(case: str) -> Path:
-        return arguments.out_report.parent.with_name(case) / arguments.out_report.name
-
-    others = [
-        one for one in filter(None, arguments.batch.split(",")) if outdated([report_of(one)], [manifest, *images(one)])
-    ]
-    store = Store(arguments.store, f"{file_digest(manifest)} {arguments.code}")
-    place = segment_batch(store, arguments.case, others, images, segmenting(arguments))
-    result = Result.load(place / RESULT)
-    store.forget(arguments.case)
-    return result
+def result_of(networks: Path, name: str) -> Result:
+    """Return what the networks say of a patient (cohort/case); raises `InputError` where they could not run on it."""
+    said = read_json(networks)
+    if failure := said["failed"].get(name):
+        raise InputError(*failure)
+    return Result.load(Path(said["made"][name]) / RESULT)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_case(parser)
+    parser.add_argument("--networks", type=Path, required=True, help="JSON of run_networks: what they say of the case")
     parser.add_argument("--model", type=Path, required=True, help="folder of an exported model")
     parser.add_argument("--images", type=Path, required=True, help="folder of the case's final images")
     parser.add_argument("--scan", type=Path, required=True, help="the converted NCCT, upright")
     parser.add_argument("--record", type=Path, required=True, help="ncct.json of the case: the acquired slices")
-    parser.add_argument("--batch", default="", help="other cases of the cohort that are wanted, separated by commas")
-    parser.add_argument("--store", type=Path, required=True, help="folder of results that wait for their jobs")
-    parser.add_argument("--code", default="", help="digest of the code; results of other code are not taken")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--gpus", type=int, default=0, help="how many the job asked for; 0: it computes on the CPU")
-    parser.add_argument("--memory-gb", type=float, help="bound of this process, where it computes on the CPU")
     for name in OUTPUTS:
         parser.add_argument(f"--out-{name}", type=Path, required=True)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check the model, run its networks on the case, write masks, maps and numbers."""
+    """Check the model, read what its networks say, write masks, maps and numbers."""
     arguments = _parse(argv)
     layout.check_model(arguments.model)
-    result = result_of(arguments)
+    result = result_of(arguments.networks, f"{arguments.cohort}/{arguments.case}")
     ingest, scan = read_json(arguments.record), load_volume(arguments.scan)
     mask = load_volume(arguments.images / "ncct.nii.gz").with_data(result.mask)
     upright = (scan.data.shape, scan.affine)

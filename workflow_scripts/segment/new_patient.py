@@ -20,17 +20,16 @@ from workflow_scripts.common.files import read_json, write_tsv, write_yaml
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
-from workflow_scripts.segment.patient.workflow import LOCK, alone, command, run_workflow, unfinished
-from workflow_scripts.study import paths
+from workflow_scripts.segment.patient.workflow import LOCK, STUDY, UNNAMED, alone, command, run_patients
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.config_files import complete
 from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
-from workflow_scripts.study.study import load_study
+from workflow_scripts.study.study import Study, load_study
 
 WORK = ".work"
 NVIDIA = Path("/proc/driver/nvidia")  # where there is a GPU that its driver knows
-COHORT, CASE = "new", "patient"
+COHORT, CASE = UNNAMED
 BATCH = 20  # patients that one load of the model segments
 NO_STUDY = "--with-report puts the page on the study of the DICOM images, and a NIfTI file names no study."
 
@@ -81,6 +80,7 @@ def study_of(
         "report": {"best_arms": [], "interpreted": []},
         **settings,
         "segment": settings["segment"] | {"batch_size": BATCH},
+        **({"resources": {"segment": {"gpu": 0}}} if device == "cpu" else {}),
     }
 
 
@@ -141,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             finally:
                 if work.is_dir() and {path.name for path in work.glob("*")} <= {
                     LOCK,
+                    STUDY,
                     "cases.tsv",
                 }:  # refused before anything was made
                     shutil.rmtree(work)
@@ -155,8 +156,8 @@ def keep_apart(out: Path, scan: Path) -> None:
         raise InputError(f"The results would lie in {str(scan)!r} itself.", "name a folder outside it.")
 
 
-def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> list[Case]:
-    """Write the study of the new patients into ``work``; return their rows."""
+def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Study:
+    """Write the study of the new patients into ``work``, and return it."""
     model = open_model(arguments.model, work)
     sheet = work / "cases.tsv"
     if arguments.cases:
@@ -174,34 +175,30 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> lis
         require_for_model(arguments.memory_gb, model, on_cpu=device == "cpu")
     study = study_of(model, sheet, results, weights, device, arguments.with_report)
     study |= {"memory_gb": arguments.memory_gb} if arguments.memory_gb else {}
+    write_yaml(work / STUDY, study)
     try:
-        cases = load_study(complete(study), [], check_paths=True, given={"the model's settings": study}).cases
+        loaded = load_study(complete(study), [], check_paths=True, given={"the model's settings": study})
     except StudyError as error:
         raise InputError(str(error), "correct the case sheet, or export the model with this version.") from error
-    for case in cases:
+    if not loaded.cases:
+        raise InputError(f"{sheet} names no patient.", "give a row for each, without a reason under `exclude`.")
+    for case in loaded.cases:
         keep_apart(arguments.out, Path(case.ncct))
-    write_yaml(work / "study.yaml", study)
-    return cases
+    return loaded
 
 
 def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
     """Write the study of the new patients, run the workflow on it, publish what came out."""
-    results = work / "results"
-    cases = write_study(arguments, work, results)
+    study = write_study(arguments, work, work / "results")
     words = command(work, arguments.cores, arguments.profile, arguments.memory_gb)
-    errors = run_workflow(words, work / "snakemake.log", lock, f"{COHORT}/{CASE}")
-    pending = unfinished(words) if errors else set()
+    missing, errors = run_patients(study, words, work, lock)
     single = arguments.cases is None
-    outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in cases}
-    missing = []
+    outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in study.cases}
     for case, out in outs.items():
-        made = Path(paths.file(str(results), "patient", cohort=case.cohort, case=case.case))
-        if pending is None or any(made in file.parents for file in pending):
-            missing.append(case)
-            if (out / PAGE).exists():
-                log.warning("What lies in %s is of an earlier run.", out)
-        else:
-            publish(results, case.cohort, case.case, out, dicom_files(case, arguments.with_report))
+        if case not in missing:
+            publish(Path(study.results), case.cohort, case.case, out, dicom_files(case, arguments.with_report))
+        elif (out / PAGE).exists():
+            log.warning("What lies in %s is of an earlier run.", out)
     if missing or errors:
         names = ", ".join(f"{case.cohort}/{case.case}" for case in missing)
         raise InputError(

@@ -9,6 +9,7 @@ from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.study import paths
 from workflow_scripts.study.arguments import segmentation
+from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.options import options
 from workflow_scripts.study.study import Study
 from workflow_scripts.study.targets import score_files
@@ -63,16 +64,53 @@ def export_settings(study: Study, arm: str) -> str:
     )
 
 
+def wanted(study: Study) -> list[Case]:
+    """The new patients: of the case sheet, those that `patients` names, or all."""
+    names = study.config.get("patients")
+    return [case for case in study.cases if names is None or f"{case.cohort}/{case.case}" in names]
+
+
+def batches(study: Study) -> list[list[Case]]:
+    """The new patients in the parts that one load of the model segments."""
+    size, cases = study.config["segment"]["batch_size"], wanted(study)
+    return [cases[first : first + size] for first in range(0, len(cases), size)]
+
+
+def final_images(study: Study, cohort: str, case: str) -> list[str]:
+    """What a model segments of a new patient, with what is known of it."""
+    names = ("ncct.nii.gz", "difference.nii.gz", "brain.nii.gz", "case.json", "ncct_to_template.txt")
+    return [paths.file(study.results, "preprocessed", name, cohort=cohort, case=case) for name in names]
+
+
+def of_batch(study: Study, batch: str) -> dict[str, Any]:
+    """The model, and the images of a batch."""
+    cases = batches(study)[int(batch)]
+    return {
+        "model": f"{study.config['model']}/model.json",
+        "images": [file for case in cases for file in final_images(study, case.cohort, case.case)],
+    }
+
+
+def names_of_batch(study: Study, batch: str) -> list[str]:
+    """The patients of a batch, cohort/case."""
+    return [f"{case.cohort}/{case.case}" for case in batches(study)[int(batch)]]
+
+
 def to_apply(study: Study, cohort: str, case: str) -> dict[str, Any]:
     """The model, and a case's images with what is known of them."""
-    final = ("ncct.nii.gz", "difference.nii.gz", "brain.nii.gz", "case.json", "ncct_to_template.txt")
     where = {"cohort": cohort, "case": case}
     return {
         "model": f"{study.config['model']}/model.json",
-        "images": [paths.file(study.results, "preprocessed", name, **where) for name in final],
+        "images": final_images(study, cohort, case),
         "scan": paths.file(study.results, "ingested", "ncct.nii.gz", **where),
         "record": paths.file(study.results, "ingested", "ncct.json", **where),
     }
+
+
+def networks(study: Study, cohort: str, case: str) -> str:
+    """What the networks say of the batch of a case."""
+    place = (study.case(cohort, case) in cases for cases in batches(study))
+    return paths.file(study.results, "batch", "networks.json", batch=list(place).index(True))
 
 
 def dicom_series(study: Study, cohort: str, case: str) -> list[str]:
@@ -101,5 +139,5 @@ def is_dicom(scan: Path) -> bool:
 
 
 def new_patients(study: Study) -> list[str]:
-    """The files of all new patients of the case sheet."""
-    return [file for case in study.cases for file in patient_files(study, case.cohort, case.case)]
+    """The files of all new patients that are wanted."""
+    return [file for case in wanted(study) for file in patient_files(study, case.cohort, case.case)]

@@ -20,6 +20,7 @@ FOLDERS = {
     "segmented": "segment/{arm}",
     "model": "models/{arm}",
     "patient": "patients/{cohort}/{case}",
+    "batch": "patients/batch-{batch}",
     "evaluated": "evaluate",
     "report": "report",
     "truth": "truth",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+RESULT = "result.npz"
+
 
 @dataclass(frozen=True)
 class Result:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.common.files import read_tsv, replacing_entries, write_tsv
+from workflow_scripts.common.files import read_json, read_tsv, replacing_entries, write_tsv
 from workflow_scripts.study import paths
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.models import is_dicom
@@ -14,6 +14,7 @@ SCAN = "ncct_upright.nii.gz"
 IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz")
 REPORT = "report.json"
 TIMES = "times.tsv"
+BATCHES, NETWORKS = "patients/batch-*", "networks.json"
 FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
 DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
 
@@ -41,10 +42,16 @@ def dicom_files(case: Case, with_report: bool) -> list[str]:
 
 
 def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
-    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured."""
-    rows = []
-    for file in Path(paths.file(str(results), "benchmarks")).glob(f"*/*/{cohort}/{case}.tsv"):
-        measured = read_tsv(file)[-1]
-        rows.append({"step": file.parts[-3], "seconds": measured["s"], "memory_mb": measured["max_rss"]})
+    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured.
+
+    The networks' row is of the whole batch that the patient was segmented in.
+    """
+    benchmarks = Path(paths.file(str(results), "benchmarks"))
+    files = {file.parts[-3]: file for file in benchmarks.glob(f"*/*/{cohort}/{case}.tsv")}
+    for batch in sorted(results.glob(f"{BATCHES}/{NETWORKS}"), key=lambda path: path.stat().st_mtime):
+        if f"{cohort}/{case}" in read_json(batch)["made"]:
+            files["run_networks"] = benchmarks / f"segment/run_networks/{batch.parent.name.removeprefix('batch-')}.tsv"
+    measured = {step: read_tsv(file)[-1] for step, file in files.items()}
+    rows = [{"step": step, "seconds": row["s"], "memory_mb": row["max_rss"]} for step, row in measured.items()]
     rows.sort(key=lambda row: -float(row["seconds"]))
     write_tsv(path, rows, ("step", "seconds", "memory_mb"))

@@ -13,11 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import read_json, read_yaml, write_yaml
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.segment.model.steps import steps
+from workflow_scripts.segment.patient.results import BATCHES, NETWORKS
+from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.models import final_images, patient_files
+from workflow_scripts.study.study import Study
 
 ROOT = Path(__file__).parents[3]
-LOCK = "lock"
+LOCK, STUDY = "lock", "study.yaml"
+UNNAMED = ("new", "patient")  # cohort and case of a single patient, whose steps are told without them
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
 log = logging.getLogger(__name__)
@@ -29,7 +35,7 @@ def command(work: Path, cores: str, profile: str | None, memory_gb: float | None
     ``memory_gb`` bounds what steps that run at once ask for together; one that asks for more runs alone.
     """
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work)]
-    words += ["--configfile", str(work / "study.yaml"), "--rerun-incomplete", "--keep-going", "--nolock"]
+    words += ["--configfile", str(work / STUDY), "--rerun-incomplete", "--keep-going", "--nolock"]
     words += (
         ["--resources", f"mem_mb={round(1000 * memory_gb)}"] if memory_gb else []
     )  # takes all words up to the next option
@@ -70,10 +76,8 @@ def passing_on(started: list[subprocess.Popen]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def run_workflow(words: Sequence[str], record: Path, lock: int, unnamed: str) -> list[str]:
+def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
     """Run Snakemake, tell which step begins, return the errors that its jobs told; all output goes to ``record``.
-
-    Steps of the patient ``unnamed`` (cohort/case) are told without the name.
 
     Raises `Interrupted` when this process was asked to end; then the jobs have ended too.
     """
@@ -97,13 +101,52 @@ def run_workflow(words: Sequence[str], record: Path, lock: int, unnamed: str) ->
                 yield line
 
         for step in steps(lines()):
-            log.info("step %s", step.removesuffix(f" of {unnamed}"))
+            log.info("step %s", step.removesuffix(f" of {'/'.join(UNNAMED)}"))
         process.wait()
     if received:
         raise Interrupted("Interrupted: the same command goes on from there.")
     if process.returncode and not errors:
         errors[f"The workflow ended with status {process.returncode}; {record} says why"] = None
     return list(errors)
+
+
+def run_patients(study: Study, words: Sequence[str], work: Path, lock: int) -> tuple[list[Case], list[str]]:
+    """Run the workflow for the patients of a study; return those that did not come through, and the errors.
+
+    A batch waits for the images of all its patients. So where some have none, the others are run again without them.
+    """
+    forget_failures(Path(study.results))
+    errors: dict[str, None] = {}
+
+    def attempt(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+        """Return those of ``cases`` that did not come through, and those of them whose images were made."""
+        given = read_yaml(work / STUDY)
+        write_yaml(work / STUDY, given | {"patients": [f"{case.cohort}/{case.case}" for case in cases]})
+        told = run_workflow(words, work / "snakemake.log", lock)
+        errors.update(dict.fromkeys(told))
+        pending = unfinished(words) if told else set()
+        if pending is None:
+            return list(cases), []
+
+        def waits(path: str) -> bool:
+            return not Path(path).exists() or Path(path) in pending
+
+        missing = [case for case in cases if any(map(waits, patient_files(study, case.cohort, case.case)))]
+        return missing, [c for c in missing if not any(map(waits, final_images(study, c.cohort, c.case)))]
+
+    missing, blocked = attempt(study.cases)
+    broken = [case for case in missing if case not in blocked]
+    if broken and blocked:
+        log.info("once more without the %d that cannot be used", len(broken))
+        missing = broken + attempt([case for case in study.cases if case not in broken])[0]
+    return missing, list(errors)
+
+
+def forget_failures(results: Path) -> None:
+    """Let the networks run again on patients that they failed on."""
+    for file in results.glob(f"{BATCHES}/{NETWORKS}"):
+        if read_json(file)["failed"]:
+            file.unlink()
 
 
 def unfinished(words: Sequence[str]) -> set[Path] | None:
