@@ -1,14 +1,17 @@
 """NIfTI files are believed only as far as checksum, length and header agree."""
 
 import gzip
+import os
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nifti import MOST_VOXELS
 from workflow_scripts.common.volume import broken_forms, load_volume
@@ -158,3 +161,36 @@ def test_an_sform_that_is_none_gives_way_to_the_qform_and_is_named(broken, tmp_p
     np.testing.assert_allclose(load_volume(path, given=True).affine, good)
     assert broken_forms(path) == ["sform"]
     assert broken_forms(with_forms(tmp_path / "b.nii", good, good)) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_under_the_name_of_an_image_is_refused_before_it_is_opened(tmp_path):
+    pipe = tmp_path / "scan.nii.gz"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)  # without one, a program that opens the pipe would wait for ever
+    os.write(writer, b"0123456789")
+    try:
+        with pytest.raises(InputError, match="pipe or a device"):
+            load_volume(pipe, given=True)
+        with pytest.raises(InputError, match="pipe or a device"):
+            locate(pipe, "NCCT", "ncct")
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("parts", [(0, 352), (0, 100, 4000), (0, 4000, 4000)])
+def test_a_file_of_several_gzip_members_padded_with_zeros_is_read_to_its_end(parts, tmp_path):
+    """As bgzip and pigz write them, and as tapes and block devices pad them."""
+    image = nib.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4))
+    whole = image.to_bytes()
+    members = [gzip.compress(whole[start:end]) for start, end in pairwise([*parts, len(whole)])]
+    (tmp_path / "scan.nii.gz").write_bytes(b"".join(members) + bytes(512))
+    assert np.array_equal(load_volume(tmp_path / "scan.nii.gz", given=True).data, image.get_fdata())
+    (tmp_path / "scan.nii.gz").write_bytes(b"".join([*members, gzip.compress(b"1")]))
+    with pytest.raises(InputError, match="more voxels"):
+        load_volume(tmp_path / "scan.nii.gz", given=True)
+
+
+def test_a_path_that_no_system_takes_is_refused_in_words():
+    with pytest.raises(InputError, match=r"cannot be read \(File name too long\)"):
+        locate(Path("x" * 400), "NCCT", "ncct")

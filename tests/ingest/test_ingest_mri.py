@@ -68,7 +68,8 @@ def test_repeated_volumes_without_b_values_ask_for_the_right_one():
 
 @pytest.mark.parametrize(
     ("text", "chosen"),
-    [("0 1000 1000\n", 15), ("0,9,9", 15), ("0\n1000\n900", 10), (" 0\t9 ", None), ("", None), ("nan 1 2", None)],
+    [("0 1000 1000\n", 15), ("0,900,900", 15), ("0\n1000\n900", 10), (" 0\t900 ", None)]
+    + [(text, None) for text in ("", "nan 1 2", "0 900 -1", "0 900 1e99")],
 )
 def test_the_b_values_beside_a_file_choose_its_volumes(text, chosen, tmp_path, recwarn):
     volumes = np.random.default_rng(0).random((8, 8, 12, 3)) + np.arange(3) * 10

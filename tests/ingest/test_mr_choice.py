@@ -121,6 +121,22 @@ def test_a_4d_file_needs_b_values_or_the_number_of_a_volume(tmp_path):
         ingest(source, tmp_path, "dwi", "--volume", "4")
     (tmp_path / "scan.bval").write_text("0 1000 1000")
     assert ingest(source, tmp_path, "dwi")[0] == 150
+    (tmp_path / "scan.bval").write_text("0 0 50")
+    with pytest.raises(InputError, match="b-values of 50 s/mm2 at most, no DWI"):
+        ingest(source, tmp_path, "dwi")
+
+
+def test_the_b_values_of_a_dwi_choose_no_adc_map(tmp_path):
+    source = four_d(tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.bval").write_text("0 1000 1000")
+    with pytest.raises(InputError, match=r"3 volumes.*column mri_volume"):
+        ingest(source, tmp_path, "adc")
+    assert ingest(source, tmp_path, "adc", "--volume", "2")[0] == 100
+
+
+def test_an_image_without_diffusion_weighting_is_no_dwi_whatever_it_is_called(tmp_path):
+    with pytest.raises(InputError, match=r"series 5: a b-value of 0, no DWI"):
+        ingest(write(tmp_path / "study", 5, 400, "DWI", b=0), tmp_path, "dwi")
 
 
 def test_an_adc_in_small_units_is_brought_to_the_usual_ones(tmp_path):

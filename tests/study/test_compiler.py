@@ -36,9 +36,7 @@ def load(folder: Path, compile_: str, gpu: int = 1, device: str = "auto"):
 def test_a_call_on_a_machine_without_compiler_is_refused_or_warned(machine, tmp_path):
     machine()
     assert load(tmp_path, "auto").without_compiler == {"finetune": "auto"}
-    with pytest.raises(
-        StudyError, match=r"finetune\.compile: 'always' needs a C compiler, and this machine"
-    ):
+    with pytest.raises(StudyError, match=r"finetune\.compile: 'always' needs a C compiler, and this machine"):
         load(tmp_path, "always")
 
 

@@ -66,9 +66,16 @@ def read_header(path: Path) -> nib.Nifti1Header:
         return _header(stream)
 
 
+def require_regular(path: Path) -> None:
+    """Raise `InputError` where a path is a pipe or a device, whose opening may wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path.name} is a pipe or a device.", "name a file.")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open for reading, decompressed where the name says so; reading past the end checks gzip's checksum."""
+    require_regular(path)
     with path.open("rb") as file:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(unpacked, 2**20) as stream:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workflow_scripts.common.cli import add_case, run
+from workflow_scripts.common.dicom.diffusion import LEAST_B
 from workflow_scripts.common.dicom.files import readable_copies
 from workflow_scripts.common.dicom.grouping import find_series
 from workflow_scripts.common.dicom.headers import read_images
@@ -54,6 +55,8 @@ def from_dicom(
     b_values = best.b_values or ((chosen.b_values[-1],) * _volumes(best.volume.data) if chosen.b_values else ())
     if images is chosen.highest_b and len(images) < len(chosen.images):
         b_values = (chosen.b_values[-1],) * _volumes(best.volume.data)
+    if modality == "adc":
+        b_values = ()
     return Volume(single_volume(best.volume.data, b_values, volume), best.volume.affine), {
         "source": "dicom",
         "modality": "MR",
@@ -64,8 +67,8 @@ def from_dicom(
     }
 
 
-def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
-    """Read an MRI that is NIfTI already; the b-values of a 4-D file stand in the .bval file beside it."""
+def from_nifti(path: Path, modality: str, volume: int | None) -> tuple[Volume, dict[str, Any]]:
+    """Read an MRI that is NIfTI already; the b-values of a 4-D DWI stand in the .bval file beside it."""
     header, data = read_nifti(path, COPY_AGAIN)
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
@@ -74,7 +77,7 @@ def from_nifti(path: Path, volume: int | None) -> tuple[Volume, dict[str, Any]]:
     if not np.isfinite(data).all():
         raise InputError(f"{path.name} holds NaN or infinite values.", "export the image again or correct them.")
     affine, _ = orientation(header, path.name)
-    data = single_volume(data, _sidecar(path), volume)
+    data = single_volume(data, _sidecar(path) if modality == "dwi" else (), volume)
     record = {"source": "nifti", "modality": "MR", "marks": [], "broken_forms": broken_forms(path)}
     return Volume(data.astype(np.float32), affine), record
 
@@ -101,6 +104,8 @@ def single_volume(data: np.ndarray, b_values: Sequence[float], volume: int | Non
             f"The MRI holds {count} volumes and does not say their b-values.",
             "write the number of the right volume, from 1, into column mri_volume of the case sheet.",
         )
+    if max(b_values) < LEAST_B:
+        raise InputError(f"The MRI has b-values of {max(b_values):g} s/mm2 at most, no DWI.", "give the DWI.")
     highest = np.array(b_values) == max(b_values)
     log.info("Mean of %d volumes with b = %g s/mm2 of %d.", highest.sum(), max(b_values), count)
     return data[..., highest].mean(axis=-1)
@@ -145,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         limits = (arguments.min_slices, arguments.max_missing_slices)
         read, record = from_dicom(source, arguments.modality, *limits, arguments.volume)
     else:
-        read, record = from_nifti(source, arguments.volume)
+        read, record = from_nifti(source, arguments.modality, arguments.volume)
     image = to_ras(read)
     require_mri(image, name, arguments.min_slices)
     if arguments.modality == "adc" and 0 < np.abs(image.data).max() < SMALL_UNITS:

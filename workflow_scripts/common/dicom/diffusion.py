@@ -16,6 +16,7 @@ PRIVATE = (
     (0x00650010, "IMAGE PRIVATE HEADER", 0x00651009),
 )
 TAGS = [STANDARD, *(tag for creator, _, element in PRIVATE for tag in (creator, element))]
+LEAST_B = 100.0  # s/mm²; with less an image is not diffusion-weighted
 GE_OFFSET = 10**9  # GE adds it to b-values of some sequences
 ADC = re.compile(r"\bADC\b|APPARENT DIFFUSION")
 NO_ADC = re.compile(r"\bE(?:XP)? ?ADC\b|EXPONENTIAL")
@@ -30,7 +31,7 @@ def b_value(header: pydicom.Dataset) -> float | None:
     """Return the b-value in s/mm², from the standard element or a vendor's private one; None where there is none."""
     found = numbers(header, STANDARD, 1)
     if found is not None:
-        return float(found[0])
+        return float(found[0]) % GE_OFFSET
     for creator, name, element in PRIVATE:
         if creator in header and str(header[creator].value).strip().upper() == name and element in header:
             value = header[element].value

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nifti import require_regular
 
 NIFTI = (".nii", ".nii.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".txt")
@@ -21,6 +22,10 @@ def locate(path: Path, image: str, column: str) -> Path:
         raise InputError(
             f"The {image} {str(path)!r} cannot be read ({error.strerror}).", "change its permissions."
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"The {image} {str(path)!r} cannot be read ({error.strerror}).", f"correct column {column}."
+        ) from error
 
 
 def _locate(path: Path, image: str, column: str) -> Path:
@@ -35,6 +40,7 @@ def _locate(path: Path, image: str, column: str) -> Path:
                 f"The {image} {str(path)!r} is neither a folder nor a NIfTI file ({', '.join(NIFTI)}).",
                 "name the folder that the DICOM images are in, or a NIfTI file.",
             )
+        require_regular(path)
         path.open("rb").close()
         return path
     files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from workflow_scripts.common.dicom.diffusion import LEAST_B
 from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
@@ -116,6 +117,8 @@ def choose_mr(
     for index, one in enumerate(series):
         if one.kind not in RANK[modality]:
             decisions[index] = f"no {modality.upper()}"
+        elif modality == "dwi" and not decisions[index] and one.b_values and one.b_values[-1] < LEAST_B:
+            decisions[index] = f"a b-value of {one.b_values[-1]:g}, no DWI"
     left = [index for index, decision in enumerate(decisions) if not decision]
     if not left:
         raise _none_usable(series, decisions, refusals, modality)

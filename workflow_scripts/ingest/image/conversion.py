@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 OPTIONS = ["-g", "i", "-b", "n", "-z", "n", "-f", "image", "-m", "y", "-l", "n"]
 NAME = re.compile(r"image.*?(?P<tilt>_Tilt)?(?P<equal>_Eq)?(?:_\d+)?\.nii")
 
+HIGHEST_B = 50_000.0  # s/mm²; beyond all of clinical and most of research scanners
+
 
 @dataclass(frozen=True)
 class Output:
@@ -143,9 +145,9 @@ def _read(path: Path) -> Output:
 
 
 def read_b_values(path: Path) -> tuple[float, ...]:
-    """Return the numbers of a .bval file, s/mm²; none where it is missing, empty, or holds anything else."""
+    """Return the numbers of a .bval file, s/mm²; none where it is missing, empty, or holds what is no b-value."""
     try:
         found = tuple(float(word) for word in re.split(r"[\s,;]+", path.read_text().strip()))
     except (OSError, ValueError):
         return ()
-    return found if np.isfinite(found).all() else ()
+    return found if all(0 <= value <= HIGHEST_B for value in found) else ()
