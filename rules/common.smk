@@ -78,7 +78,7 @@ GPUS = " ".join(
 )
 CONFIG_SHA256 = bytes_digest(json.dumps(config, sort_keys=True, default=str).encode())
 shell.prefix(
-    "set -euo pipefail; "
+    'set -euo pipefail; USERS_PYTHONPATH="${{PYTHONPATH:-}}"; '
     f"export PYTHONPATH={shlex.quote(str(REPOSITORY))} "
     f"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=$OMP_NUM_THREADS; RETRAIN={RETRAIN} CONFIG_SHA256={CONFIG_SHA256} {GPUS}; "
 )

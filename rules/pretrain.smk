@@ -78,6 +78,8 @@ rule pretrain:
     conda:
         "../envs/deeplearning.yaml"
     shell:
+        # A method of the user's may lie where no other job looks.
+        'export PYTHONPATH="$PYTHONPATH${{USERS_PYTHONPATH:+:$USERS_PYTHONPATH}}"; '
         "exec {params.launch} --settings {input.settings:q} --dataset {params.dataset:q}"
         " --state {params.state:q} {params.initial:q} $RETRAIN --threads {threads} --gpus $GPUS_PRETRAIN"
         " --out-encoder {output.encoder:q}"

@@ -105,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         training.restore()
         return
     began = initial.description() if initial else None
-    description = describe(settings, cohort, plans, statistics_cases, final_metrics(trained), training.code, began)
+    metrics = final_metrics(trained)
+    description = describe(trained.encoder, settings, cohort, plans, statistics_cases, metrics, training.code, began)
     save_encoder(args.out_encoder, trained.encoder, description)
     write_text(args.out_card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
     curves = [row | {"device": device_name(device)} for row in trained.curves]

@@ -53,6 +53,14 @@ def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Ma
     Strides cannot be seen in the shapes of weights, so the architecture that the encoder was trained in must equal that
     of ``plans`` entry by entry; no key may be missing or left over. Raises `InputError` otherwise.
     """
+    wanted, given = (
+        each["network_class_name"].rpartition(".")[2] for each in (architecture(plans), encoder["architecture"])
+    )
+    if given != wanted:
+        raise InputError(
+            f"The encoder is of the network {given}, the arm's network is {wanted}.",
+            "give the arm a pretraining whose encoder nnU-Net planned.",
+        )
     ours, theirs = architecture(plans)["arch_kwargs"], encoder["architecture"]["arch_kwargs"]
     for name in sorted(ours.keys() | theirs.keys()):
         if _plain(ours.get(name)) != _plain(theirs.get(name)):

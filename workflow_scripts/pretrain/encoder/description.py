@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from torch import nn
 
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
-from workflow_scripts.common.nnunet.plans import CONFIGURATION
+from workflow_scripts.common.nnunet.plans import CONFIGURATION, architecture
+from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.settings import PATCH_AXES, PretrainSettings
 from workflow_scripts.pretrain.views.scans import Cohort
 
@@ -21,6 +23,7 @@ PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
 
 
 def describe(
+    encoder: nn.Module,
     settings: PretrainSettings,
     cohort: Cohort,
     plans: Mapping[str, Any],
@@ -45,7 +48,8 @@ def describe(
     Returns
     -------
     dict
-        of plain types: architecture (network class and arguments, strides and kernels among them), plans, channels,
+        of plain types: architecture (network class and arguments, strides and kernels among them; of an encoder that
+        nnU-Net did not plan, the name of the method alone), plans, channels,
         patch_size (of the views, z y x), spacing_mm, intensities (statistics of each channel, in the images' units),
         settings, image_set, splits, cases, case_list (SHA-256 of cases and their splits), statistics_cases, metrics,
         code, initial_weights, versions
@@ -54,7 +58,7 @@ def describe(
     seen = cohort.of_splits(settings.splits)
     lines = sorted(f"{scan.name}\t{scan.split}\n" for scan in seen)
     return {
-        "architecture": configuration["architecture"],
+        "architecture": _architecture(encoder, plans, settings),
         "plans": dict(plans),
         "channels": list(settings.channels),
         "patch_size": list(settings.patch_size),
@@ -89,3 +93,11 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
         network=description["architecture"]["arch_kwargs"],
         parameters=parameters,
     )
+
+
+def _architecture(encoder: nn.Module, plans: Mapping[str, Any], settings: PretrainSettings) -> dict[str, Any]:
+    planned = architecture(plans)
+    wanted = build_encoder(planned, len(settings.channels)).state_dict()
+    if {name: value.shape for name, value in encoder.state_dict().items()} == {n: v.shape for n, v in wanted.items()}:
+        return planned
+    return {"network_class_name": settings.method, "arch_kwargs": {}, "_kw_requires_import": []}

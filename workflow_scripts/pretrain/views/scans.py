@@ -12,7 +12,6 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.masks import bounding_box
 from workflow_scripts.common.nnunet.arrays import background_of, open_array, read_array
-from workflow_scripts.common.nnunet.cases import COLUMNS
 
 WHOLE = (slice(None),) * 4
 _REMAKE = "delete the dataset folder and run rule pretrain_dataset again."
@@ -101,7 +100,7 @@ def open_cohort(folder: Path, channels: int, symmetry: bool, threads: int) -> Co
 
     Raises `InputError` when a case has no array, no brain, or another number of channels than ``channels``.
     """
-    rows = read_tsv(folder / "cases.tsv", COLUMNS)
+    rows = read_tsv(folder / "cases.tsv", ("cohort", "case", "split", "key"))
     if not rows:
         raise InputError(f"{folder.name}/cases.tsv lists no case.", "check image_sets and the split.")
 
