@@ -1,6 +1,8 @@
 """An exported model is whole, says nothing of a patient, is refused when damaged, and is stock nnU-Net's."""
 
+import gzip
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,6 +17,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from tests.finetune.study import write_case
 from tests.segment.exported import ARM, SEEDS, demo_study, export, settings_of
+from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_network, read_checkpoint
 from workflow_scripts.common.nnunet.predict import Segmenter
@@ -23,6 +26,8 @@ from workflow_scripts.segment import apply_model, run_networks
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model import networks
 from workflow_scripts.segment.model.card import metrics
+from workflow_scripts.segment.model.contents import MEASURES
+from workflow_scripts.segment.model.reference import FLAGS
 from workflow_scripts.segment.model.result import Result
 
 
@@ -54,6 +59,30 @@ def test_nothing_in_the_model_names_a_path_a_patient_or_a_setting_of_training(mo
             assert secret not in content, path.name
 
 
+def test_no_date_and_no_identifier_of_dicom_is_in_the_model(model):
+    found = re.compile(
+        rb"\b(?:19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d\b|\b1\.[23]\.(?:\d+\.){3,}\d+|Modality|Patient(?:ID|Name)"
+    )
+    for path in model.rglob("*.*"):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert not found.findall(content if path.suffix != ".gz" else content[:352]), path.name
+    with zipfile.ZipFile(f"{model}.zip") as zipped:
+        assert {entry.date_time for entry in zipped.infolist()} == {layout.EARLIEST}
+
+
+def test_the_card_has_licence_data_accuracy_limits_and_citation(model):
+    card = (model / "README.md").read_text()
+    assert "| Licence | none granted" in card
+    assert "| Training scans | 5 for training" in card
+    assert [line for line in card.splitlines() if line.startswith("## ")] == [
+        "## Accuracy",
+        "## Limits",
+        "## Files",
+        "## Citation",
+    ]
+    assert json.loads((model / layout.MANIFEST).read_text())["licence"] is None
+
+
 def test_settings_of_preprocessing_are_the_studys_without_its_paths(model):
     settings, config = settings_of(model), demo_study().config
     assert settings["preprocess"]["clip_hu"] == config["preprocess"]["clip_hu"]
@@ -71,6 +100,48 @@ def test_a_missing_or_damaged_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(InputError, match=f"lacks {name}"):
         layout.check_model(copy)
+
+
+def edited(folder, name: str, **change) -> None:
+    """Change entries of a JSON file of a model (None takes one away), and sign it as if it had been exported so."""
+    content = json.loads((folder / name).read_text()) | change
+    (folder / name).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    manifest = json.loads((folder / layout.MANIFEST).read_text())
+    manifest["files"][name] = file_digest(folder / name)
+    (folder / layout.MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_file_that_is_whole_but_incomplete_is_named(model, tmp_path):
+    limits = json.loads((model / "reference.json").read_text())["limits"]
+    few = {name: each for name, each in limits.items() if name != "noise_hu"}
+    for number, (name, change, words) in enumerate(
+        (
+            ("reference.json", {"limits": None}, "no 'limits'"),
+            ("reference.json", {"limits": few}, "noise_hu"),
+            ("reference.json", {"limits": limits | {"median_hu": [1.0, float("nan")]}}, "median_hu"),
+            ("reference.json", {"features": {"mean": [1.0], "sd": [1.0]}}, "precision"),
+            ("preprocessing.json", {"preprocess": None}, "no 'preprocess'"),
+            ("dataset.json", {"channels": None}, "no 'channels'"),
+            ("plans.json", {"configurations": {}}, "3d_fullres"),
+        )
+    ):
+        folder = shutil.copytree(model, tmp_path / str(number))
+        edited(folder, name, **change)
+        with pytest.raises(InputError, match=f"{name} of the model is incomplete.*{words}"):
+            layout.check_model(folder)
+
+
+def test_a_model_without_the_template_of_its_images_is_refused(copy):
+    manifest = json.loads((copy / layout.MANIFEST).read_text())
+    (copy / "template.nii.gz").unlink()
+    del manifest["files"]["template.nii.gz"]
+    (copy / layout.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"lacks template\.nii\.gz"):
+        layout.check_model(copy)
+
+
+def test_a_scan_is_compared_by_every_number_that_a_model_must_know():
+    assert set(MEASURES) == set(FLAGS) - {"feature_distance"}
 
 
 def test_another_format_and_a_manifest_that_leads_outside_are_refused(copy):

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.models import batches, final_images, networks, patient_files
 from workflow_scripts.study.study import Study
 
+SCAN = {"slices": {"missing": [], "lost_at_the_ends": 0}, "series": []}
 FAULTS = {"N/B": InputError("The scan is too large.", "crop it."), "N/C": ValueError("secret"), "N/D": MemoryError()}
 
 
@@ -125,3 +127,15 @@ def test_a_failure_of_the_networks_is_tried_again_by_the_next_call(tmp_path):
         kept[number].write_text(json.dumps({"made": {}, "failed": failed}))
     workflow.forget_failures(tmp_path)
     assert [number for number, file in kept.items() if file.exists()] == [0]
+
+
+def test_a_mask_outside_the_brain_has_a_flag_of_its_own():
+    brain = np.zeros((10, 10, 10), np.uint8)
+    brain[:5] = 1
+    mask = np.zeros_like(brain)
+    mask[3:6, 2:4, 5] = 1  # two of six voxels lie outside
+    assert apply_model.outside_share(mask, brain) == pytest.approx(1 / 3)
+    assert apply_model.outside_share(np.zeros_like(brain), brain) == 0
+    case = {"quality": {"flags": []}}
+    for share, expected in ((1 / 3, [apply_model.OUTSIDE]), (0.1, []), (0.0, [])):
+        assert apply_model.all_flags(SCAN, case, [], share, 0.1) == expected

@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import highdicom
@@ -198,6 +200,40 @@ def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp
     assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"}
     published.publish(results, "new", "patient", out, [])
     assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"} - {"lesion.dcm"}
+
+
+@contextmanager
+def full_disk(left: int):
+    """While entered, no file may grow beyond so many bytes: what a full disk or a quota says of a write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_earlier_result_whole(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    made = Path(paths.file(str(results), "patient", cohort="new", case="patient"))
+    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort="new", case="patient"))
+    for file in (*(made / name for name in published.FILES), scan):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(100))
+    published.publish(results, "new", "patient", out, [])
+    (made / published.REPORT).write_bytes(bytes(10**6))
+    with full_disk(10**5), pytest.raises(OSError, match="File too large"):
+        published.publish(results, "new", "patient", out, [])
+    assert {path.name: path.stat().st_size for path in out.iterdir() if path.name != published.TIMES} == dict.fromkeys(
+        FILES - {"lesion.dcm", published.TIMES}, 100
+    )
+
+
+def test_a_disk_that_cannot_hold_the_model_leaves_nothing(model, dicom, tmp_path):
+    words = ["--dicom", str(dicom), "--model", f"{model}.zip", "--out", str(tmp_path / "out")]
+    with full_disk(10**4), pytest.raises(OSError, match="File too large"):
+        new_patient.main(words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_an_earlier_scan_left_is_not_published_after_an_error(model, dicom, tmp_path):

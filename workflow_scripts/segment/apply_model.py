@@ -19,6 +19,7 @@ from workflow_scripts.common.volume import Volume, load_volume, resample, save_v
 from workflow_scripts.segment.masks.acquired_grid import write_acquired
 from workflow_scripts.segment.masks.agreement import components_ml, dice_of_pairs, share_of_members
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.contents import PREPROCESSING, REFERENCE
 from workflow_scripts.segment.model.measures import scan_measures
 from workflow_scripts.segment.model.reference import unfamiliar
 from workflow_scripts.segment.model.result import RESULT, Result
@@ -47,6 +48,22 @@ def outside_share(mask: np.ndarray, brain: np.ndarray) -> float:
     """Return the share of a mask that lies outside the brain, 0 for an empty mask; both on one grid."""
     marked = np.count_nonzero(mask)
     return float(np.count_nonzero(mask[brain == 0]) / marked) if marked else 0.0
+
+
+def all_flags(
+    ingest: Mapping[str, Any],
+    case: Mapping[str, Any],
+    compared: Sequence[Mapping[str, Any]],
+    outside: float,
+    most_outside: float,
+) -> list[str]:
+    """Return every flag of a scan, once: of its record, its preprocessing, its likeness to the training set, its mask.
+
+    ``outside`` is `outside_share` of the mask, of which ``most_outside`` is not flagged.
+    """
+    flags = scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]]
+    # Record and preprocessing both tell of missing slices.
+    return list(dict.fromkeys([*flags, *([OUTSIDE] if outside > most_outside else [])]))
 
 
 def not_made(ingest: Mapping[str, Any]) -> dict[str, str]:
@@ -81,16 +98,11 @@ def report(
     """
     case = read_json(images / "case.json")
     ncct, brain = load_volume(images / "ncct.nii.gz"), load_volume(images / "brain.nii.gz", np.uint8)
-    manifest, reference, made = (
-        read_json(model / name) for name in (layout.MANIFEST, layout.REFERENCE, layout.PREPROCESSING)
-    )
+    manifest, reference, made = (read_json(model / name) for name in (layout.MANIFEST, REFERENCE, PREPROCESSING))
     compared = unfamiliar(reference, scan_measures(ncct, brain, scan), result.features)
     mask = ncct.with_data(result.mask)
     parts = components_ml(mask)
     outside = outside_share(result.mask, brain.data)
-    flags = scan_flags(ingest) + case["quality"]["flags"] + [one["flag"] for one in compared if one["flag"]]
-    if outside > made["preprocess"]["quality"]["max_lesion_outside_brain"]:
-        flags.append(OUTSIDE)
     return {
         "notice": NOTICE,
         "lesion_ml": lesion_ml,
@@ -101,7 +113,7 @@ def report(
         "outside_brain": outside,
         "seed_dice": dice_of_pairs(result.members),
         "brain_ml": case["facts"]["brain_ml"],
-        "flags": list(dict.fromkeys(flags)),  # the scan's record and its preprocessing both tell of missing slices
+        "flags": all_flags(ingest, case, compared, outside, made["preprocess"]["quality"]["max_lesion_outside_brain"]),
         "compared_with_training": compared,
         "not_made": not_made(ingest),
         "quality": {"checks": case["quality"]["checks"], "flags": case["quality"]["flags"]},

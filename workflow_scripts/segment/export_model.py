@@ -24,6 +24,7 @@ from workflow_scripts.common.vocabulary import TRAIN, VALIDATION
 from workflow_scripts.common.volume import load_volume
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.card import metrics, model_card
+from workflow_scripts.segment.model.contents import DATASET, PLANS, PREPROCESSING, REFERENCE
 from workflow_scripts.segment.model.features import encoder_features
 from workflow_scripts.segment.model.measures import scan_measures
 from workflow_scripts.segment.model.reference import fit_reference
@@ -62,8 +63,8 @@ def reference_of(segmenter: Segmenter, preprocess: Path, ingest: Path, cases: Se
 
 def write_networks(checkpoints: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Write plans, dataset description and one fold a checkpoint, as nnU-Net lays them out."""
-    write_json(folder / "plans.json", checkpoints[0]["init_args"]["plans"])
-    write_json(folder / layout.DATASET, checkpoints[0]["init_args"]["dataset_json"])
+    write_json(folder / PLANS, checkpoints[0]["init_args"]["plans"])
+    write_json(folder / DATASET, checkpoints[0]["init_args"]["dataset_json"])
     for number, checkpoint in enumerate(checkpoints):
         buffer = io.BytesIO()
         torch.save(bare(checkpoint, number), buffer)
@@ -129,12 +130,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     scores = metrics(row for table in arguments.scores for row in read_tsv(table))
     with replacing_folder(arguments.out) as folder:
         write_networks(checkpoints, folder)
-        write_json(folder / layout.REFERENCE, reference)
-        write_json(folder / layout.PREPROCESSING, {name: settings[name] for name in SECTIONS})
+        write_json(folder / REFERENCE, reference)
+        write_json(folder / PREPROCESSING, {name: settings[name] for name in SECTIONS})
         if arguments.template:
             shutil.copyfile(arguments.template, folder / layout.TEMPLATE)
             shutil.copyfile(arguments.template_mask, folder / layout.TEMPLATE_MASK)
-        plans = read_json(folder / "plans.json")["configurations"][CONFIGURATION]
+        plans = read_json(folder / PLANS)["configurations"][CONFIGURATION]
         write_text(folder / "README.md", model_card({"format": layout.FORMAT, **description}, scores, plans))
         layout.seal(folder, description)
         layout.pack(folder, arguments.archive)

@@ -18,6 +18,7 @@ from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_tsv, write_yaml
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.contents import PREPROCESSING
 from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
 from workflow_scripts.segment.patient.workflow import LOCK, STUDY, UNNAMED, alone, command, run_patients
@@ -56,7 +57,7 @@ def study_of(
     model: Path, sheet: Path, results: Path, weights: dict[str, Path | None], device: str, with_report: bool
 ) -> dict[str, Any]:
     """Return the configuration of a study without trainings, whose images are made as the model's were."""
-    settings = read_json(model / layout.PREPROCESSING)
+    settings = read_json(model / PREPROCESSING)
     preprocess = settings["preprocess"]
     if (model / layout.TEMPLATE).is_file():
         preprocess["template"] |= {

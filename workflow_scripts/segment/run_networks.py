@@ -22,6 +22,7 @@ from workflow_scripts.common.nnunet.cases import channel_files
 from workflow_scripts.common.out_of_memory import is_lack_of_memory
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.batch import Store
+from workflow_scripts.segment.model.contents import DATASET
 from workflow_scripts.segment.model.memory import need_of, require
 from workflow_scripts.segment.model.result import RESULT
 
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Check the model, run its networks on every patient, write where the results lie."""
     arguments = _parse(argv)
     layout.check_model(arguments.model)
-    channels = read_json(arguments.model / layout.DATASET)["channels"]
+    channels = read_json(arguments.model / DATASET)["channels"]
     store = Store(arguments.store, f"{file_digest(arguments.model / layout.MANIFEST)} {arguments.code}")
     images = {name: arguments.preprocess / name for name in arguments.cases}
     made, failed = run_all(store, images, channels, segmenting(arguments))

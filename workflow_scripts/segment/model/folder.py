@@ -13,13 +13,18 @@ from typing import Any
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, replacing, replacing_folder, write_json
+from workflow_scripts.segment.model.contents import (
+    AGAIN,
+    KEYS,
+    PLANS,
+    TEMPLATES,
+    check_contents,
+)
 
 FORMAT = 1
 MANIFEST = "model.json"
 CHECKPOINT = "checkpoint_final.pth"
-PREPROCESSING, REFERENCE, DATASET = "preprocessing.json", "reference.json", "dataset.json"
-TEMPLATE, TEMPLATE_MASK = "template.nii.gz", "template_mask.nii.gz"
-AGAIN = "get the model anew (its zip, or `export_<arm>` in the study that trained it)."
+TEMPLATE, TEMPLATE_MASK = TEMPLATES
 KINDS = {"arm": str, "seeds": list, "vote": str, "code": str, "versions": dict, "files": dict}
 MOST_UNPACKED, MOST_TIMES = 2**26, 10  # bytes, and this many times the zip: weights hardly shrink, JSON does
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the time stamp of every entry of a zip, so that equal models give equal bytes
@@ -49,12 +54,13 @@ def check_model(folder: Path) -> dict[str, Any]:
             raise InputError(f"The model's folder lacks {name}.", AGAIN)
         if file_digest(folder / name) != digest:
             raise InputError(f"{name} of the model is damaged: its digest is not that of {MANIFEST}.", AGAIN)
+    check_contents(folder, manifest["files"])
     return manifest
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not path.is_file() and any(folder.rglob("plans.json")):
+    if not path.is_file() and any(folder.rglob(PLANS)):
         raise InputError(
             f"{str(folder)!r} holds networks of nnU-Net, but no {MANIFEST}: nothing says how scans are made for them.",
             "name the folder or zip that `export_<arm>` writes in the study that trained them.",
@@ -72,10 +78,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"The model has format {manifest['format']!r}, this code reads format {FORMAT}.",
             "use the version of the code that the model card names, or export the model with this one.",
         )
+    if missing := [key for key in ("licence", "notice") if key not in manifest]:
+        raise InputError(f"{MANIFEST} of the model is damaged: it has no {missing[0]!r}.", AGAIN)
     for key, kind in KINDS.items():
         if not isinstance(manifest.get(key), kind) or not manifest[key]:
             raise InputError(f"{MANIFEST} of the model is damaged: it has no proper {key!r}.", AGAIN)
-    wanted = {PREPROCESSING, REFERENCE, "plans.json", "dataset.json"}
+    wanted = set(KEYS)
     wanted |= {f"{fold(number)}/{CHECKPOINT}" for number in range(len(manifest["seeds"]))}
     if missing := sorted(wanted - set(manifest["files"])):
         raise InputError(f"{MANIFEST} of the model is damaged: it does not list {', '.join(missing)}.", AGAIN)

@@ -12,6 +12,7 @@ from typing import Any
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.contents import PLANS, PREPROCESSING
 
 LIBRARIES_GB = 0.6  # Python with torch and nnU-Net
 # Times the largest feature map of a window, float32: maps that are alive at once, and copies in oneDNN's own order.
@@ -58,7 +59,7 @@ def need_of(model: Path, shape: Sequence[int] | None = None) -> Need:
     ``shape`` is that of the final images, in any order of the axes.
     """
     files = layout.checkpoints(model, read_json(model / layout.MANIFEST))
-    plan = read_json(model / "plans.json")["configurations"]["3d_fullres"]
+    plan = read_json(model / PLANS)["configurations"]["3d_fullres"]
     voxels = prod(shape or plan["median_image_size_in_voxels"])
     return need(plan, sum(file.stat().st_size for file in files), len(files), voxels)
 
@@ -74,7 +75,7 @@ def require(memory_gb: float, needed: float, what: str) -> None:
 
 def require_for_model(memory_gb: float, model: Path, on_cpu: bool) -> None:
     """Check a bound against every step that an exported model takes; on a GPU, its networks have that one's memory."""
-    stripping = read_json(model / layout.PREPROCESSING)["preprocess"]["skull_stripping"]
+    stripping = read_json(model / PREPROCESSING)["preprocess"]["skull_stripping"]
     for name, gigabytes in STRIPPING_GB.items():
         if name in f"{stripping['ncct']} {stripping['cross_check']}":
             require(memory_gb, gigabytes, f"This model's skull stripping ({name})")

@@ -11,6 +11,7 @@ from workflow_scripts.common.nnunet.predict import Segmenter
 from workflow_scripts.segment.masks.agreement import mean_probability
 from workflow_scripts.segment.masks.vote import vote
 from workflow_scripts.segment.model import folder as layout
+from workflow_scripts.segment.model.contents import PREPROCESSING
 from workflow_scripts.segment.model.features import encoder_features
 from workflow_scripts.segment.model.result import Result
 
@@ -20,7 +21,7 @@ class Model:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         manifest = layout.check_model(folder)
-        settings = read_json(folder / layout.PREPROCESSING)["segment"]
+        settings = read_json(folder / PREPROCESSING)["segment"]
         self.majority = settings["vote"] == "majority"
         self.segmenters = [
             Segmenter(read_checkpoint(path), settings["step"], settings["mirroring"], device)
