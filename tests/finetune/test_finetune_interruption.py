@@ -27,6 +27,7 @@ MOMENTS = {
     "best": (StudyTrainer, "save_checkpoint"),
     "save": (States, "save"),
     "write": (States, "_write"),
+    "older ones go": (States, "_newest_first"),  # also as a training begins
 }
 
 
@@ -136,11 +137,13 @@ def test_a_state_holds_tensors_numbers_and_strings_alone(dataset, tmp_path, at_c
 
 
 def test_random_kills_change_no_bit_of_the_result(dataset, tmp_path):
-    # An epoch has 5 moments at least: an attempt passes one epoch at most, so all of them come before the last.
+    """Every second training has a process that makes its batches."""
+    # An epoch has 7 moments at least: an attempt passes one epoch at most, so all of them come before the last.
     long, rng = replace(SETTINGS, epochs=KILLS + 1), random.Random(2023)
     undisturbed = train(dataset, tmp_path / "undisturbed", long)
     state = tmp_path / "killed"
-    killed = [killed_in(rng.randint(1, 6), MOMENTS, partial(train, dataset, state, long)) for _ in range(KILLS)]
+    attempts = [partial(train, dataset, state, long, workers=number % 2) for number in range(KILLS)]
+    killed = [killed_in(rng.randint(2, 9), MOMENTS, attempt) for attempt in attempts]
     assert len(set(killed)) > 2
     assert_equal(train(dataset, state, long), undisturbed)
 
