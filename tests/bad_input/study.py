@@ -160,6 +160,7 @@ VALUES = (
     value("number for a mapping", preprocess=1),
     value("too few numbers", pretrain={"patch_size": [16, 112]}),
     value("samples that are no whole number of batches", pretrain={"samples_per_epoch": 9601}),
+    value("batch that the GPUs cannot share", resources={"pretrain": {"gpu": 3, "nodes": 2}}),
     value("slab below the patch", pretrain={"slab_slices": 12}),
     value("slab below the local views", pretrain={"local_views": {"count": 2, "patch_size": [32, 48, 48]}}),
     value("unknown method", preprocess={"skull_stripping": {"ncct": "bet"}}),

@@ -277,7 +277,7 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     ratios = config["split"]["ratios"]
     if abs(sum(ratios.values()) - 1) > 1e-6:
         raise files.refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
-    if found := contradiction(config["pretrain"]):
+    if found := contradiction(config["pretrain"], config["resources"]["pretrain"]):
         key, complaint = found
         raise files.refuse(["pretrain", key], complaint)
     for name in study.arms:

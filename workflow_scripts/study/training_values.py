@@ -27,11 +27,17 @@ def require_finetune_values(settings: Mapping[str, Any], where: str) -> None:
     _require(settings, {**sections["finetune"]["properties"], **own, "encoder": encoder}, schema, where)
 
 
-def contradiction(pretrain: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return key and complaint for the first of the settings that do not go together; None where they do."""
+def contradiction(pretrain: Mapping[str, Any], asked: Mapping[str, int] | None = None) -> tuple[str, str] | None:
+    """Return key and complaint for the first of the settings that do not go together; None where they do.
+
+    ``asked`` are the resources of a pretraining, where they are known: ``nodes`` with ``gpu`` GPUs each.
+    """
     samples, batch, slab = pretrain["samples_per_epoch"], pretrain["batch_size"], pretrain["slab_slices"]
     if samples % batch:
         return "samples_per_epoch", f"{samples} is no multiple of batch_size, {batch}."
+    processes = max(asked["gpu"], 1) * asked["nodes"] if asked else 1
+    if batch % processes:
+        return "batch_size", f"{batch} cannot be shared by the {processes} GPUs of resources.pretrain."
     patches = {"patch_size": pretrain["patch_size"]}
     if pretrain["local_views"]["count"]:
         patches["local_views.patch_size"] = pretrain["local_views"]["patch_size"]
