@@ -123,13 +123,8 @@ rule case_page:
     input:
         unpack(of_study(inputs.report.case_page)),
     output:
-        page=report(
-            "<report>/cases/{cohort}/{case}.html",
-            caption="captions/case.rst",
-            category="Quality",
-            subcategory="{cohort}",
-            labels={"case": "{case}"},
-        ),
+        # Not marked for Snakemake's own report, which would grow to 430 MB with the paper's cases (docs/speed.md).
+        page="<report>/cases/{cohort}/{case}.html",
         thumbnail="<report>/cases/{cohort}/{case}.svg",
     params:
         options=of_study(arguments.case_page),
@@ -159,8 +154,7 @@ rule cohort_page:
             "<report>/cases/{cohort}.html",
             caption="captions/cohort_page.rst",
             category="Quality",
-            subcategory="{cohort}",
-            labels={"case": "all, the most alarming first"},
+            labels={"cohort": "{cohort}"},
         ),
     params:
         heading=lambda wildcards: options({"title": config["title"], "notice": config["notice"]}),
