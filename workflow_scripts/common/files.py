@@ -76,6 +76,12 @@ def replacing_entries(path: Path | str) -> Iterator[Path]:
             path.rmdir()
 
 
+def require_regular(path: Path) -> None:
+    """Raise `InputError` where a path is a pipe or a device, whose opening may wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path.name} is a pipe or a device.", "name a file.")
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` as UTF-8."""
     with replacing(path) as temporary:

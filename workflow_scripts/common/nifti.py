@@ -20,6 +20,7 @@ from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.files import require_regular
 
 MOST_VOXELS = 2**28  # 1024 × 1024 × 256; a CT of a head has a third of them at most
 MOST_ALONG = 1024  # voxels along an axis of a scan that is whole and too large
@@ -64,12 +65,6 @@ def read_header(path: Path) -> nib.Nifti1Header:
     """Return the header of a file that `read_nifti` has read."""
     with _opened(path) as stream:
         return _header(stream)
-
-
-def require_regular(path: Path) -> None:
-    """Raise `InputError` where a path is a pipe or a device, whose opening may wait for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{path.name} is a pipe or a device.", "name a file.")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from workflow_scripts.common.errors import InputError
-from workflow_scripts.common.nifti import require_regular
+from workflow_scripts.common.files import require_regular
 
 NIFTI = (".nii", ".nii.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".txt")
