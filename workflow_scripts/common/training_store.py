@@ -46,14 +46,14 @@ class Training:
     @property
     def code(self) -> list[str]:
         """Digests of the code that it ran with, one after the other."""
-        return read_json(self.folder / RECORD)["code"]
+        return _record_of(self.folder)["code"]
 
     def restore(self) -> None:
         """Put copies of the kept outputs under their names, with the current time, as Snakemake expects of new outputs.
 
         Raises `InputError` when a kept output is missing, damaged or without a checksum; it is not put back then.
         """
-        checksums = read_json(self.folder / RECORD).get("kept", {})
+        checksums = _record_of(self.folder).get("kept", {})
         for output in self.outputs:
             kept = self.folder / FINISHED / output.name
             with replacing(output) as temporary:
@@ -72,7 +72,7 @@ class Training:
             for output in self.outputs:
                 shutil.copyfile(output, kept / output.name)
             checksums = {output.name: file_digest(output) for output in self.outputs}
-            write_json(record, {**read_json(record), "kept": checksums})
+            write_json(record, {**_record_of(self.folder), "kept": checksums})
         for entry in self.folder.iterdir():
             if entry.is_dir() and entry.name not in (FINISHED, EVENTS):
                 shutil.rmtree(entry)
@@ -108,7 +108,7 @@ def open_training(
     training = Training(state / _digest(description), tuple(outputs))
     record = training.folder / RECORD
     if record.is_file():
-        began = read_json(record)
+        began = _record_of(training.folder)
         if training.finished and retrain:
             log.info("training anew, as asked; the results of before are replaced")
             shutil.rmtree(training.folder)
@@ -135,7 +135,7 @@ def made_with_other_code(states: Path, code: str) -> list[str]:
     return sorted(
         str(state.relative_to(states))
         for state, (_, folder) in latest.items()
-        if read_json(folder / RECORD)["code"][-1] != code
+        if _record_of(folder)["code"][-1] != code
     )
 
 
@@ -165,12 +165,16 @@ def _refuse_others(state: Path, description: Mapping[str, Any]) -> None:
     begun = (path for path in state.glob(f"*/{RECORD}") if _is_worth_keeping(path.parent))
     records = sorted(begun, key=lambda path: path.stat().st_mtime)
     if records:
-        found = describe_differences(read_json(records[-1])["description"], description)
+        found = describe_differences(_record_of(records[-1].parent)["description"], description)
         raise InputError(
             f"This training was begun or finished before with other settings or data: {found}.",
             "put them back to use the earlier training, or give --config retrain=true to train anew. "
             f"The earlier training stays in {records[-1].parent}.",
         )
+
+
+def _record_of(training: Path) -> dict[str, Any]:
+    return read_json(training / RECORD, ["description", "code"])
 
 
 def _is_worth_keeping(training: Path) -> bool:
