@@ -260,7 +260,7 @@ def test_other_settings_or_images_are_refused_by_name_and_the_old_ones_go_on(
 
 def test_after_an_alarm_raised_in_error_lower_bounds_go_on(run_rule, tmp_path, assert_equal_results):
     undisturbed = run_rule("undisturbed")
-    strict = {"feature_deviation": 2.0, "information": 0.0, "epochs": 1, "first_epoch": 1}
+    strict = {"feature_deviation": 1.0, "information": 0.0, "epochs": 1, "first_epoch": 1}
     with pytest.raises(InputError, match="collapsed: feature_deviation"):
         run_rule("run", state=tmp_path / "state", alarm=strict)
     assert list(files(tmp_path / "state")) == [4]
