@@ -12,6 +12,11 @@ configfile: f"{REPOSITORY}/config.yaml"
 include: "rules/common.smk"
 
 
+if config["container"]:
+
+    container: config["container"]
+
+
 rule all:
     """Everything: masks, scores, tables, figures and the report."""
     default_target: True

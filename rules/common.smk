@@ -7,6 +7,7 @@ import sys
 
 from snakemake.cli import parse_args
 from snakemake.jobs import GroupJob, Job
+from snakemake.settings.types import DeploymentMethod
 
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.errors import HOPELESS
@@ -97,10 +98,26 @@ def of_study(function, **given):
     return of_wildcards
 
 
+def given(of_wildcards):
+    """Mark what a function of wildcards names outside the results: a storage plugin leaves it where it is."""
+
+    def marked(paths):
+        if isinstance(paths, dict):
+            return {name: marked(one) for name, one in paths.items()}
+        if isinstance(paths, list):
+            return [marked(one) for one in paths]
+        return paths if str(paths).startswith(f"{STUDY.results}/") else local(paths)
+
+    return lambda wildcards: marked(of_wildcards(wildcards))
+
+
 def stage_folder(folder):
-    """The folder in which a stage keeps all cases, as a param; many paths are longer than a command line may be."""
-    # From a function, so that Snakemake does not look for wildcards in a user's path.
-    return lambda wildcards: paths.stage_folder(STUDY.results, folder)
+    """The folder in which a stage keeps all cases, as a param; many paths are longer than a command line may be.
+
+    A storage plugin gives the inputs of a job other paths, so the folder is where they are.
+    """
+    place = paths.stage_folder(STUDY.results, folder)
+    return lambda wildcards, input: paths.local_folder(place, input)
 
 
 def batch(wildcards, input):
@@ -187,12 +204,21 @@ def check_call():
         for message in messages(Path.cwd(), called.name, sys.argv[1:]):
             logger.warning(message)
     asked = call.targets
-    files = [target for target in asked if Path(target).exists() or any(r.is_producer(target) for r in workflow.rules)]
+    # With a storage plugin the rules' outputs have other names than the targets, which Snakemake then checks alone.
+    files = [
+        target
+        for target in asked
+        if Path(target).exists()
+        or (call.default_storage_provider and "/" in target)
+        or any(r.is_producer(target) for r in workflow.rules)
+    ]
     rules_alone = [r.name for r in workflow.rules if not r.has_wildcards()]
     names = [name for name in rules_alone if name.split("_")[0] in ("all", "cohort", "arm", "labels", "export", "new")]
     try:
         if call.executor not in (None, "local", "dryrun", "touch"):
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
+        if DeploymentMethod.APPTAINER in call.software_deployment_method and not config["container"]:
+            raise StudyError("--sdm apptainer: key container of the configuration names no image (docs/cluster.md, 5).")
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:

@@ -4,6 +4,11 @@ SCORED = STUDY.labelled(config["run"]["evaluate"])
 DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.evaluate.drawn_on_ncct(STUDY)]
 
 
+def arm_masks(wildcards, input):
+    """The folder of an arm's masks, as a param."""
+    return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
+
+
 rule score:
     """Score the masks of an arm."""
     input:
@@ -16,7 +21,7 @@ rule score:
         references=stage_folder("preprocessed"),
         ingest=stage_folder("ingested"),
         drawn_on_ncct=DRAWN_ON_NCCT,
-        segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
+        segmentations=arm_masks,
         cases=[f"{case.cohort}/{case.case}" for case in SCORED],
         members=members_of(STUDY.seeds),
         min_component_ml=config["evaluate"]["min_component_ml"],
@@ -48,7 +53,7 @@ rule score_test:
         references=stage_folder("preprocessed"),
         ingest=stage_folder("ingested"),
         drawn_on_ncct=DRAWN_ON_NCCT,
-        segmentations=lambda wildcards: paths.file(STUDY.results, "segmented", arm=wildcards.arm),
+        segmentations=arm_masks,
         cases=[f"{case.cohort}/{case.case}" for case in SCORED],
         members=members_of(STUDY.seeds),
         min_component_ml=config["evaluate"]["min_component_ml"],

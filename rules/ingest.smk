@@ -1,7 +1,7 @@
 rule ingest_ncct:
     """Read one head CT from DICOM or NIfTI, and stand it upright."""
     input:
-        ancient(of_study(inputs.ingest.ncct)),
+        ancient(given(of_study(inputs.ingest.ncct))),
     output:
         image=head("<ingested>/ncct.nii.gz"),
         record="<ingested>/ncct.json",
@@ -29,7 +29,7 @@ rule ingest_ncct:
 rule ingest_mri:
     """Read one MRI of a case."""
     input:
-        ancient(of_study(inputs.ingest.mri)),
+        ancient(given(of_study(inputs.ingest.mri))),
     output:
         image=head("<ingested>/{modality}.nii.gz"),
         record="<ingested>/{modality}.json",
@@ -58,7 +58,7 @@ rule ingest_mri:
 rule ingest_lesion:
     """Read a lesion mask, on the grid of the image that it was drawn on."""
     input:
-        unpack(of_study(inputs.ingest.drawn_lesion)),
+        unpack(given(of_study(inputs.ingest.drawn_lesion))),
     output:
         "<ingested>/lesion.nii.gz",
     params:
@@ -82,7 +82,7 @@ rule ingest_lesion:
 rule ingest_brain:
     """Read a brain mask that the case sheet gives."""
     input:
-        unpack(of_study(inputs.ingest.drawn_brain)),
+        unpack(given(of_study(inputs.ingest.drawn_brain))),
     output:
         "<ingested>/brain.nii.gz",
     params:

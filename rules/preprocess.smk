@@ -8,7 +8,7 @@ REGISTRATION = arguments.registration(STUDY)
 rule template:
     """Make the CT template, or take the one that the configuration gives."""
     input:
-        **inputs.preprocess.given_template(STUDY),
+        **{name: local(path) for name, path in inputs.preprocess.given_template(STUDY).items()},
     output:
         template="<template>/template.nii.gz",
         mask="<template>/template_mask.nii.gz",
@@ -34,7 +34,7 @@ rule template:
 rule weights:
     """Fetch and check the published weights of a network for skull stripping."""
     input:
-        unpack(of_study(inputs.preprocess.given_weights)),
+        unpack(given(of_study(inputs.preprocess.given_weights))),
     output:
         "<weights>/{network}.weights",
     params:

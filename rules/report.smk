@@ -160,7 +160,9 @@ rule cohort_page:
         heading=lambda wildcards: options({"title": config["title"], "notice": config["notice"]}),
         cases=of_study(arguments.cohort_cases),
         preprocess=stage_folder("preprocessed"),
-        thumbnails=lambda wildcards: paths.file(STUDY.results, "report", f"cases/{wildcards.cohort}"),
+        thumbnails=lambda wildcards, input: paths.local_folder(
+            paths.file(STUDY.results, "report", f"cases/{wildcards.cohort}"), input
+        ),
         code=code("report.cohort_page"),
     log:
         "<logs>/report/cohort_page/{cohort}.log",

@@ -4,7 +4,7 @@ from workflow_scripts.common.vocabulary import SPLITS
 rule split:
     """Deal the patients of each cohort to training, validation and test."""
     input:
-        sheet=config["cases"],
+        sheet=local(config["cases"]),
         case_json=inputs.split.case_records(STUDY),
     output:
         splits="<split>/splits.tsv",

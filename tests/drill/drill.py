@@ -1,6 +1,7 @@
 """The drill: things happen to a run, the same command follows each, and the end is as if nothing had happened."""
 
 import itertools
+import logging
 import random
 import re
 import shutil
@@ -17,7 +18,7 @@ from workflow_scripts.report.digest import digests
 
 TRIES = 12  # of the same command in the end, each after one thing was done that the one before asked for
 UNLOCK = re.compile(r"unlock it: (.+)$", re.MULTILINE)
-DELETE = re.compile(r"(\S+) (?:cannot be read|is damaged|holds NaN)[^\n]*Remedy: delete it")
+DELETE = re.compile(r"(results/\S+)[^\n]*Remedy: delete it")
 AGAIN = re.compile(r"To make them again: (.+)$", re.MULTILINE)
 
 
@@ -70,6 +71,7 @@ class Drill:
     def _strike(self, number: int, kind: str, moment: int) -> None:
         if self.complete:
             self._lose_a_stage()
+        logging.info("%d: %s", number, kind)
         victim = BEFORE[kind](self.place, self.chance) if kind in BEFORE else ""
         call = self.begin()
         call.wait_for_steps(moment)

@@ -33,17 +33,19 @@ COMPRESSED, NO_HEADER = "it is compressed, unlike its name", "it has no NIfTI he
 DAMAGE = (OSError, EOFError, ValueError, OverflowError, zlib.error, HeaderDataError, WrapStructError)
 
 
-def read_nifti(path: Path, again: str) -> tuple[nib.Nifti1Header, np.ndarray]:
+def read_nifti(path: Path, again: str, whole_path: bool = False) -> tuple[nib.Nifti1Header, np.ndarray]:
     """Return header and scaled voxels (in the shape of the header) of a .nii or .nii.gz file.
 
     Raises `InputError` with the remedy ``again`` unless gzip's checksum and length hold, and the file ends with the
-    last voxel that its header announces; an impossible size is refused before anything is allocated.
+    last voxel that its header announces; an impossible size is refused before anything is allocated. The message names
+    the file, or its ``whole_path``, which in a given one may say who the patient is.
     """
+    name = path if whole_path else path.name
     try:
         with _opened(path) as stream:
             header = _header(stream)
             shape, dtype, start = header.get_data_shape(), header.get_data_dtype(), header.get_data_offset()
-            _require_possible(path, shape, dtype, start, again)
+            _require_possible(path, name, shape, dtype, start, again)
             wanted = int(np.prod(shape)) * dtype.itemsize
             stream.seek(start)
             voxels = bytearray(wanted)
@@ -53,10 +55,10 @@ def read_nifti(path: Path, again: str) -> tuple[nib.Nifti1Header, np.ndarray]:
     except PermissionError:
         raise
     except DAMAGE as error:
-        raise InputError(f"{path.name} cannot be read as NIfTI ({_reason(path, error)}).", again) from None
+        raise InputError(f"{name} cannot be read as NIfTI ({_reason(path, error)}).", again) from None
     if found != wanted or surplus:
         amount = "fewer" if found != wanted else "more"
-        raise InputError(f"{path.name} is damaged: it has {amount} voxels than its header announces.", again)
+        raise InputError(f"{name} is damaged: it has {amount} voxels than its header announces.", again)
     raw = np.ndarray(shape, dtype, buffer=voxels, order="F")
     return header, apply_read_scaling(raw, slope, intercept)
 
@@ -95,21 +97,23 @@ def _header(stream: BinaryIO) -> nib.Nifti1Header:
     raise ValueError(NO_HEADER)
 
 
-def _require_possible(path: Path, shape: tuple[int, ...], dtype: np.dtype, start: int, again: str) -> None:
+def _require_possible(
+    path: Path, name: Path | str, shape: tuple[int, ...], dtype: np.dtype, start: int, again: str
+) -> None:
     """Raise `InputError` when a header announces no voxels, more than any scan has, or more than the file can hold."""
     voxels = np.prod(shape, dtype=float) if shape and min(shape) > 0 else 0
     if voxels > MOST_VOXELS and max(shape) <= MOST_ALONG:
         raise InputError(
-            f"{path.name} has {voxels:.3g} voxels, more than the {MOST_VOXELS:.3g} that are read.",
+            f"{name} has {voxels:.3g} voxels, more than the {MOST_VOXELS:.3g} that are read.",
             "give the scan with thicker slices or larger pixels.",
         )
     if not 0 < voxels <= MOST_VOXELS or not 0 <= start <= MOST_HEADER_BYTES:
-        raise InputError(f"{path.name} has a damaged header: it gives a size of {shape} voxels.", again)
+        raise InputError(f"{name} has a damaged header: it gives a size of {shape} voxels.", again)
     if dtype.fields or dtype.kind not in "iuf":
-        raise InputError(f"{path.name} holds colours or complex numbers.", ONE_NUMBER)
+        raise InputError(f"{name} holds colours or complex numbers.", ONE_NUMBER)
     most = path.stat().st_size * (DEFLATE_RATIO if path.name.lower().endswith(".gz") else 1)
     if voxels * dtype.itemsize > most:
-        raise InputError(f"{path.name} is damaged: it has fewer voxels than its header announces.", again)
+        raise InputError(f"{name} is damaged: it has fewer voxels than its header announces.", again)
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -17,8 +17,8 @@ from workflow_scripts.common.files import replacing
 from workflow_scripts.common.nifti import read_header, read_nifti
 
 GRID_TOLERANCE_MM = 1e-3
-COPY_AGAIN = "convert or copy the file again."
 MAKE_AGAIN = "delete it; the same command makes it again."
+COPY_AGAIN = "convert or copy the file again."
 QUATERNION_ROUNDING = 0.01
 SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
 
@@ -62,7 +62,7 @@ def load_volume(path: Path | str, dtype: type = np.float32, given: bool = False)
     that is singular, missing, or contradicted by the other affine of the header.
     """
     path = Path(path)
-    header, data = read_nifti(path, COPY_AGAIN if given else MAKE_AGAIN)
+    header, data = read_nifti(path, COPY_AGAIN if given else MAKE_AGAIN, whole_path=not given)
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim != 3:

@@ -44,7 +44,7 @@ def digests(results: Path) -> dict[str, str]:
 def content_digest(path: Path) -> str:
     """Return the digest of what a file says, whatever wrote its bytes."""
     if path.name.endswith((".nii", ".nii.gz")):
-        header, voxels = read_nifti(path, MADE_ANEW)
+        header, voxels = read_nifti(path, MADE_ANEW, whole_path=True)
         return bytes_digest((values_digest(voxels) + values_digest(header.get_best_affine())).encode())
     if path.suffix == ".b2nd":
         import blosc2

@@ -5,6 +5,7 @@ The rules know these folders as pathvars of Snakemake: ``<preprocessed>/ncct.nii
 that read many cases get the folder of a stage and find a case in it with `case_folder` and `mask_file`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 FOLDERS = {
@@ -67,6 +68,19 @@ def stage_folder(results: str, folder: str) -> str:
     'results/preprocess'
     """
     return f"{results}/{FOLDERS[folder].split('/{')[0]}"
+
+
+def local_folder(folder: str, files: Iterable[str]) -> str:
+    """Return where a job finds a folder of the results: where those of its ``files`` are that lie in it.
+
+    Examples
+    --------
+    >>> local_folder("results/preprocess", ["scratch/fs/results/preprocess/icoAIS/I01/case.json"])
+    'scratch/fs/results/preprocess'
+    """
+    inner = folder.strip("/")
+    held = next((str(file) for file in files if f"/{inner}/" in f"/{file}"), folder)
+    return held[: held.index(inner)] + inner
 
 
 def case_folder(stage: Path, cohort: str, case: str) -> Path:
