@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from PIL import Image
+
 from workflow_scripts.common.files import read_tsv, write_json, write_tsv
 from workflow_scripts.report import (
     figure_cohort,
@@ -58,7 +60,10 @@ def index_arguments(study, folder: Path) -> list[str]:
         rows = table.make_table(*sources, ["FS-STKi", "ALL-STKi-SA"], split, criteria, "validation")
         write_tsv(tables[-1], beside(rows, read_tsv(PAPER)), table.COLUMNS)
     for _, name in FIGURES:
-        (folder / name).write_text(PICTURE.format(name))
+        if name.endswith(".png"):
+            Image.new("RGB", (1200, 40), "#444").save(folder / name)
+        else:
+            (folder / name).write_text(PICTURE.format(name))
     counts = {"cases": 9, "patients": 8}
     audit = {"pretraining": "ALL-SA", "splits": ["train"], "gradients": counts, "statistics": counts}
     write_json(folder / "audit.json", audit | {"held_out_patients": 5, "held_out_patients_seen": 0})

@@ -1,11 +1,14 @@
 """Every figure can be drawn from a results folder, twice with the same bytes, and shows what it should."""
 
+import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.path import Path as MplPath
+from PIL import Image
 
 from tests.report.conftest import settings
 from workflow_scripts.common.errors import InputError
@@ -302,6 +305,13 @@ def test_a_pretraining_without_a_teacher_is_drawn_and_described(tmp_path):
     study["pretrain"]["masking"] = {"fraction": 0.75}
     page = render("index/methods.html.j2", **content)
     assert "hidden blocks (75 % of a view)" in page and "ncct, masked autoencoding." in page
+
+
+def test_a_picture_in_the_page_has_the_pixels_of_its_png(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with Image.open(io.BytesIO(base64.b64decode(slices.webp_uri(tmp_path / "a.png").split(",")[1]))) as shown:
+        assert np.array_equal(np.asarray(shown.convert("RGB")), pixels)
 
 
 def test_lesion_status_comes_from_the_label_not_from_the_cohort():

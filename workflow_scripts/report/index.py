@@ -13,7 +13,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, write_text
 from workflow_scripts.common.vocabulary import HELD_OUT, members_of
-from workflow_scripts.report.drawing.slices import data_uri
+from workflow_scripts.report.drawing.slices import data_uri, webp_uri
 from workflow_scripts.report.pages import cohorts, grids, label_words, methods, words
 from workflow_scripts.report.pages import index_content as content
 from workflow_scripts.report.pages.checklists import answers_of, checklists
@@ -21,7 +21,6 @@ from workflow_scripts.report.pages.flow import SPLIT_NAMES, counted, flow, score
 from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import FLAGS, by_concern, explained, read_cases
 
-MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 LABEL_TABLES = ("label_curve", "label_savings")
 EVALUATED = ("summary", "comparisons", "agreement", "ranks", "variance", "subgroups")
 ACQUIRED = ("acquired_summary", "acquired_comparisons")
@@ -59,7 +58,7 @@ def figure_groups(paths: Iterable[Path], captions: Mapping[str, str]) -> dict[st
     for path in paths:
         kind, *of = path.stem.split("-")
         group = groups.setdefault(kind, {"caption": captions[kind], "figures": []})
-        uri = data_uri(path.read_bytes(), MEDIA_TYPES[path.suffix])
+        uri = webp_uri(path) if path.suffix == ".png" else data_uri(path.read_bytes(), "image/svg+xml")
         alternative = " – ".join(filter(None, (ALTERNATIVES[kind], " ".join(of))))
         group["figures"].append({"name": path.stem, "uri": uri, "alt": f"{alternative}."})
     return groups
