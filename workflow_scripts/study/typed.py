@@ -1,6 +1,7 @@
-"""Values of the configuration that arrived as text.
+"""Values of the configuration that stand for others.
 
-Snakemake hands over all that stands inside ``--config 'section={key: 3}'`` as text, and takes 1e-3 for text.
+Snakemake hands over all that stands inside ``--config 'section={key: 3}'`` as text, and takes 1e-3 for text. People
+write a list of none as null, and a list of one as the one.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from workflow_scripts.study.yaml_files import read_scalar
 def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
     """Turn text into what YAML 1.2 takes it for, in place, where the schema does not allow the text.
 
-    The text ``null`` is null wherever that is allowed; no entry has this name.
+    The text ``null`` is null wherever that is allowed; no entry has this name. Where a list is wanted, null is an empty
+    one, and a word a list of one.
 
     Examples
     --------
@@ -25,6 +27,10 @@ def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
     >>> restore_types(chosen, {"properties": {"entry": {"type": ["string", "null"]}}})
     >>> chosen
     {'entry': None}
+    >>> names = {"first": None, "second": "one"}
+    >>> restore_types(names, {"additionalProperties": {"type": "array", "items": {"type": "string"}}})
+    >>> names
+    {'first': [], 'second': ['one']}
     """
     whole = Validator(schema)
 
@@ -39,6 +45,10 @@ def restore_types(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
             checked = whole.evolve(schema=wanted)
             if value == "null" and checked.is_valid(None):
                 values[key] = None
+            elif value in (None, "null") and not checked.is_valid(None) and checked.is_valid([]):
+                values[key] = []
+            elif isinstance(value, str) and not checked.is_valid(value) and checked.is_valid([value]):
+                values[key] = [value]
             elif isinstance(value, str | list) and not checked.is_valid(value):
                 values[key] = _typed(value)
 
