@@ -26,7 +26,7 @@ from workflow_scripts.segment import new_patient
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.segment.patient import results as published
-from workflow_scripts.segment.patient.workflow import alone
+from workflow_scripts.segment.patient.workflow import alone, command, run_workflow
 from workflow_scripts.study import paths
 
 FILES = {
@@ -259,6 +259,32 @@ def test_results_inside_the_scan_or_the_model_are_refused_and_a_refusal_leaves_n
         with pytest.raises(InputError):
             new_patient.main([*wrong, "--model", str(model), "--out", str(tmp_path / "out")])
         assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path):
+    (tmp_path / "scan.zip").touch()
+    for words, message in (
+        (["--dicom", str(next(dicom.glob("02-*")))], "is a file.*--nifti"),
+        (["--nifti", str(dicom)], "no NIfTI file.*--dicom"),
+        (["--nifti", str(tmp_path / "scan.zip")], "no NIfTI file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            new_patient.main([*words, "--model", str(model), "--out", str(tmp_path / "out")])
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["--cores", "0"], ["--cores", "-1"], ["--cores", "some"], ["--memory-gb", "four"]])
+def test_a_number_that_is_none_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        new_patient.main(["--dicom", "a", "--model", "b", "--out", "c", *words])
+    assert words[1] in capsys.readouterr().err
+
+
+def test_what_snakemake_itself_refuses_is_told(tmp_path):
+    words = command(tmp_path, "1", "no-such-profile", None)
+    with alone(tmp_path) as lock:
+        (told,) = run_workflow(words, tmp_path / "log", lock)
+    assert "rofile" in told
 
 
 def test_a_model_whose_settings_this_code_does_not_know_is_refused_before_anything_runs(model, dicom, tmp_path):

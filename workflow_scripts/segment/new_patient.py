@@ -92,6 +92,13 @@ def write_sheet(path: Path, scan: Path, series: int | None) -> None:
     write_tsv(path, [row | {"ncct_series": "" if series is None else str(series)}], columns)
 
 
+def cores(text: str) -> str:
+    """Return a number of cores, or all; with none, Snakemake would wait for ever."""
+    if text != "all" and not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is neither all nor a number of cores")
+    return text
+
+
 def gigabytes(text: str) -> float:
     """Return a positive number of the command line."""
     number = float(text)
@@ -112,7 +119,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--with-report", action="store_true", help="the page as a DICOM picture too: report.dcm")
     parser.add_argument("--synthstrip-weights", type=Path, help="where the model's skull stripping needs them")
     parser.add_argument("--synthsr-weights", type=Path, help="where the model's skull stripping needs them")
-    parser.add_argument("--cores", default="all", help="of this machine (default: all)")
+    parser.add_argument("--cores", type=cores, default="all", help="of this machine (default: all)")
     parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU, though there is a GPU")
     parser.add_argument("--memory-gb", type=gigabytes, help="bound of all steps that run at once; refused if too low")
@@ -157,6 +164,18 @@ def keep_apart(out: Path, scan: Path) -> None:
         raise InputError(f"The results would lie in {str(scan)!r} itself.", "name a folder outside it.")
 
 
+def require_kind(scan: Path, dicom: bool) -> None:
+    """Raise `InputError` where a scan is not there, or no DICOM folder or NIfTI file, as was said."""
+    if not scan.exists():
+        raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
+    if dicom and not scan.is_dir():
+        raise InputError(
+            f"{str(scan)!r} is a file.", "name the folder of the DICOM images; a NIfTI file wants --nifti."
+        )
+    if not dicom and (scan.is_dir() or not scan.name.endswith((".nii", ".nii.gz"))):
+        raise InputError(f"{str(scan)!r} is no NIfTI file (.nii, .nii.gz).", "name one; a DICOM folder wants --dicom.")
+
+
 def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Study:
     """Write the study of the new patients into ``work``, and return it."""
     model = open_model(arguments.model, work)
@@ -165,8 +184,7 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Stu
         sheet = arguments.cases.absolute()
     else:
         scan = arguments.dicom or arguments.nifti
-        if not scan.exists():
-            raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
+        require_kind(scan, arguments.dicom is not None)
         if arguments.with_report and not is_dicom(scan):
             raise InputError(NO_STUDY, "give the DICOM folder (--dicom), or leave --with-report out.")
         write_sheet(sheet, scan, arguments.series)

@@ -106,7 +106,9 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
     if received:
         raise Interrupted("Interrupted: the same command goes on from there.")
     if process.returncode and not errors:
-        errors[f"The workflow ended with status {process.returncode}; {record} says why"] = None
+        said = record.read_text(encoding="utf-8").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "nothing")
+        errors[f"The workflow ended with status {process.returncode} and the words {last!r}; more in {record}."] = None
     return list(errors)
 
 
