@@ -14,6 +14,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.nnunet.network import build_network, read_encoder
 from workflow_scripts.common.nnunet.network import load_encoder as fill_encoder
 from workflow_scripts.common.nnunet.plans import read_plans
+from workflow_scripts.pretrain.encoder.adaptation_plan import to_nnunet
 from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
 from workflow_scripts.pretrain.methods.method import method_of
 
@@ -45,6 +46,8 @@ def test_its_file_does_not_claim_the_planned_network_and_is_refused_where_that_i
     network = build_network(read_plans(tmp_path / "dataset" / "plans.json"), 1, 2, deep_supervision=False)
     with pytest.raises(InputError, match=r"is of the network my_methods:Agreement, the arm's network is PlainConvUNet"):
         fill_encoder(network, content["plans"], content)
+    with pytest.raises(InputError, match=r"is of the network my_methods:Agreement"):
+        to_nnunet(content)
 
 
 @pytest.mark.parametrize("name", ["no_such_package:Class", "json:NoSuchClass", "unknown"])

@@ -36,9 +36,12 @@ def to_nnunet(encoder: Mapping[str, Any]) -> dict[str, Any]:
 
     nnU-Net's reader of these files plans z-scores of single images; this encoder wants the ``CTNormalization`` of the
     plan that goes along.
+
+    Raises `InputError` for an encoder that nnU-Net did not plan.
     """
     plans, channels = encoder["plans"], len(encoder["channels"])
     network = build_network(plans, channels, 2, deep_supervision=False)
+    load_encoder(network, plans, encoder)
     description, configuration = architecture(plans), plans["configurations"][CONFIGURATION]
     seen = {**configuration, "patch_size": encoder["patch_size"]}
     return {
