@@ -123,6 +123,7 @@ for budget in STUDY.budgets:
 include: "rules/phantom.smk"
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"
+include: "rules/whole_jobs.smk"
 include: "rules/split.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"

@@ -2,6 +2,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import shlex
 import sys
 
@@ -20,6 +21,9 @@ from workflow_scripts.study.options import options
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
+from workflow_scripts.study.whole_jobs import SETUP
+from workflow_scripts.study.whole_jobs import batches as batch_jobs
+from workflow_scripts.study.whole_jobs import cases as case_jobs
 from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
 from workflow_scripts.study.working_folder import messages
 
@@ -33,8 +37,14 @@ else:
     config_files = [*workflow.configfiles, *(workflow.overwrite_configfiles or [])]
     given = {"--config, on the command line": workflow.config_settings.config}
 
+SDM = [method.name.lower().replace("_", "-") for method in workflow.deployment_settings.deployment_method]
+
 try:
     config = complete(config)
+    if IN_MODULE or "apptainer" in SDM or "model" in config:
+        # The workflow that has this one as a module may have changed the steps; no container starts in a container; the
+        # rules of new patients read the files of the steps.
+        config["jobs"] = "steps"
     # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
     STUDY = load_study(
         config,
@@ -78,6 +88,8 @@ GPUS = " ".join(
     for preset in ("pretrain", "finetune", "segment")
 )
 CONFIG_SHA256 = bytes_digest(json.dumps(config, sort_keys=True, default=str).encode())
+# A shell's prefix would be shown with the command of every job that fails; this is long.
+os.environ[SETUP] = json.dumps({"config": config, "sdm": SDM}, default=str)
 shell.prefix(
     'set -euo pipefail; USERS_PYTHONPATH="${{PYTHONPATH:-}}"; '
     f"export PYTHONPATH={shlex.quote(str(REPOSITORY))} "

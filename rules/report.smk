@@ -121,7 +121,7 @@ rule table:
 rule case_page:
     """Write the page of a case."""
     input:
-        unpack(of_study(inputs.report.case_page)),
+        of_study(inputs.report.case_page),
     output:
         # Not marked for Snakemake's own report, which would grow to 430 MB with the paper's cases (docs/speed.md).
         page="<report>/cases/{cohort}/{case}.html",
@@ -139,9 +139,7 @@ rule case_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --case-json {input.case_json:q} --ingest-json {input.ingest_json:q} --upright {input.upright:q}"
-        " --brain-mask {input.brain_mask:q} --ncct {input.ncct:q} --mirrored {input.mirrored:q}"
-        " --difference {input.difference:q} --brain {input.brain:q} {params.options:q}"
+        " {params.options:q}"
         " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
 
 
@@ -196,7 +194,7 @@ rule segmentation_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.segmentation_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --ncct {input.ncct:q} --brain {input.brain:q} --splits {input.splits:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
+        " --splits {input.splits:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule index:

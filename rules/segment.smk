@@ -37,8 +37,7 @@ rule ensemble:
     """Join the masks of the seeds, and bring them onto the grid of the scan."""
     input:
         unpack(of_study(inputs.segment.members)),
-        ncct="<ingested>/ncct.nii.gz",
-        record="<ingested>/ncct.json",
+        scan=of_study(inputs.segment.scan),
     output:
         mask="<segmented>/ensemble/{cohort}/{case}.nii.gz",
         original="<segmented>/original/{cohort}/{case}.nii.gz",
@@ -47,6 +46,7 @@ rule ensemble:
         agreement="<segmented>/agreement/{cohort}/{case}.nii.gz",
         probability="<segmented>/probability/{cohort}/{case}.nii.gz",
     params:
+        scan=of_study(arguments.scan),
         vote=config["segment"]["vote"],
         code=code("segment.ensemble"),
     log:
@@ -59,8 +59,7 @@ rule ensemble:
         "../envs/deeplearning.yaml"
     shell:
         "python -m workflow_scripts.segment.ensemble --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --masks {input.masks:q} --probabilities {input.probabilities:q} --ncct {input.ncct:q} --record {input.record:q}"
-        " --vote {params.vote}"
+        " --masks {input.masks:q} --probabilities {input.probabilities:q} {params.scan:q} --vote {params.vote}"
         " --out-mask {output.mask:q} --out-original {output.original:q} --out-slices {output.slices:q}"
         " --out-upright {output.upright:q} --out-agreement {output.agreement:q}"
         " --out-probability {output.probability:q} > {log:q} 2>&1"

@@ -64,6 +64,7 @@ def test_the_list_of_files_is_that_of_the_rules(tmp_path):
     arguments = demo_arguments()
     arguments.insert(arguments.index(str(DEMO / "study.yaml")) + 1, "everything.yaml")
     planned = snakemake(tmp_path, "-n", *arguments, "--", "all", "export_FS-STKi").stdout
+    planned += snakemake(tmp_path, "-n", *demo_arguments("jobs=cases"), "arm_FS-STKi").stdout
     made = {
         path.removeprefix("results/demo/")
         for line in re.findall(r"^ +output: (.*)$", planned, flags=re.MULTILINE)

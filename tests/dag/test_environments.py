@@ -64,7 +64,7 @@ def test_every_rule_that_runs_a_tool_names_its_environment(path):
     rules = re.split(r"^\s*rule\b", path.read_text(), flags=re.MULTILINE)[1:]
     known = {environment.name for environment in ENVIRONMENTS}
     for rule in rules:
-        if "shell:" not in rule:
+        if "shell:" not in rule or "whole_jobs.run" in rule:  # a Snakemake, which gives each step its own
             continue
         named = re.search(r'conda:\s*"\.\./envs/([a-z]+\.yaml)"', rule)
         assert named and named[1] in known, rule.splitlines()[0]

@@ -35,6 +35,8 @@ def test_what_is_removed_after_use(tmp_path: Path, keep, keep_heads, gone):
     for path in ("ncct/image", "dwi.nii.gz", "adc.nii.gz", "lesion.nii.gz"):
         (tmp_path / "C1" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "C1" / path).touch()
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"keep": keep, "preprocess": {"keep_heads": keep_heads}}))
+    (tmp_path / "mine.yaml").write_text(
+        yaml.safe_dump({"keep": keep, "jobs": "steps", "preprocess": {"keep_heads": keep_heads}})
+    )
     said = snakemake(tmp_path, "-n", "all_preprocess", "--cores", "2", "--configfile", "mine.yaml").stdout
     assert set(re.findall(r"remove temporary output results/(\S+)", said)) == gone

@@ -44,7 +44,7 @@ def test_the_papers_study_trains_every_arm_and_pretraining_it_names(paper):
     pretrainings = {CONFIG["arms"][arm]["pretraining"] for arm in CONFIG["run"]["arms"]}
     assert jobs["finetune"] == len(CONFIG["run"]["arms"]) * len(CONFIG["run"]["seeds"]) == 39
     assert jobs["pretrain"] == jobs["pretrain_probe"] == len(pretrainings - {None}) == 9
-    assert jobs["ingest_ncct"] == jobs["describe_case"] == 12
+    assert jobs["preprocess_case"] == 12 and jobs["segment_batch"] == 13 * 3
     assert not any(rule.startswith("phantom") for rule in jobs)
 
 
@@ -140,13 +140,17 @@ def test_a_fresh_clone_parses_with_the_slurm_profile(tmp_path):
 
 
 def test_what_is_submitted_before_training_is_one_job_a_case_and_a_few(paper):
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    steps = set(profile["__variables__"]["case_steps"])
     local = {"pretrain_settings", "finetune_settings", "all_finetune", "total", "pretrain", "finetune", "weights"}
+    local |= {"environment_imaging", "environment_skullstrip"}
     jobs = dry_run(paper, "--cores", "1", "all_finetune")
-    assert all(jobs[rule] <= 12 * 2 for rule in steps & set(jobs))
-    others = {rule: count for rule, count in jobs.items() if rule not in steps | local}
-    assert others == {"template": 1, "split": 1, "pretrain_dataset": 6, "finetune_dataset": 13}
+    others = {rule: count for rule, count in jobs.items() if rule not in local}
+    assert others == {
+        "preprocess_case": 12,
+        "template": 1,
+        "split": 1,
+        "pretrain_dataset": 6,
+        "finetune_dataset": 13,
+    }
 
 
 def test_every_figure_goes_into_the_one_job_of_the_report():
@@ -198,7 +202,7 @@ def test_every_job_with_a_gpu_goes_to_its_partition_and_no_other(paper, tmp_path
     jobs = re.findall(r"^rule (\w+):$.*?resources: (.*?)$", output, flags=re.MULTILINE | re.DOTALL)
     with_gpu = {rule for rule, resources in jobs if "gpu=1" in resources.split(", ")}
     assert with_gpu == {rule for rule, resources in jobs if "slurm_partition=gpu" in resources.split(", ")}
-    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment", "pretrain_interpret"}
+    assert with_gpu == {"pretrain", "pretrain_probe", "finetune", "segment_batch", "pretrain_interpret"}
 
 
 def test_a_wrong_sheet_stops_before_anything_runs(tmp_path):
@@ -223,7 +227,7 @@ def test_an_own_cohort_is_preprocessed_with_the_shipped_configuration(tmp_path):
     row = "\t".join(["MINE", "P1", "C1", "scan.nii.gz", *[""] * 10])
     (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text().strip() + f"\n{row}\n")
     result = snakemake(tmp_path, "-n", "--quiet", "rules", "--", "all_preprocess")
-    assert job_counts(result.stdout)["finalise"] == 1
+    assert job_counts(result.stdout)["preprocess_case"] == 1
     assert "Left out: arms.FS-STKi; 'icoAIS' is not a cohort of the case sheet." in result.stdout
     report = snakemake(tmp_path, "-n", check=False)
     assert report.returncode and "no arm of run.arms can be trained" in report.stdout

@@ -23,7 +23,7 @@ PROFILE = {
     "retries": 8,
     "cores_per_job": 2,
 }
-GROUPS = ("case", "report", "page")
+GROUPS = ("report", "page")
 FIELDS = (
     "JobID",
     "Comment",

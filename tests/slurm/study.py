@@ -16,6 +16,7 @@ STUDY = {  # over the demo's
     "cases": "cases.tsv",
     "cases_root": "scans",
     "outdir": "results",
+    "jobs": "cases",
     "device": "cpu",  # the GPUs of the cluster are device files
     "run": {"arms": ["FS-STKi", "ALL-STKi"], "seeds": [0, 1, 2], "segment": ["icoAIS"], "evaluate": ["icoAIS"]},
     "image_sets": {"ALL": ["icoAIS", "CENTER-TBI"]},
@@ -41,6 +42,7 @@ STUDY = {  # over the demo's
         "segment": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "preprocess": {"threads": 1, "mem_mb": 1000},
         "skull_stripping": {"threads": 1, "mem_mb": 1000},
+        "case": {"threads": 1, "mem_mb": 1500},
         "dataset": {"threads": 1, "mem_mb": 1500},
     },
 }

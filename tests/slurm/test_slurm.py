@@ -8,7 +8,7 @@ from tests.slurm.conftest import Runs, rule_of
 from tests.slurm.study import BROKEN, EPOCHS, SPLITS
 from workflow_scripts.common.files import read_tsv
 
-GPU_RULES = {"pretrain", "finetune", "segment"}
+GPU_RULES = {"pretrain", "finetune", "segment_batch"}
 
 
 def failed_trainings(runs: Runs) -> list[str]:
@@ -21,9 +21,9 @@ def of_rule(jobs: list[dict[str, str]], rule: str) -> list[dict[str, str]]:
 
 
 def test_a_case_is_one_job(runs):
-    cases = of_rule(runs.jobs["broken case"], "case")
+    cases = of_rule(runs.jobs["broken case"], "preprocess_case")
     assert [job["State"] for job in cases].count("COMPLETED") == len(SPLITS)
-    assert not [job for job in runs.jobs["broken case"] if rule_of(job) not in ("case", "template")]
+    assert not [job for job in runs.jobs["broken case"] if rule_of(job) not in ("preprocess_case", "template")]
 
 
 def test_a_broken_case_takes_only_its_own_chain_down(runs):
@@ -45,7 +45,7 @@ def test_requested_memory_grows_on_retry(runs):
 
 def test_gpu_jobs_get_a_gpu_and_the_others_none(runs):
     jobs = [job for run in runs.jobs.values() for job in run if job["State"] == "COMPLETED"]
-    assert {rule_of(job) for job in jobs} >= GPU_RULES | {"case", "split", "score"}
+    assert {rule_of(job) for job in jobs} >= GPU_RULES | {"preprocess_case", "split", "score"}
     for job in jobs:
         wanted = rule_of(job) in GPU_RULES
         assert ("gres/gpu=1" in job["AllocTRES"]) == wanted, job

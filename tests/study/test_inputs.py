@@ -10,6 +10,7 @@ from workflow_scripts.study import arguments, inputs
 from workflow_scripts.study.models import export_settings
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
+from workflow_scripts.study.whole_jobs import batches as batch_jobs
 
 COHORTS = ("AISD", "APIS", "icoAIS", "CENTER-TBI")
 BARE = {"mri": "", "mri_modality": "", "lesion": "", "lesion_space": "", "stripped": "", "label_standard": ""}
@@ -20,7 +21,11 @@ def study(tmp_path):
     """Three cases with everything in each cohort, and one of icoAIS with nothing but its scan."""
     rows = [row | {"cohort": cohort} for row in (ROW, *OTHERS) for cohort in COHORTS]
     rows.append(ROW | BARE | {"cohort": "icoAIS", "case": "bare", "patient": "bare"})
-    config = copy.deepcopy(CONFIG) | {"cases": str(write_sheet(tmp_path / "cases.tsv", *rows)), "outdir": "out"}
+    config = copy.deepcopy(CONFIG) | {
+        "cases": str(write_sheet(tmp_path / "cases.tsv", *rows)),
+        "outdir": "out",
+        "jobs": "steps",
+    }
     return load_study(config, [], check_paths=False)
 
 
@@ -150,6 +155,20 @@ def test_the_size_of_batches_is_no_setting_of_a_result(study):
     told = [arguments.report_settings(study), export_settings(study, "FS-STKi")]
     study.config["segment"]["batch_size"] = 7
     assert [arguments.report_settings(study), export_settings(study, "FS-STKi")] == told
+
+
+def test_later_stages_wait_for_the_records_of_whole_jobs_and_read_the_same_masks(study, whole):
+    config = copy.deepcopy(dict(study.config)) | {"jobs": "cases"}
+    config["segment"]["batch_size"] = 2
+    joined = load_study(config, [], check_paths=False)
+    read = inputs.evaluate.score(joined, "FS-STKi")
+    assert read["references"] == [f"out/preprocess/icoAIS/{case}/files.json" for case in (whole, "C2", "C3")]
+    batches = [f"out/segment/FS-STKi/batches/icoAIS/{number}.json" for number in (0, 1)]
+    assert set(read["seeds"]) == set(read["ensembles"]) == set(read["acquired"]) == set(batches)
+    made = [file for number in "01" for file in batch_jobs.files(joined, "FS-STKi", "icoAIS", number)]
+    asked = inputs.evaluate.score(study, "FS-STKi")
+    assert {*asked["seeds"], *asked["ensembles"], *asked["acquired"]} < set(made) and len(made) == len(set(made))
+    assert arguments.segmentation_page(joined, "icoAIS", whole) == arguments.segmentation_page(study, "icoAIS", whole)
 
 
 def test_a_page_of_segmentations_pairs_each_best_arm_with_its_own_mask(study, whole):

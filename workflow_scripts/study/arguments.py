@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
-from workflow_scripts.study import inputs
+from workflow_scripts.common.vocabulary import ENSEMBLE
+from workflow_scripts.study import inputs, paths
+from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.options import options
 from workflow_scripts.study.source_digest import source_digest
 from workflow_scripts.study.study import Study
+
+FINAL = ("ncct", "mirrored", "difference", "brain")  # images of a case
 
 
 def stripped(study: Study, cohort: str, case: str) -> str:
@@ -164,10 +168,9 @@ def cohort_cases(study: Study, cohort: str) -> list[str]:
 
 def batch(study: Study, cohort: str, case: str) -> list[str]:
     """The other cases of a case's batch: equal parts of its cohort, in the order of the case sheet."""
-    size = study.config["segment"]["batch_size"]
-    cases = cohort_cases(study, cohort)
-    first = cases.index(case) // size * size
-    return [other for other in cases[first : first + size] if other != case]
+    number = inputs.segment.batch_number(study, study.case(cohort, case))
+    cases = study.in_cohorts([cohort])
+    return [c.case for c in cases if c.case != case and inputs.segment.batch_number(study, c) == number]
 
 
 def segmentation(study: Study) -> dict[str, Any]:
@@ -192,23 +195,39 @@ def report_settings(study: Study) -> str:
 
 
 def case_page(study: Study, cohort: str, case: str) -> list[str]:
-    """Heading of a case's page, its lesion and its MRI."""
-    files = inputs.report.case_page(study, cohort, case)
-    words = _heading(study, files["lesion"])
-    for modality, path in zip(study.case(cohort, case).mri_modality, files["mri"], strict=True):
-        words += ["--mri", modality, path]
+    """Heading of a case's page, and its files."""
+    found = study.case(cohort, case)
+    ingested, folder = (
+        paths.file(study.results, key, cohort=cohort, case=case) for key in ("ingested", "preprocessed")
+    )
+    files = {name.replace("_", "-"): f"{folder}/{name}.nii.gz" for name in ("brain_mask", *FINAL, *_lesion(found))}
+    files |= {"case-json": f"{folder}/case.json", "ingest-json": f"{ingested}/ncct.json"}
+    words = _heading(study) + options(files | {"upright": f"{ingested}/ncct.nii.gz"})
+    for modality in found.mri_modality:
+        words += ["--mri", modality, f"{folder}/registered_{modality}.nii.gz"]
     words.append("--show-faces" if study.config["report"]["show_faces"] else "--no-show-faces")
     return words
 
 
 def segmentation_page(study: Study, cohort: str, case: str) -> list[str]:
-    """Heading of a page of segmentations, lesion, masks of the best arms, and which arms may show a test case."""
-    files = inputs.report.segmentation_page(study, cohort, case)
-    words = _heading(study, files["lesion"]) + options({"test-arms": study.test_arms})
-    for arm, path in zip(study.config["report"]["best_arms"], files["segmentations"], strict=True):
-        words += ["--segmentation", arm, path]
+    """Heading of a page of segmentations, its images and masks, and which arms may show a test case."""
+    folder = paths.file(study.results, "preprocessed", cohort=cohort, case=case)
+    images = {name: f"{folder}/{name}.nii.gz" for name in ("ncct", "brain", *_lesion(study.case(cohort, case)))}
+    words = _heading(study) + options(images | {"test-arms": study.test_arms})
+    for arm in study.config["report"]["best_arms"]:
+        words += ["--segmentation", arm, *inputs.segment.masks(study, arm, ENSEMBLE, [study.case(cohort, case)])]
     return words
 
 
-def _heading(study: Study, lesion: list[str]) -> list[str]:
-    return options({"title": study.config["title"], "notice": study.config["notice"], "lesion": lesion or None})
+def scan(study: Study, cohort: str, case: str) -> list[str]:
+    """The ingested NCCT and its record."""
+    folder = paths.file(study.results, "ingested", cohort=cohort, case=case)
+    return options({"ncct": f"{folder}/ncct.nii.gz", "record": f"{folder}/ncct.json"})
+
+
+def _lesion(case: Case) -> list[str]:
+    return ["lesion"] if case.lesion else []
+
+
+def _heading(study: Study) -> list[str]:
+    return options({"title": study.config["title"], "notice": study.config["notice"]})

@@ -37,6 +37,10 @@ class Study:
     def _by_name(self) -> dict[tuple[str, str], Case]:
         return {(case.cohort, case.case): case for case in self.cases}
 
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        return {(c.cohort, c.case): i for cohort in self.cohorts for i, c in enumerate(self.in_cohorts([cohort]))}
+
     @property
     def arms(self) -> list[str]:
         """Names of the arms to run, in the order of the tables."""
@@ -86,6 +90,10 @@ class Study:
         except KeyError:
             raise StudyError(f"{self.config['cases']}: no included case {cohort}/{case}.") from None
 
+    def place(self, case: Case) -> int:
+        """Return the place of a case in its cohort, from 0, in the order of the sheet."""
+        return self._places[case.cohort, case.case]
+
     def in_cohorts(self, cohorts: Iterable[str]) -> list[Case]:
         """Return the cases of some cohorts, in the order of the sheet."""
         wanted = set(cohorts)
@@ -94,6 +102,11 @@ class Study:
     def labelled(self, cohorts: Iterable[str]) -> list[Case]:
         """Return the cases of some cohorts that have a lesion mask."""
         return [case for case in self.in_cohorts(cohorts) if case.lesion]
+
+    @property
+    def case_jobs(self) -> bool:
+        """Whether the steps of a case are one job; heads that are removed after use need Snakemake to see each step."""
+        return self.config["jobs"] == "cases" and self.config["preprocess"]["keep_heads"]
 
     @property
     def results(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from workflow_scripts.study import inputs, paths
 from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.inputs.naming import RECORD, files_of_cases
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import Study
 
@@ -63,6 +64,8 @@ def _preprocess(study: Study) -> list[str]:
 
 
 def _final_images(study: Study, cases: Iterable[Case]) -> list[str]:
+    if study.case_jobs:
+        return files_of_cases(study, "preprocessed", [RECORD], cases)
     return [
         paths.file(study.results, "preprocessed", name, cohort=case.cohort, case=case.case)
         for case in cases
@@ -98,7 +101,7 @@ def _segment(study: Study) -> list[str]:
 
 
 def _masks(study: Study, arm: str) -> list[str]:
-    return inputs.segment.masks(study, arm, "original", study.in_cohorts(study.config["run"]["segment"]))
+    return inputs.segment.masks_made(study, arm, "original", study.in_cohorts(study.config["run"]["segment"]))
 
 
 def _evaluate(study: Study) -> list[str]:

@@ -3,7 +3,7 @@
 from workflow_scripts.common.vocabulary import ENSEMBLE, TRAIN, seed_member
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.inputs import segment
-from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases
+from workflow_scripts.study.inputs.naming import Named, file_of, results_of_cases
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import Study
 
@@ -13,12 +13,12 @@ def score(study: Study, arm: str) -> Named:
     cases = study.labelled(study.config["run"]["evaluate"])
     return {
         "splits": file_of(study, "split", "splits.tsv"),
-        "references": files_of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
-        "seeds": [path for seed in study.seeds for path in segment.masks(study, arm, seed_member(seed), cases)],
-        "ensembles": segment.masks(study, arm, ENSEMBLE, cases),
-        "acquired": segment.masks(study, arm, "original", cases),
-        "records": files_of_cases(study, "ingested", ["ncct.json"], cases),
-        "drawn": files_of_cases(study, "ingested", ["lesion.nii.gz"], drawn_on_ncct(study)),
+        "references": results_of_cases(study, "preprocessed", ["lesion.nii.gz"], cases),
+        "seeds": [path for seed in study.seeds for path in segment.masks_made(study, arm, seed_member(seed), cases)],
+        "ensembles": segment.masks_made(study, arm, ENSEMBLE, cases),
+        "acquired": segment.masks_made(study, arm, "original", cases),
+        "records": results_of_cases(study, "ingested", ["ncct.json"], cases),
+        "drawn": results_of_cases(study, "ingested", ["lesion.nii.gz"], drawn_on_ncct(study)),
     }
 
 
@@ -46,7 +46,7 @@ def score_labels(study: Study, arm: str) -> Named:
     budgets = [budget for budget in study.budgets.values() if budget.arm == arm]
     return {
         "splits": file_of(study, "split", "splits.tsv"),
-        "references": files_of_cases(study, "preprocessed", ["lesion.nii.gz"], held_out(study)),
+        "references": results_of_cases(study, "preprocessed", ["lesion.nii.gz"], held_out(study)),
         "masks": [path for budget in budgets for path in budget_masks(study, budget.name)],
     }
 
@@ -59,7 +59,7 @@ def held_out(study: Study) -> list[Case]:
 def budget_masks(study: Study, arm: str) -> list[str]:
     """The masks of the trainings of a budget: one arm on one number of labels."""
     members = map(seed_member, study.label_draws)
-    return [path for member in members for path in segment.masks(study, arm, member, held_out(study))]
+    return [path for member in members for path in segment.masks_made(study, arm, member, held_out(study))]
 
 
 def label_scores(study: Study) -> list[str]:

@@ -1,7 +1,7 @@
 """What the rules of finetune read of an arm."""
 
 from workflow_scripts.study.inputs import pretrain
-from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases
+from workflow_scripts.study.inputs.naming import Named, file_of, results_of_cases
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import Study
 
@@ -13,7 +13,7 @@ def dataset(study: Study, arm: str) -> Named:
     names = [f"{name}.nii.gz" for name in (*entry["channels"], "lesion")]
     inputs: Named = {
         "splits": file_of(study, "split", "splits.tsv"),
-        "images": files_of_cases(study, "preprocessed", names, study.labelled(entry["train"])),
+        "images": results_of_cases(study, "preprocessed", names, study.labelled(entry["train"])),
     }
     if base := entry["pretraining"] or entry["statistics_from"]:
         folder = pretrain.pretraining_images(study, base)

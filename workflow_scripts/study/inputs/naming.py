@@ -9,6 +9,8 @@ from workflow_scripts.study.study import Study
 
 Named = dict[str, Any]
 
+RECORD = "files.json"  # in the folder of a case whose steps are one job
+
 
 def file_of(study: Study, folder: str, name: str = "", **wildcards: object) -> str:
     """Return the path of a file of the study, or of a folder of it (`paths.file`)."""
@@ -27,3 +29,10 @@ def files_of_cases(study: Study, folder: str, names: Iterable[str], cases: Itera
     """Return the files ``names`` of each case, name by name."""
     cases = list(cases)
     return [file_of(study, folder, name, cohort=case.cohort, case=case.case) for name in names for case in cases]
+
+
+def results_of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[Case]) -> list[str]:
+    """Return what later stages wait for: files of each case, or its record where its steps are one job."""
+    if study.case_jobs:
+        return files_of_cases(study, "preprocessed", [RECORD], cases)
+    return files_of_cases(study, folder, names, cases)

@@ -60,15 +60,20 @@ def case_with_mri(study: Study, cohort: str, case: str) -> Case:
 
 
 def to_mirror(study: Study, cohort: str, case: str) -> Named:
-    """The stripped NCCT, its mask, and the template unless the mid-sagittal plane is found in the image itself."""
+    """The stripped NCCT, its mask, and the template."""
     images = {
         "ncct": file_of(study, "preprocessed", "stripped_ncct.nii.gz", cohort=cohort, case=case),
         "brain": file_of(study, "preprocessed", "brain_mask.nii.gz", cohort=cohort, case=case),
     }
+    return images | template(study)
+
+
+def template(study: Study) -> Named:
+    """The template and its mask, unless the mid-sagittal plane is found in the image itself."""
     if study.config["preprocess"]["contralateral"] == "midplane":
-        return images
-    template = {"template": "template.nii.gz", "template_mask": "template_mask.nii.gz"}
-    return images | {key: file_of(study, "template", name) for key, name in template.items()}
+        return {}
+    names = {"template": "template.nii.gz", "template_mask": "template_mask.nii.gz"}
+    return {key: file_of(study, "template", name) for key, name in names.items()}
 
 
 def lesion(study: Study, cohort: str, case: str) -> Named:

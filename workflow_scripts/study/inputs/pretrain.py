@@ -1,6 +1,6 @@
 """What the rules of pretrain read: an image set, a pretraining and its encoder."""
 
-from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases, tracked
+from workflow_scripts.study.inputs.naming import Named, file_of, results_of_cases, tracked
 from workflow_scripts.study.study import Study
 
 
@@ -8,7 +8,7 @@ def images_of_set(study: Study, images: str) -> list[str]:
     """The final images of an image set, with the mirrored images and brain masks that views and augmentation need."""
     names = (*study.image_set_channels(images), "mirrored", "brain")
     cases = study.image_set_cases(study.image_set(images))
-    return files_of_cases(study, "preprocessed", [f"{name}.nii.gz" for name in names], cases)
+    return results_of_cases(study, "preprocessed", [f"{name}.nii.gz" for name in names], cases)
 
 
 def pretraining_images(study: Study, pretraining: str) -> str:
@@ -46,7 +46,7 @@ def probe(study: Study, pretraining: str) -> Named:
     return {
         **interpretation(study, pretraining),
         "splits": file_of(study, "split", "splits.tsv"),
-        "case_json": files_of_cases(study, "preprocessed", ["case.json"], cases),
+        "case_json": results_of_cases(study, "preprocessed", ["case.json"], cases),
         "table": [table] if table else [],
         "supervised": tracked(given) if (given := (study.config["probe"]["supervised"] or {}).get(pretraining)) else [],
     }

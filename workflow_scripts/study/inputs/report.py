@@ -5,31 +5,27 @@ from collections.abc import Iterable
 from workflow_scripts.common.vocabulary import ENSEMBLE
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.inputs import segment
-from workflow_scripts.study.inputs.naming import Named, file_of, files_of_cases
+from workflow_scripts.study.inputs.naming import Named, file_of, results_of_cases
 from workflow_scripts.study.study import Study
 
 
 def acquisition_records(study: Study) -> list[str]:
     """How all scans were acquired."""
-    return files_of_cases(study, "ingested", ["ncct.json"], study.cases)
+    return results_of_cases(study, "ingested", ["ncct.json"], study.cases)
 
 
-def case_page(study: Study, cohort: str, case: str) -> Named:
-    """The images and records of a case."""
+def case_page(study: Study, cohort: str, case: str) -> list[str]:
+    """What a case's page shows, or the record of all files of the case."""
     found = study.case(cohort, case)
-    names = {
-        "case_json": "case.json",
-        **{name: f"{name}.nii.gz" for name in ("brain_mask", "ncct", "mirrored", "difference", "brain")},
-    }
-    inputs: Named = {key: file_of(study, "preprocessed", name, cohort=cohort, case=case) for key, name in names.items()}
-    return inputs | {
-        "ingest_json": file_of(study, "ingested", "ncct.json", cohort=cohort, case=case),
-        "upright": file_of(study, "ingested", "ncct.nii.gz", cohort=cohort, case=case),
-        "mri": files_of_cases(
-            study, "preprocessed", [f"registered_{name}.nii.gz" for name in found.mri_modality], [found]
-        ),
-        "lesion": files_of_cases(study, "preprocessed", ["lesion.nii.gz"] if found.lesion else [], [found]),
-    }
+    return results_of_cases(study, "ingested", ["ncct.json", "ncct.nii.gz"], [found]) + results_of_cases(
+        study, "preprocessed", ["case.json", "brain_mask.nii.gz", *_case_page_images(found)], [found]
+    )
+
+
+def _case_page_images(found: Case) -> list[str]:
+    """The final images that a case's page shows."""
+    names = ["ncct", "mirrored", "difference", "brain", *(f"registered_{modality}" for modality in found.mri_modality)]
+    return [f"{name}.nii.gz" for name in (*names, *(["lesion"] if found.lesion else []))]
 
 
 def cohort_page(study: Study, cohort: str) -> Named:
@@ -37,7 +33,7 @@ def cohort_page(study: Study, cohort: str) -> Named:
     cases = study.in_cohorts([cohort])
     pages = [file_of(study, "report", f"cases/{case.cohort}/{case.case}") for case in cases]
     return {
-        "case_json": files_of_cases(study, "preprocessed", ["case.json"], cases),
+        "case_json": results_of_cases(study, "preprocessed", ["case.json"], cases),
         "pages": [f"{page}.html" for page in pages],
         "thumbnails": [f"{page}.svg" for page in pages],
     }
@@ -46,10 +42,9 @@ def cohort_page(study: Study, cohort: str) -> Named:
 def segmentation_page(study: Study, cohort: str, case: str) -> Named:
     """A case with its lesion and the masks of the best arms."""
     found = study.case(cohort, case)
+    names = ["ncct.nii.gz", "brain.nii.gz", *(["lesion.nii.gz"] if found.lesion else [])]
     return {
-        "ncct": file_of(study, "preprocessed", "ncct.nii.gz", cohort=cohort, case=case),
-        "brain": file_of(study, "preprocessed", "brain.nii.gz", cohort=cohort, case=case),
-        "lesion": files_of_cases(study, "preprocessed", ["lesion.nii.gz"] if found.lesion else [], [found]),
+        "images": results_of_cases(study, "preprocessed", names, [found]),
         "segmentations": _ensemble_masks(study, study.config["report"]["best_arms"], [found]),
         "splits": file_of(study, "split", "splits.tsv"),
     }
@@ -61,14 +56,14 @@ def examples(study: Study, cohort: str) -> Named:
     arms = study.test_arms or study.config["report"]["best_arms"]
     return {
         "scores": file_of(study, "evaluated", "scores.tsv"),
-        "images": files_of_cases(study, "preprocessed", ["ncct.nii.gz", "lesion.nii.gz"], cases),
+        "images": results_of_cases(study, "preprocessed", ["ncct.nii.gz", "lesion.nii.gz"], cases),
         "segmentations": _ensemble_masks(study, arms, cases),
     }
 
 
 def failures(study: Study, cohort: str) -> Named:
     """What `examples` needs, and the brain, whose middle parts the sides."""
-    brains = files_of_cases(study, "preprocessed", ["brain.nii.gz"], study.labelled([cohort]))
+    brains = results_of_cases(study, "preprocessed", ["brain.nii.gz"], study.labelled([cohort]))
     return examples(study, cohort) | {"brains": brains}
 
 
@@ -77,7 +72,7 @@ def neighbours(study: Study, pretraining: str) -> Named:
     cases = study.image_set_cases(study.pretraining(pretraining)["image_set"])
     return {
         "neighbours": file_of(study, "pretraining", "neighbours.tsv", pretraining=pretraining),
-        "images": files_of_cases(study, "preprocessed", ["ncct.nii.gz"], cases),
+        "images": results_of_cases(study, "preprocessed", ["ncct.nii.gz"], cases),
     }
 
 
@@ -93,4 +88,4 @@ def cohort_pages(study: Study) -> list[str]:
 
 
 def _ensemble_masks(study: Study, arms: Iterable[str], cases: Iterable[Case]) -> list[str]:
-    return [path for arm in arms for path in segment.masks(study, arm, ENSEMBLE, cases)]
+    return [path for arm in arms for path in segment.masks_made(study, arm, ENSEMBLE, cases)]

@@ -1,0 +1,89 @@
+"""With `jobs: cases` the steps of a case are one job of the study; each stays a target by the name of its file."""
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.bad_input.study import ROW, write_sheet
+from tests.workflow import demo_arguments, job_counts, snakemake
+from workflow_scripts.study.config_files import SHIPPED, complete_files
+from workflow_scripts.study.study import load_study
+from workflow_scripts.study.whole_jobs.cases import changed
+
+PREPROCESSED = "results/preprocess/icoAIS/C1"
+RECORD = f"{PREPROCESSED}/files.json"
+FILES = ("ncct", "mirrored", "difference", "brain", "registered_dwi", "registered_adc", "lesion")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    write_sheet(tmp_path / "cases.tsv", ROW)
+    for path in ("ncct/image", "dwi.nii.gz", "adc.nii.gz", "lesion.nii.gz"):
+        (tmp_path / "C1" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "C1" / path).touch()
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"jobs": "cases"}))
+    return tmp_path
+
+
+def jobs(folder: Path, *targets: str) -> dict[str, int]:
+    return job_counts(snakemake(folder, "-n", *targets, "--cores", "2", "--configfile", "mine.yaml").stdout)
+
+
+def test_a_case_is_one_job_and_a_step_is_one_by_its_file(study):
+    shared = {"template", "weights", "environment_imaging", "environment_skullstrip"}
+    assert jobs(study, "cohort_icoAIS").keys() == {*shared, "preprocess_case", "cohort_icoAIS", "total"}
+    assert {"ingest_ncct", "resample_ncct"} < jobs(study, f"{PREPROCESSED}/resampled_ncct.nii.gz").keys()
+
+
+def test_a_case_runs_again_where_a_file_is_gone_or_a_step_was_run_alone(study, monkeypatch):
+    monkeypatch.chdir(study)
+    loaded = load_study(complete_files(["mine.yaml"]), [SHIPPED, "mine.yaml"], check_paths=False)
+    (study / PREPROCESSED).mkdir(parents=True)
+    ingested = study / "results" / "ingest" / "icoAIS" / "C1"
+    ingested.mkdir(parents=True)
+    files = [*(study / PREPROCESSED / f"{name}.nii.gz" for name in FILES), study / PREPROCESSED / "case.json"]
+    files += [ingested / name for name in ("ncct.nii.gz", "ncct.json", "lesion.nii.gz")]
+    for file in (*files, study / RECORD):
+        file.touch()
+        os.utime(file, (1e9, 1e9))
+    assert changed(loaded, "icoAIS", "C1") == []
+    files[1].unlink()
+    assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
+    files[1].touch()
+    assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
+
+
+def test_a_real_run_removes_the_record_that_no_longer_holds_and_a_dry_run_does_not(study):
+    """A job whose record stayed would run once more in the next call."""
+    folder = study / PREPROCESSED
+    folder.mkdir(parents=True)
+    (folder / "files.json").touch()
+    os.utime(folder / "files.json", (1e9, 1e9))
+    options = ("--configfile", "mine.yaml", "--cores", "1")
+    snakemake(study, "-n", *options, RECORD)
+    assert (folder / "files.json").exists()
+    snakemake(study, *options, RECORD, "--until", "template")
+    assert not (folder / "files.json").exists()
+
+
+def test_a_broken_scan_is_told_by_the_job_and_not_tried_again(study):
+    own = yaml.safe_dump({"preprocess": {"skull_stripping": {"ncct": "hu", "mri": "deepbet"}}})
+    (study / "mine.yaml").write_text(own)
+    run = ("--cores", "1", "--configfile", "mine.yaml", "--retries", "2", RECORD)
+    said = snakemake(study, *run, check=False).stdout
+    assert said.count("Error in rule preprocess_case") == 1
+    assert "Case icoAIS/C1: " in said and "Remedy: " in said
+    assert not (study / RECORD).exists()
+
+
+def test_the_masks_of_a_batch_are_one_job_and_each_is_one_by_its_file(tmp_path):
+    dry = ("-n", *demo_arguments("jobs=cases", "segment={batch_size: 4}"))
+    counts = job_counts(snakemake(tmp_path, *dry, "arm_FS-STKi").stdout)
+    segmented = math.ceil(counts["phantom_icoAIS"] / 4)
+    assert counts["segment_batch"] == segmented and "segment" not in counts and "ensemble" not in counts
+    mask = "results/demo/segment/FS-STKi/original/icoAIS/I01.nii.gz"
+    counts = job_counts(snakemake(tmp_path, *dry, mask).stdout)
+    assert (counts["segment"], counts["ensemble"]) == (3, 1) and "segment_batch" not in counts

@@ -1,0 +1,40 @@
+"""The record of a job's files: what later stages wait for, and what shows that the job must run again."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from workflow_scripts.common.digests import file_digest
+from workflow_scripts.common.files import write_json
+
+
+def write_record(record: str, files: Iterable[str]) -> None:
+    """Write name and SHA-256 of each file, so that a run which changed none of them leaves the record as it was."""
+    write_json(Path(record), {file: file_digest(Path(file)) for file in files})
+
+
+def changed(record: str, files: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """Return the files of a finished job that are gone, or were written after its record by a step that ran alone.
+
+    Parameters
+    ----------
+    record
+        path of the record; nothing has changed where it is not there, and the job runs in any case
+    files
+        what the record holds
+    others
+        files that may be there, such as those which later steps remove
+    """
+    try:
+        written = Path(record).stat().st_mtime_ns
+    except FileNotFoundError:
+        return []
+    times = {file: _time(file) for file in (*files, *others)}
+    missing = [file for file in files if times[file] is None]
+    return missing + sorted(file for file, time in times.items() if time is not None and time > written)
+
+
+def _time(file: str) -> int | None:
+    try:
+        return Path(file).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None

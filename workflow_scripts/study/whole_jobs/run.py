@@ -1,0 +1,76 @@
+"""Take one case, or a batch of cases, through many steps: a Snakemake of its own runs those that are not up to date.
+
+The configuration comes in the environment, as JSON (rules/common.smk): it is long, and a failed job's command is shown.
+"""
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.common.cli import run
+from workflow_scripts.common.files import write_json
+from workflow_scripts.study.config_files import SHIPPED
+from workflow_scripts.study.study import load_study
+from workflow_scripts.study.whole_jobs import SETUP, batches, cases
+from workflow_scripts.study.whole_jobs.record import write_record
+
+log = logging.getLogger(__name__)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohort", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--case")
+    what.add_argument("--batch", help="number of a batch of the cohort; with --arm")
+    parser.add_argument("--arm", help="arm, or budget of one, that segments the batch")
+    parser.add_argument("--rules", nargs="+", required=True, help="the steps; what other rules make is there")
+    parser.add_argument("--threads", type=int, required=True, help="cores that steps share")
+    parser.add_argument("--mem-mb", type=int, required=True, help="memory that steps share, MB")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that steps share")
+    parser.add_argument("--out", required=True, help="record of the files, JSON")
+    return parser.parse_args(argv)
+
+
+def command(arguments: argparse.Namespace, targets: Sequence[str], configuration: str, sdm: Sequence[str]) -> list[str]:
+    """Return the call of Snakemake. The lock is that of the workflow that this job belongs to."""
+    gpus = ["--resources", f"mem_mb={arguments.mem_mb}", f"gpu={arguments.gpus}"]
+    return [
+        *(sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SHIPPED.with_name("Snakefile"))),
+        *("--configfile", configuration, "--executor", "local", "--scheduler", "greedy", "--nolock", "--nocolor"),
+        *("--rerun-incomplete", "--show-failed-logs", "--keep-going", "--quiet", "host", "--workflow-profile", "none"),
+        *("--cores", str(arguments.threads), *gpus, "--allowed-rules", *arguments.rules),
+        *(["--sdm", *sdm] if sdm else []),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the steps; write the record of the files."""
+    arguments = _parse(argv)
+    setup: Mapping[str, Any] = json.loads(os.environ[SETUP])
+    study = load_study(setup["config"], [SHIPPED], check_paths=False)
+    if arguments.case:
+        targets = cases.case_files(study, arguments.cohort, arguments.case)
+    else:
+        targets = batches.files(study, arguments.arm, arguments.cohort, arguments.batch)
+    environment = {name: value for name, value in os.environ.items() if name not in ("SNAKEMAKE_PROFILE", SETUP)}
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder, "study.json")
+        write_json(configuration, setup["config"])
+        call = command(arguments, targets, str(configuration), setup["sdm"])
+        ended = subprocess.run(call, env=environment, check=False)
+    if ended.returncode:
+        log.error("A step failed; what it said stands above, and in its own log.")
+        raise SystemExit(ended.returncode)
+    write_record(arguments.out, targets)
+
+
+if __name__ == "__main__":
+    run(main)
