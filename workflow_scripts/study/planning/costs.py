@@ -12,8 +12,9 @@ outputs_mb
     disk that each output takes, MiB, in the order of the rule, separated by spaces; empty: not known
 
 costs.tsv beside this file stands behind all others: the steps of a case at 1 mm (times of docs/speed.md, sizes of that
-case; of a whole case their sum and a start of Snakemake of 6 s), the paper's pretraining on an H100 (docs/gpu.md), and from the demo, in processor seconds, what hardly depends on
-the size of a voxel (pages, figures, split, settings, votes). It has no finetuning, segmentation, datasets or scores.
+case; of a whole case their sum and a start of Snakemake of 6 s), the paper's pretraining on an H100 (docs/gpu.md), and
+from the demo, in processor seconds, what hardly depends on a voxel's size (pages, figures, split, settings, votes).
+It has no finetuning, segmentation, datasets or scores.
 """
 
 from collections import defaultdict
