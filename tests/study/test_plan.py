@@ -141,11 +141,12 @@ def test_costs_are_written_and_read_and_come_from_benchmark_files_too(tmp_path, 
         assert costs.of(jobs[2]).outputs_mb == pytest.approx([1.5], rel=0.02)
 
 
-@pytest.mark.parametrize("content", [None, "", "name\tseconds\na\tb\n", "{}"])
+@pytest.mark.parametrize("content", ["a\n1\n", "name\tseconds\na\tb\n", "{}"])
 def test_other_costs_are_refused(tmp_path, content):
     path = tmp_path / "costs.tsv"
-    if content is not None:
-        path.write_text(content or "a\n1\n")
+    with pytest.raises(InputError, match="does not exist"):
+        Costs.read([path])
+    path.write_text(content)
     with pytest.raises(InputError, match="neither a table of costs nor a folder"):
         Costs.read([path])
 
