@@ -74,7 +74,10 @@ class Drill:
         logging.info("%d: %s", number, kind)
         victim = BEFORE[kind](self.place, self.chance) if kind in BEFORE else ""
         call = self.begin()
-        call.wait_for_steps(moment)
+        if not call.wait_for_steps(moment) and LOCKED in call.said:  # the call before was killed
+            self._ended(call)
+            call = self.begin()
+            call.wait_for_steps(moment)
         time.sleep(self.chance.random())
         running = ", ".join(sorted(call.steps().values()))
         if kind in DURING:
@@ -90,8 +93,7 @@ class Drill:
         self.rows.append({"number": number, "fault": kind, "struck": victim, "said": telling(call.said), "next": []})
 
     def _ended(self, call: Call) -> None:
-        status = call.end()
-        self.complete = not status
+        self.complete = not call.end()
         if self.rows:
             self.rows[-1]["next"] += telling(call.said)
         self._obey(call.said)
