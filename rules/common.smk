@@ -212,7 +212,9 @@ def check_call():
         return
     with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
         _, call = parse_args(sys.argv[1:])
-    if not (call.unlock or call.touch):
+    if not (
+        call.unlock or call.touch or call.nolock
+    ):  # a job's own Snakemake has no lock, and is not to look at it all
         for message in messages(Path.cwd(), called.name, sys.argv[1:]):
             logger.warning(message)
     asked = call.targets

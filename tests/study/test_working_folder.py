@@ -22,8 +22,9 @@ def test_a_changed_output_is_named_and_the_command_makes_it_again(tmp_path):
     told = next(line for line in snakemake(tmp_path, *arguments).stdout.splitlines() if CHANGED in line)
     assert made.read_text() == whole[:100], "it is taken as it is"
     command = shlex.split(told.partition("To make them again: ")[2])
-    assert command[:3] == ["python", "-m", "snakemake"]
-    snakemake(tmp_path, *command[command.index(TARGET) :])
+    assert command[:6] == ["rm", TARGET, "&&", "python", "-m", "snakemake"]
+    made.unlink()
+    snakemake(tmp_path, *command[command.index(TARGET, 2) :])
     assert made.read_text() == whole
     assert CHANGED not in snakemake(tmp_path, "-n", *arguments).stdout
 

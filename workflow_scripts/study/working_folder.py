@@ -30,7 +30,9 @@ def messages(folder: Path, program: str, arguments: Sequence[str]) -> list[str]:
     if "--forcerun" not in arguments and (names := changed_outputs(folder)):
         shown = names[:MOST_NAMED]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        again = shlex.join([*snakemake, *arguments, "--forcerun", *shown])
+        # What is only removed is not made again where nothing needs it; what is only forced neither, where it is one of
+        # the files of a whole case (jobs: cases).
+        again = f"{shlex.join(['rm', *shown])} && {shlex.join([*snakemake, *arguments, '--forcerun', *shown])}"
         changed = f"Changed since they were made, and taken as they are: {', '.join(shown)}{more}."
         told.append(f"{changed} To make them again: {again}")
     return told
