@@ -21,7 +21,7 @@ from workflow_scripts.study.options import options
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import SETUP
+from workflow_scripts.study.whole_jobs import SETUP, steps
 from workflow_scripts.study.whole_jobs import batches as batch_jobs
 from workflow_scripts.study.whole_jobs import cases as case_jobs
 from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
@@ -32,25 +32,25 @@ IN_MODULE = workflow.modifier.parent_modifier is not None
 if IN_MODULE:
     config_files = [SHIPPED]
     own = config if workflow.modifier.skip_configfile else workflow.config_settings.overwrite_config
-    given = {"the configuration of the module": dict(own)}
+    said = {"the configuration of the module": dict(own)}
 else:
     config_files = [*workflow.configfiles, *(workflow.overwrite_configfiles or [])]
-    given = {"--config, on the command line": workflow.config_settings.config}
+    said = {"--config, on the command line": workflow.config_settings.config}
 
 SDM = [method.name.lower().replace("_", "-") for method in workflow.deployment_settings.deployment_method]
 
 try:
     config = complete(config)
-    if IN_MODULE or "apptainer" in SDM or "model" in config:
-        # The workflow that has this one as a module may have changed the steps; no container starts in a container; the
-        # rules of new patients read the files of the steps.
+    # The workflow that has this one as a module may have changed the steps; no container starts in a container; a storage
+    # plugin looks after each step's files; the rules of new patients read them.
+    if IN_MODULE or "apptainer" in SDM or workflow.storage_settings.default_storage_provider or "model" in config:
         config["jobs"] = "steps"
     # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
     STUDY = load_study(
         config,
         config_files,
         check_paths=workflow.is_main_process and "phantom" not in config,
-        given=given,
+        given=said,
     )
 except StudyError as error:
     raise WorkflowError(str(error)) from None
@@ -130,6 +130,33 @@ def stage_folder(folder):
     """
     place = paths.stage_folder(STUDY.results, folder)
     return lambda wildcards, input: paths.local_folder(place, input)
+
+
+def arm_masks(wildcards, input):
+    """The folder of an arm's masks, as a param."""
+    return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
+
+
+def changes(changed, record):
+    """Files that show that a job must run again. A real run removes the record, so that they are no param of the job.
+
+    As a param, they would be gone in the next call, and the job would run once more.
+    """
+    names, path = of_study(changed), of_study(record)
+
+    def of_wildcards(wildcards):
+        found = names(wildcards)
+        if found and workflow.is_main_process and not (workflow.dryrun or workflow.touch):
+            Path(path(wildcards)).unlink(missing_ok=True)
+            return []
+        return found
+
+    return of_wildcards
+
+
+def no_environment(wildcards):
+    """That of Snakemake itself: the job is a Snakemake, which gives each of its steps its own."""
+    return None
 
 
 def batch(wildcards, input):

@@ -4,11 +4,6 @@ SCORED = STUDY.labelled(config["run"]["evaluate"])
 DRAWN_ON_NCCT = [f"{case.cohort}/{case.case}" for case in inputs.evaluate.drawn_on_ncct(STUDY)]
 
 
-def arm_masks(wildcards, input):
-    """The folder of an arm's masks, as a param."""
-    return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
-
-
 rule score:
     """Score the masks of an arm."""
     input:
