@@ -66,6 +66,8 @@ def test_every_rule_that_runs_a_tool_names_its_environment(path):
     for rule in rules:
         if "shell:" not in rule or "whole_jobs.run" in rule:  # a Snakemake, which gives each step its own
             continue
+        if "../envs/{name}.yaml" in rule:  # one rule for each environment, in a loop
+            continue
         named = re.search(r'conda:\s*"\.\./envs/([a-z]+\.yaml)"', rule)
         assert named and named[1] in known, rule.splitlines()[0]
 
