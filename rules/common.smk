@@ -242,7 +242,8 @@ def check_call():
     if not (
         call.unlock or call.touch or call.nolock
     ):  # a job's own Snakemake has no lock, and is not to look at it all
-        for message in messages(Path.cwd(), called.name, sys.argv[1:]):
+        whole_jobs = STUDY.results if config["jobs"] == "cases" else None
+        for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
     asked = call.targets
     # With a storage plugin the rules' outputs have other names than the targets, which Snakemake then checks alone.

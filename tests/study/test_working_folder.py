@@ -1,8 +1,12 @@
 """What is said of a folder before a call works in it: with a whole command, and of real records of Snakemake."""
 
+import base64
 import os
 import shlex
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.workflow import demo_arguments, snakemake
 from workflow_scripts.study.working_folder import messages
@@ -22,9 +26,9 @@ def test_a_changed_output_is_named_and_the_command_makes_it_again(tmp_path):
     told = next(line for line in snakemake(tmp_path, *arguments).stdout.splitlines() if CHANGED in line)
     assert made.read_text() == whole[:100], "it is taken as it is"
     command = shlex.split(told.partition("To make them again: ")[2])
-    assert command[:6] == ["rm", TARGET, "&&", "python", "-m", "snakemake"]
+    assert command[:7] == ["rm", "-r", TARGET, "&&", "python", "-m", "snakemake"]
     made.unlink()
-    snakemake(tmp_path, *command[command.index(TARGET, 2) :])
+    snakemake(tmp_path, *command[command.index(TARGET, 3) :])
     assert made.read_text() == whole
     assert CHANGED not in snakemake(tmp_path, "-n", *arguments).stdout
 
@@ -49,3 +53,38 @@ def test_a_file_that_a_job_is_writing_is_not_called_changed(tmp_path):
     assert messages(tmp_path, "snakemake", []) == []
     (tmp_path / ".snakemake" / "incomplete" / name).unlink()
     assert "results/a" in messages(tmp_path, "snakemake", [])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "removed", "forced"),
+    [
+        ("split/splits.tsv", "split/splits.tsv", "split/splits.tsv"),
+        (
+            "preprocess/template/template.nii.gz",
+            "preprocess/template/template.nii.gz",
+            "preprocess/template/template.nii.gz",
+        ),
+        ("preprocess/A/1/lesion.nii.gz", "ingest/A/1 results/preprocess/A/1", "preprocess/A/1/files.json"),
+        ("segment/FS/seed-0/A/1.nii.gz", "segment/FS/*/A/1.*", "segment/FS/batches/A/2.json"),
+    ],
+)
+def test_a_file_of_a_whole_case_is_made_again_with_the_case(tmp_path, name, removed, forced):
+    outdated(tmp_path, f"results/{name}")
+    for batch in (1, 2):
+        record = tmp_path / "results" / "segment" / "FS" / "batches" / "A" / f"{batch}.json"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(f'{{"results/segment/FS/ensemble/A/{3 - batch}.nii.gz": ""}}')
+    (told,) = messages(tmp_path, "snakemake", ["all"], "results")
+    assert told.endswith(f"again: rm -r results/{removed} && snakemake all --forcerun results/{forced}")
+    assert messages(tmp_path, "snakemake", ["all"])[0].endswith(
+        f"results/{name} && snakemake all --forcerun results/{name}"
+    )
+
+
+def outdated(folder: Path, name: str) -> None:
+    """Write a file that is newer than its record."""
+    record = folder / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
+    for path in (record, folder / name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"endtime": 0.0}')
+    os.utime(record, (0, 0))

@@ -12,7 +12,7 @@ SLACK_S = 2.0  # between a file and its record; some file systems keep times of 
 MOST_NAMED = 20
 
 
-def messages(folder: Path, program: str, arguments: Sequence[str]) -> list[str]:
+def messages(folder: Path, program: str, arguments: Sequence[str], whole_jobs: str | None = None) -> list[str]:
     """Return what is to be said before a call begins; each message ends with a whole command.
 
     Parameters
@@ -21,6 +21,8 @@ def messages(folder: Path, program: str, arguments: Sequence[str]) -> list[str]:
         working directory
     program, arguments
         how Snakemake was called: the name of the program, and what stood behind it
+    whole_jobs
+        the folder of the results, where a job of the study is a whole case (jobs: cases)
     """
     snakemake = ["snakemake"] if program == "snakemake" else ["python", "-m", "snakemake"]
     told = []
@@ -30,12 +32,29 @@ def messages(folder: Path, program: str, arguments: Sequence[str]) -> list[str]:
     if "--forcerun" not in arguments and (names := changed_outputs(folder)):
         shown = names[:MOST_NAMED]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        # What is only removed is not made again where nothing needs it; what is only forced neither, where it is one of
-        # the files of a whole case (jobs: cases).
-        again = f"{shlex.join(['rm', *shown])} && {shlex.join([*snakemake, *arguments, '--forcerun', *shown])}"
+        remedies = [_remedy(folder, whole_jobs, name) for name in shown]
+        removed = dict.fromkeys(path for paths, _ in remedies for path in paths)
+        call = shlex.join([*snakemake, *arguments, "--forcerun", *dict.fromkeys(forced for _, forced in remedies)])
         changed = f"Changed since they were made, and taken as they are: {', '.join(shown)}{more}."
-        told.append(f"{changed} To make them again: {again}")
+        told.append(f"{changed} To make them again: rm -r {' '.join(removed)} && {call}")
     return told
+
+
+def _remedy(folder: Path, whole_jobs: str | None, name: str) -> tuple[list[str], str]:
+    """Return what to remove (as words of a shell) and what to force, so that a file is made again.
+
+    The job of a whole case makes what it lacks and what is older than its inputs. So all files of the case are removed.
+    """
+    match name.removeprefix(f"{whole_jobs}/").split("/") if whole_jobs else []:
+        case [("ingest" | "preprocess"), cohort, case, _]:
+            made = f"{whole_jobs}/preprocess/{cohort}/{case}"
+            return [shlex.quote(f"{whole_jobs}/ingest/{cohort}/{case}"), shlex.quote(made)], f"{made}/files.json"
+        case ["segment", arm, member, cohort, file] if member != "batches":
+            case, place = file.split(".")[0], f"{whole_jobs}/segment/{arm}"
+            for record in sorted((folder / place / "batches" / cohort).glob("*.json")):
+                if f"/{cohort}/{case}." in record.read_text(encoding="utf-8"):
+                    return [f"{shlex.quote(place)}/*/{cohort}/{case}.*"], f"{place}/batches/{cohort}/{record.name}"
+    return [shlex.quote(name)], name
 
 
 def changed_outputs(folder: Path) -> list[str]:
