@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     out = arguments.out.resolve()
-    if os.geteuid() == 0 and "DRILL_MOUNTS" not in os.environ and shutil.which("unshare"):
+    if os.geteuid() == 0 and "DRILL_MOUNTS" not in os.environ and _may_mount():
         # Mounts of a namespace of its own are gone with the drill, however it ends.
         command = ["unshare", "--mount", sys.executable, "-m", "tests.drill", *sys.argv[1:]]
         raise SystemExit(subprocess.run(command, env=os.environ | {"DRILL_MOUNTS": "1"}, check=False).returncode)
@@ -68,6 +68,11 @@ def main() -> None:
     logging.info("%d calls; files that differ from the undisturbed run: %s", drill.calls, differing or "none")
     logging.info("left over: %s", drill.left_over() or "nothing")
     raise SystemExit(bool(differing or drill.left_over()))
+
+
+def _may_mount() -> bool:
+    tried = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return bool(shutil.which("unshare")) and not subprocess.run(tried, check=False, capture_output=True).returncode
 
 
 if __name__ == "__main__":

@@ -23,14 +23,13 @@ class Call:
 
     def __init__(self, folder: Path, code: Path, words: Path, arguments: list[str]) -> None:
         self.words, self.arguments = words, arguments
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         with words.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "-s", str(code / "Snakefile"), *arguments],
                 cwd=folder,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env=environment(),
                 start_new_session=True,
                 # Where a shell began the drill in the background, Ctrl-C is ignored, and would be here.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -71,6 +70,11 @@ class Call:
         for number in [self.process.pid, *descendants(self.process.pid)]:
             kill(number)
         self.process.wait()
+
+
+def environment() -> dict[str, str]:
+    """Return that of a user who has activated this Python's environment."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def kill(number: int) -> None:

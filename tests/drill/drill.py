@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.drill.calls import Call, telling
+from tests.drill.calls import Call, environment, telling
 from tests.drill.faults import BEFORE, DURING, KINDS, LOCKED, MADE, WHILE, Moment, Place
 from workflow_scripts.report.digest import digests
 
@@ -106,7 +106,8 @@ class Drill:
             (self.place.folder / name).unlink(missing_ok=True)
 
     def _run(self, command: str) -> str:
-        return subprocess.run(command, shell=True, cwd=self.place.folder, capture_output=True, text=True).stderr
+        options = {"cwd": self.place.folder, "env": environment(), "capture_output": True, "text": True}
+        return subprocess.run(command, shell=True, **options).stderr
 
     def _lose_a_stage(self) -> None:
         """A finished study has nothing to disturb: take some of its end away."""
