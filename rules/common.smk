@@ -21,7 +21,7 @@ from workflow_scripts.study.options import options
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import SETUP, steps
+from workflow_scripts.study.whole_jobs import ALL_STEPS, FORCED, SETUP, steps
 from workflow_scripts.study.whole_jobs import batches as batch_jobs
 from workflow_scripts.study.whole_jobs import cases as case_jobs
 from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
@@ -137,15 +137,16 @@ def arm_masks(wildcards, input):
     return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
 
 
-def changes(changed, record):
-    """Files that show that a job must run again. A real run removes the record, so that they are no param of the job.
+def changes(changed, record, rules):
+    """What shows that a whole job must run again: files that are gone or new, steps that the call forces.
 
-    As a param, they would be gone in the next call, and the job would run once more.
+    A real run removes the record, so that they are no param of the job: they would be gone in the next call, and the job
+    would run once more.
     """
     names, path = of_study(changed), of_study(record)
 
     def of_wildcards(wildcards):
-        found = names(wildcards)
+        found = names(wildcards) + steps.forced(os.environ.get(FORCED, "").split(), rules)
         if found and workflow.is_main_process and not (workflow.dryrun or workflow.touch):
             Path(path(wildcards)).unlink(missing_ok=True)
             return []
@@ -245,6 +246,8 @@ def check_call():
         whole_jobs = STUDY.results if config["jobs"] == "cases" else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
+    # The jobs of a cluster inherit it.
+    os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
     asked = call.targets
     # With a storage plugin the rules' outputs have other names than the targets, which Snakemake then checks alone.
     files = [
@@ -261,6 +264,9 @@ def check_call():
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
         if DeploymentMethod.APPTAINER in call.software_deployment_method and not config["container"]:
             raise StudyError("--sdm apptainer: key container of the configuration names no image (docs/cluster.md, 5).")
+        if STUDY.case_jobs and not call.allowed_rules:
+            steps.require_jobs("--until", call.until)
+            steps.require_jobs("--omit-from", call.omit_from)
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:

@@ -11,6 +11,7 @@ from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import demo_arguments, job_counts, snakemake
 from workflow_scripts.study.config_files import SHIPPED, complete_files
 from workflow_scripts.study.study import load_study
+from workflow_scripts.study.whole_jobs import FORCED, run
 from workflow_scripts.study.whole_jobs.cases import changed
 
 PREPROCESSED = "results/preprocess/icoAIS/C1"
@@ -67,6 +68,23 @@ def test_a_real_run_removes_the_record_that_no_longer_holds_and_a_dry_run_does_n
     assert (folder / "files.json").exists()
     snakemake(study, *options, RECORD, "--until", "template")
     assert not (folder / "files.json").exists()
+
+
+@pytest.mark.parametrize("force", [("--forcerun", "finalise"), ("--forcerun", "preprocess_case"), ("--forceall",)])
+def test_a_forced_step_makes_its_job_run_and_is_forced_there(study, force, monkeypatch):
+    (study / PREPROCESSED).mkdir(parents=True)
+    said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", *force).stdout
+    assert job_counts(said)["preprocess_case"] == 1
+    monkeypatch.setenv(FORCED, "all" if force[0] == "--forceall" else force[1])
+    words = ["--cohort", "A", "--case", "B", "--rules", "finalise", "lesion", "--threads", "1", "--mem-mb", "1"]
+    call = run.command(run.parse([*words, "--out", "files.json"]), ["x"], "study.json", [])
+    forced = call[call.index("--forcerun") + 1 :]
+    assert forced == (["finalise"] if force[-1] == "finalise" else ["finalise", "lesion"])
+
+
+def test_options_that_name_a_step_are_told_the_job(study):
+    said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", "--until", "finalise", check=False)
+    assert said.returncode and "it is a step of preprocess_case" in said.stdout
 
 
 def test_a_broken_scan_is_told_by_the_job_and_not_tried_again(study):

@@ -18,13 +18,14 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_json
 from workflow_scripts.study.config_files import SHIPPED
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import SETUP, batches, cases
+from workflow_scripts.study.whole_jobs import FORCED, SETUP, batches, cases, steps
 from workflow_scripts.study.whole_jobs.record import write_record
 
 log = logging.getLogger(__name__)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohort", required=True)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -41,6 +42,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def command(arguments: argparse.Namespace, targets: Sequence[str], configuration: str, sdm: Sequence[str]) -> list[str]:
     """Return the call of Snakemake. The lock is that of the workflow that this job belongs to."""
+    again = steps.forced(os.environ.get(FORCED, "").split(), arguments.rules)
     gpus = ["--resources", f"mem_mb={arguments.mem_mb}", f"gpu={arguments.gpus}"]
     return [
         *(sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SHIPPED.with_name("Snakefile"))),
@@ -48,12 +50,13 @@ def command(arguments: argparse.Namespace, targets: Sequence[str], configuration
         *("--rerun-incomplete", "--show-failed-logs", "--keep-going", "--quiet", "host", "--workflow-profile", "none"),
         *("--cores", str(arguments.threads), *gpus, "--allowed-rules", *arguments.rules),
         *(["--sdm", *sdm] if sdm else []),
+        *(["--forcerun", *again] if again else []),
     ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the steps; write the record of the files."""
-    arguments = _parse(argv)
+    arguments = parse(argv)
     setup: Mapping[str, Any] = json.loads(os.environ[SETUP])
     study = load_study(setup["config"], [SHIPPED], check_paths=False)
     if arguments.case:
