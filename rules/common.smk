@@ -155,6 +155,21 @@ def changes(changed, record, rules):
     return of_wildcards
 
 
+def remove_outdated_records():
+    """Remove the records of whole jobs whose files have changed, or whose steps are forced, so that they run again."""
+    named = os.environ[FORCED].split()
+    for case in STUDY.cases:
+        if steps.forced(named, steps.names(steps.CASE_STEPS)) or case_jobs.changed(STUDY, case.cohort, case.case):
+            Path(case_jobs.record(STUDY, case.cohort, case.case)).unlink(missing_ok=True)
+    for arm in (*STUDY.arms, *STUDY.budgets):
+        place = Path(paths.file(STUDY.results, "segmented", "batches", arm=arm))
+        for record in place.glob("*/[0-9]*.json"):
+            if steps.forced(named, steps.names(steps.BATCH_STEPS)) or batch_jobs.changed(
+                STUDY, arm, record.parent.name, record.stem
+            ):
+                record.unlink(missing_ok=True)
+
+
 def no_environment(wildcards):
     """That of Snakemake itself: the job is a Snakemake, which gives each of its steps its own."""
     return None
@@ -240,14 +255,16 @@ def check_call():
         return
     with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
         _, call = parse_args(sys.argv[1:])
-    if not (
-        call.unlock or call.touch or call.nolock
-    ):  # a job's own Snakemake has no lock, and is not to look at it all
+    # The jobs of a cluster inherit it.
+    os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
+    # A job's own Snakemake has no lock, and is not to look at the whole folder.
+    if not (call.unlock or call.touch or call.nolock):
         whole_jobs = STUDY.results if config["jobs"] == "cases" else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
-    # The jobs of a cluster inherit it.
-    os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
+        # Here, since Snakemake stops where a file that it has seen is gone (`changes`).
+        if whole_jobs and not call.dryrun and not any(Path(".snakemake/locks").glob("*")):
+            remove_outdated_records()
     asked = call.targets
     # With a storage plugin the rules' outputs have other names than the targets, which Snakemake then checks alone.
     files = [
