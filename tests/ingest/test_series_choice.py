@@ -106,11 +106,12 @@ def test_equally_good_series_are_named_and_the_sheet_decides(tmp_path):
     with pytest.raises(
         InputError,
         match=r"Equally good.*series 3 \(24 slices of 64 × 80, 5.00 mm apart, kernel soft\) and series 4 "
-        r".*column ncct_series of the case sheet, or put its images into a folder of their own",
+        r".*column ncct_series of the case sheet; --series for a single new patient\), "
+        r"or put its images into a folder of their own",
     ):
         ingest(folder, tmp_path)
     assert decisions(ingest(folder, tmp_path, "--series", "4")[1]) == {3: "not series 4", 4: "chosen"}
-    with pytest.raises(InputError, match=r"no series 7, only 3, 4.*column ncct_series"):
+    with pytest.raises(InputError, match=r"no series 7, only 3, 4.*column ncct_series.*--series"):
         ingest(folder, tmp_path, "--series", "7")
 
 
@@ -124,7 +125,7 @@ def test_equal_series_of_one_number_can_only_be_told_apart_by_folder(tmp_path):
 
 def test_the_word_of_the_sheet_outweighs_a_mark_of_contrast(tmp_path):
     folder = write_series(Scan(fields={"ContrastBolusAgent": "Iomeprol"}), tmp_path / "dicom")
-    with pytest.raises(InputError, match=r"series 3: contrast medium.*ncct_series"):
+    with pytest.raises(InputError, match=r"series 3: contrast medium.*ncct_series.*--series"):
         ingest(folder, tmp_path)
     assert decisions(ingest(folder, tmp_path, "--series", "3")[1]) == {3: "chosen"}
 

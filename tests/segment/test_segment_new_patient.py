@@ -280,6 +280,23 @@ def test_a_number_that_is_none_is_refused(words, capsys):
     assert words[1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["--nifti", "--cases"])
+def test_a_series_without_a_dicom_folder_is_refused_and_not_passed_over(given):
+    with pytest.raises(InputError, match="--series chooses"):
+        new_patient.main([given, "a", "--model", "b", "--out", "c", "--series", "3"])
+
+
+def test_the_networks_are_the_only_step_that_asks_for_a_gpu(model, dicom, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_patient, "NVIDIA", tmp_path)  # a machine with a GPU
+    words = ["--dicom", str(dicom), "--model", str(model), "--out", str(tmp_path / "out"), "--with-report"]
+    new_patient.write_study(new_patient._parse(words), tmp_path, tmp_path / "results")
+    planned = [*command(tmp_path, "1", None, None), "--dry-run"]
+    told = subprocess.run(planned, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    asked = {block.split(":")[0]: "gpu=1" in block for block in told.split("rule ")[1:]}
+    assert {"brain_mask", "apply_model", "dicom_seg", "dicom_report"} < asked.keys()
+    assert [step for step, gpu in asked.items() if gpu] == ["run_networks"]
+
+
 def test_what_snakemake_itself_refuses_is_told(tmp_path):
     words = command(tmp_path, "1", "no-such-profile", None)
     with alone(tmp_path) as lock:

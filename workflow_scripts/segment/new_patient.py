@@ -132,6 +132,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"{str(arguments.out)!r} is a file.", "name a folder for the results.")
+    if arguments.series is not None and not arguments.dicom:
+        raise InputError(
+            "--series chooses among the series of a DICOM folder (--dicom).",
+            "leave it out; a case sheet has column ncct_series for it.",
+        )
     for scan in filter(None, (arguments.dicom, arguments.model)):
         keep_apart(arguments.out, scan)
     for place in (arguments.out, arguments.model):

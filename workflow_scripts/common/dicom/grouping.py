@@ -32,7 +32,7 @@ def find_series(images: Sequence[Image], modality: str, min_slices: int) -> list
         found = sorted({MODALITIES.get(image.modality, "unknown") for image in images})
         raise InputError(
             f"The DICOM folder holds {', '.join(found)} images, no {modality}.",
-            f"name a folder with the {modality} series in the case sheet.",
+            f"name a folder with the {modality} series.",
         )
     if (patients := _patients(images)) > 1:
         raise InputError(

@@ -108,7 +108,7 @@ def judge(images: Sequence[Image], modality: str, limits: Limits) -> Series:
     first, count = images[0], len(images)
     faults = [image.fault for image in images if image.fault]
     if first.modality != modality:
-        refusal = Refusal(f"not {modality}", f"name a folder with the {modality} series in the case sheet.")
+        refusal = Refusal(f"not {modality}", f"name a folder with the {modality} series.")
     elif first.scout:
         refusal = Refusal("localizer", FULL_SERIES)
     elif not first.grey:

@@ -11,6 +11,7 @@ from workflow_scripts.common.dicom.series import Limits, Series, judge
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.ingest.dicom.losses import with_losses
 
+NUMBER = "column ncct_series of the case sheet; --series for a single new patient"
 HEAD_MM = 150.0  # from skull base to vertex: more than this shows more neck, not more head
 
 
@@ -79,13 +80,13 @@ def _none_usable(series: Sequence[Series], decisions: Sequence[str], number: int
     asked = [index for index, one in enumerate(series) if number in (None, one.number)]
     if not asked:
         there = ", ".join(sorted({str(one.number) for one in series}))
-        return InputError(f"The DICOM folder has no series {number}, only {there}.", "correct column ncct_series.")
+        return InputError(f"The DICOM folder has no series {number}, only {there}.", f"correct {NUMBER}.")
     reasons = "; ".join(f"series {series[index].number}: {decisions[index]}" for index in asked)
     largest = max((series[index] for index in asked), key=lambda one: len(one.images))
     remedy = (
         largest.refusal.remedy
         if largest.refusal
-        else "give a folder with the non-contrast series, or, if one was marked by mistake, its number in ncct_series."
+        else f"give a folder with the non-contrast series, or, if one was marked by mistake, its number ({NUMBER})."
     )
     return InputError(f"No series of the DICOM folder can be used ({reasons}).", remedy)
 
@@ -99,7 +100,7 @@ def _equally_good(series: Sequence[Series], number: int | None) -> InputError:
     told_apart = number is None and len({one.number for one in series}) == len(series)
     return InputError(
         f"Equally good in the DICOM folder: {shown}.",
-        ("write the number of the right one into column ncct_series of the case sheet, or " if told_apart else "")
+        (f"give the number of the right one ({NUMBER}), or " if told_apart else "")
         + "put its images into a folder of their own.",
     )
 
