@@ -68,8 +68,9 @@ MACHINE = "The machine"
 
 
 def documented() -> dict[str, dict[str, str]]:
-    """Read the tables of the document: section, kind, message."""
-    sections = (ROOT / "docs" / "bad_input.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    """Read the document's tables of kinds: section, kind, message."""
+    sections = (ROOT / "docs" / "bad_input.md").read_text(encoding="utf-8").split("\n## ")
+    sections = [text for text in sections if "\n| kind |" in text]
     rows = {text.splitlines()[0]: re.findall(r"^\| (?!kind |---)(.+) \|$", text, re.MULTILINE) for text in sections}
     split = {title: [row.split(" | ") for row in found] for title, found in rows.items() if found}
     return {title: {name: " Remedy: ".join(cells) for name, *cells in found} for title, found in split.items()}
