@@ -110,14 +110,20 @@ class TestComparison:
     def test_no_interval_stands_below_six_patients(self, n):
         result = compare(np.zeros(n), np.random.default_rng(0).random(n), confidence=0.95)
         bounds = (result.difference_low, result.difference_high, result.hodges_lehmann_low, result.hodges_lehmann_high)
+        bounds += (result.mean_second_low, result.mean_second_high)
         assert all((bound is None) == (n < 6) for bound in bounds)
         assert ("n < 6: no interval" in result.note) == (n < 6)
 
-    def test_its_interval_is_that_of_the_paired_t_test(self):
+    def test_its_intervals_are_those_of_the_t_tests(self):
         first, second = np.random.default_rng(1).random((2, 19))
         result = compare(first, second, confidence=0.9)
         expected = stats.ttest_rel(second, first).confidence_interval(0.9)
         assert (result.difference_low, result.difference_high) == pytest.approx(tuple(expected))
+        for arm, low, high in (
+            (first, result.mean_first_low, result.mean_first_high),
+            (second, result.mean_second_low, result.mean_second_high),
+        ):
+            assert (low, high) == pytest.approx(tuple(stats.ttest_1samp(arm, 0).confidence_interval(0.9)))
 
     def test_power_and_its_inverse_agree(self):
         difference = np.random.default_rng(2).normal(0.04, 0.13, 19)
@@ -355,7 +361,11 @@ class TestRanks:
         assert [rank.first_share for rank in ranks] == [0, 1, 0]
 
     def test_arms_that_differ_by_chance_are_not_firm(self):
-        ranks = rank_stability(np.random.default_rng(0).random((12, 3)), **RANKING)
+        scores = np.random.default_rng(0).random((12, 3))
+        ranks = rank_stability(scores, **RANKING)
+        for arm, rank in zip(scores.T, ranks, strict=True):
+            expected = stats.ttest_1samp(arm, 0).confidence_interval(0.95)
+            assert (rank.mean_low, rank.mean_high) == pytest.approx(tuple(expected))
         assert sum(rank.first_share for rank in ranks) == pytest.approx(1)
         assert max(rank.rank_high - rank.rank_low for rank in ranks) == 2
 

@@ -130,10 +130,11 @@ def compared(**changed: str) -> dict[str, str]:
 
 
 def test_a_comparison_in_words_says_who_what_how_much_and_what_it_cannot_say():
-    text = words.paragraph(compared(), 3, 0.95)
+    text = words.paragraph(compared(mean_second_low="0.18", mean_second_high="0.32"), 3, 0.95)
     for part in (
         "compared in the 19 patients of the test set of A",
-        "The mean was 0.250 with Y and 0.200 with X, a mean difference of +0.050 (95 % interval −0.010 to +0.110)",
+        "The mean was 0.250 (0.180 to 0.320) with Y and 0.200 with X",
+        "a mean difference of +0.050 (95 % interval −0.010 to +0.110)",
         "p = 0.12, and p = 0.36 after Holm's correction for the 3 tests of family main",
         "no evidence of a difference, and it does not show that there is none",
         "this many patients of this spread shows a mean difference of 0.090 with a power of 80 %",

@@ -192,6 +192,16 @@ def test_tiny_p_values_are_not_written_as_zero():
     assert (rows[0]["raw"], rows[0]["mark"], rows[0]["interval"]) == ("< 0.0001", "***", "−0.200 to +0.050")
 
 
+def test_means_of_single_trainings_and_of_ranked_arms_have_their_intervals():
+    group = {"cohort": "A", "split": "validation", "criterion": "all", "arm": "X", "n": "9"}
+    mean = {"mean": "0.5", "mean_low": "0.4", "mean_high": "0.6"}
+    (training,) = content.member_rows([group | mean | {"member": "seed-0", "measure": "dice"}], ["seed-0"])
+    assert training["means"] == [("0.5000", "0.400 to 0.600")]
+    ranked = group | mean | {"rank": "1", "rank_low": "1", "rank_high": "2", "first_share": "0.9"}
+    ((_, (arm,)),) = content.rank_sets([ranked], 3)
+    assert (arm["mean"], arm["mean_interval"], arm["interval"]) == ("0.500", "0.400 to 0.600", "1 to 2")
+
+
 def test_the_page_shows_both_grids_side_by_side_as_the_tables_have_them(page, study):
     section = page.split('id="acquired"')[1].split("</details>")[0]
     cells = {}

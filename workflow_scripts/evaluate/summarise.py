@@ -108,8 +108,8 @@ def compare_arms(
     Holm's method adjusts over the pairs of one family in one cohort, split and criterion. A pair of which an arm has no
     scores there, as on the test set, has no row. ``draws`` and ``seed`` are those of the bootstrap of the differences.
     """
-    options = {"confidence": confidence}
-    options |= {"of_mean": _bounded(partial(symmetric_mean_interval, draws=draws, seed=seed), -1, 1)}
+    options = {"confidence": confidence, "of_arm": _interval_of_mean("dice", draws, seed)}
+    options |= {"of_difference": _bounded(partial(symmetric_mean_interval, draws=draws, seed=seed), -1, 1)}
     rows: Rows = []
     for key, dice in _panels(scores):
         for family in dict.fromkeys(name for name, _, _ in families):
@@ -126,10 +126,11 @@ def compare_arms(
 
 def rank_arms(scores: pd.DataFrame, *, draws: int, confidence: float, seed: int) -> Rows:
     """Rank the arms by the mean Dice of their ensembles in each cohort, split and criterion, to choose among them."""
+    of_mean = _interval_of_mean("dice", draws, seed)
+    options = {"draws": draws, "confidence": confidence, "seed": seed, "of_mean": of_mean}
     rows: Rows = []
     for key, dice in _panels(scores):
-        complete = dice.dropna().to_numpy(float)
-        ranks = rank_stability(complete, draws=draws, confidence=confidence, seed=seed)
+        ranks = rank_stability(dice.dropna().to_numpy(float), **options)
         named = key | {"measure": "dice", "member": ENSEMBLE}
         rows += [named | {"arm": arm} | asdict(rank) for arm, rank in zip(dice.columns, ranks, strict=True)]
     return rows

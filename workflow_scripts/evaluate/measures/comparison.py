@@ -28,7 +28,11 @@ class Comparison:
     n: int
     zeros: int
     mean_first: float | None = None
+    mean_first_low: float | None = None
+    mean_first_high: float | None = None
     mean_second: float | None = None
+    mean_second_low: float | None = None
+    mean_second_high: float | None = None
     mean_difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
@@ -47,11 +51,19 @@ class Comparison:
     note: str = ""
 
 
-def compare(first: np.ndarray, second: np.ndarray, *, confidence: float, of_mean: OfMean = mean_interval) -> Comparison:
+def compare(
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    confidence: float,
+    of_arm: OfMean = mean_interval,
+    of_difference: OfMean = mean_interval,
+) -> Comparison:
     """Compare two arms, one value of each patient (n,), by the exact two-sided signed-rank test.
 
-    ``of_mean`` makes the interval of the mean difference. Differences are rounded to nine decimals, so that rounding
-    errors do not break ties. What cannot be said is None, and the note gives the reason.
+    ``of_arm`` makes the interval of an arm's mean, ``of_difference`` that of the mean difference. Differences are
+    rounded to nine decimals, so that rounding errors do not break ties. What cannot be said is None, and the note gives
+    the reason.
 
     Example
     -------
@@ -65,14 +77,20 @@ def compare(first: np.ndarray, second: np.ndarray, *, confidence: float, of_mean
     if n < MIN_PATIENTS:
         return Comparison(n, zeros, note=f"n < {MIN_PATIENTS}: no test")
     notes = of_few(n)
-    low, high = of_mean(difference, confidence)
+    first_low, first_high = of_arm(first, confidence)
+    second_low, second_high = of_arm(second, confidence)
+    low, high = of_difference(difference, confidence)
     shift, shift_low, shift_high = hodges_lehmann(difference, confidence)
     test = signed_rank_test(difference)
     result = Comparison(
         n,
         zeros,
         mean_first=float(first.mean()),
+        mean_first_low=first_low,
+        mean_first_high=first_high,
         mean_second=float(second.mean()),
+        mean_second_low=second_low,
+        mean_second_high=second_high,
         mean_difference=float(difference.mean()),
         difference_low=low,
         difference_high=high,

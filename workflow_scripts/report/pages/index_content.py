@@ -103,7 +103,7 @@ def member_rows(summary: Iterable[Row], members: Sequence[str]) -> list[dict[str
     chosen = [row for row in _dice(summary) if row["criterion"] == ALL_LESIONS]
     rows = []
     for (cohort, split, arm), group in _by(chosen, "cohort", "split", "arm"):
-        dice = {row["member"]: fixed(row["mean"], 4) for row in group}
+        dice = {row["member"]: (fixed(row["mean"], 4), interval(row, "mean")) for row in group}
         means = [dice[member] for member in members]
         rows.append({"cohort": cohort, "split": split, "arm": arm, "n": group[0]["n"], "means": means})
     return rows
@@ -147,6 +147,7 @@ def rank_sets(ranks: Iterable[Row], min_component_ml: float) -> list[tuple[str, 
             **row,
             "set": _set_name(row, min_component_ml),
             "mean": number(row["mean"], 3),
+            "mean_interval": interval(row, "mean"),
             "interval": f"{float(row['rank_low']):g} to {float(row['rank_high']):g}" if row["rank_low"] else "",
             "first": f"{100 * float(row['first_share']):.0f} %" if row["first_share"] else "",
         }

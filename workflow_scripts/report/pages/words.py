@@ -49,7 +49,7 @@ def _compared(row: Row, min_component_ml: float) -> str:
 
 def _effect(row: Row, confidence: float) -> str:
     level = f"{100 * confidence:g} %"
-    means = " and ".join(f"{number(row[f'mean_{arm}'])} with {row[arm]}" for arm in ("second", "first"))
+    means = " and ".join(f"{_mean(row, arm)} with {row[arm]}" for arm in ("second", "first"))
     bounds = interval(row, "difference", sign="+")
     told = f"{level} interval {bounds}" if bounds else f"no {level} interval"
     text = f"The mean was {means}, a mean difference of {number(row['mean_difference'], sign='+')} ({told})."
@@ -57,6 +57,11 @@ def _effect(row: Row, confidence: float) -> str:
     shift = number(row["hodges_lehmann"], sign="+") + (f" ({bounds})" if bounds else "")
     effect = number(row["rank_biserial"], 2, "+")
     return f"{text} The Hodges–Lehmann shift was {shift}, the rank-biserial correlation {effect}."
+
+
+def _mean(row: Row, arm: str) -> str:
+    bounds = interval(row, f"mean_{arm}")
+    return number(row[f"mean_{arm}"]) + (f" ({bounds})" if bounds else "")
 
 
 def _test(row: Row) -> str:
