@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import highdicom
@@ -130,6 +131,10 @@ def test_the_report_agrees_with_the_mask(result):
     mask = nib.load(result / "lesion_upright.nii.gz")
     millilitres = np.asarray(mask.dataobj).sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
     assert report["lesion_ml"] == pytest.approx(millilitres, rel=0.1)
+    assert report["versions"]["torch"] == version("torch")
+    measured = (result / "times.tsv").read_text().splitlines()[1:]
+    assert report["seconds"] == {row.split("\t")[0]: float(row.split("\t")[1]) for row in measured}
+    assert {"ingest_ncct", "run_networks", "dicom_seg"} < report["seconds"].keys()
     assert sum(report["components_ml"]) == pytest.approx(report["lesion_ml"], rel=0.2)
 
 
@@ -196,6 +201,7 @@ def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp
     for file in (*(made / name for name in published.FILES), *dicom, scan, out / "mine.txt"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
+    (made / published.REPORT).write_text("{}")
     published.publish(results, "new", "patient", out, ["lesion.dcm"])
     assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"}
     published.publish(results, "new", "patient", out, [])
@@ -220,13 +226,14 @@ def test_a_full_disk_leaves_the_earlier_result_whole(tmp_path):
     for file in (*(made / name for name in published.FILES), scan):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(bytes(100))
+    (made / published.REPORT).write_text("{}")
     published.publish(results, "new", "patient", out, [])
-    (made / published.REPORT).write_bytes(bytes(10**6))
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    (made / published.REPORT).write_text(json.dumps({"side": "left" * 10**5}))
     with full_disk(10**5), pytest.raises(OSError, match="File too large"):
         published.publish(results, "new", "patient", out, [])
-    assert {path.name: path.stat().st_size for path in out.iterdir() if path.name != published.TIMES} == dict.fromkeys(
-        FILES - {"lesion.dcm", published.TIMES}, 100
-    )
+    assert whole.keys() == FILES - {"lesion.dcm"}
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
 def test_a_disk_that_cannot_hold_the_model_leaves_nothing(model, dicom, tmp_path):

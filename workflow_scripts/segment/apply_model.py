@@ -119,6 +119,7 @@ def report(
         "quality": {"checks": case["quality"]["checks"], "flags": case["quality"]["flags"]},
         "scan": {name: ingest[name] for name in ("source", "acquired_shape", "equal_gaps", "tilt_degrees")},
         "model": {name: manifest[name] for name in ("arm", "seeds", "vote", "format", "code", "versions", "licence")},
+        "versions": layout.installed(),
     }
 
 

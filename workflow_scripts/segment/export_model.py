@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from workflow_scripts.segment.model.reference import fit_reference
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.paths import case_folder
 
-PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures", "numpy", "scipy")
 SECTIONS = ("seed", "ingest", "preprocess", "segment")  # of the configuration, which decide what becomes of a scan
 
 log = logging.getLogger(__name__)
@@ -96,7 +94,7 @@ def describe(settings: Mapping[str, Any], channels: Sequence[str], seen: Mapping
         "licence": settings["licence"],
         "notice": settings["notice"],
         "code": code_digest("segment.export_model"),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": layout.installed(),
     }
 
 

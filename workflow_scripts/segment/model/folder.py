@@ -7,6 +7,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,9 +26,15 @@ FORMAT = 1
 MANIFEST = "model.json"
 CHECKPOINT = "checkpoint_final.pth"
 TEMPLATE, TEMPLATE_MASK = TEMPLATES
+PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures", "numpy", "scipy")
 KINDS = {"arm": str, "seeds": list, "vote": str, "code": str, "versions": dict, "files": dict}
 MOST_UNPACKED, MOST_TIMES = 2**26, 10  # bytes, and this many times the zip: weights hardly shrink, JSON does
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the time stamp of every entry of a zip, so that equal models give equal bytes
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of the libraries that networks run with, as they are installed here."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def fold(number: int) -> str:

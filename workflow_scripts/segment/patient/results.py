@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.common.files import read_json, read_tsv, replacing_entries, write_tsv
+from workflow_scripts.common.files import read_json, read_tsv, replacing_entries, write_json, write_tsv
 from workflow_scripts.study import paths
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.models import is_dicom
@@ -15,7 +15,7 @@ IMAGES = ("lesion.nii.gz", "lesion_upright.nii.gz", "agreement.nii.gz", "probabi
 REPORT = "report.json"
 TIMES = "times.tsv"
 BATCHES, NETWORKS = "patients/batch-*", "networks.json"
-FILES = (*IMAGES, "lesion.json", REPORT, PAGE)
+FILES = (*IMAGES, "lesion.json", PAGE)
 DICOM_FILES = (MASK, CAPTURE) = ("lesion.dcm", "report.dcm")
 
 
@@ -30,7 +30,10 @@ def publish(results: Path, cohort: str, case: str, out: Path, dicom: Sequence[st
         for name in (*FILES, *dicom):
             shutil.copyfile(made / name, folder / name)
         shutil.copyfile(scan, folder / SCAN)
-        write_times(results, cohort, case, folder / TIMES)
+        times = times_of(results, cohort, case)
+        write_tsv(folder / TIMES, times, ("step", "seconds", "memory_mb"))
+        seconds = {row["step"]: float(row["seconds"]) for row in times}
+        write_json(folder / REPORT, read_json(made / REPORT) | {"seconds": seconds})
         for name in set(DICOM_FILES) - set(dicom):
             (out / name).unlink(missing_ok=True)
 
@@ -41,8 +44,8 @@ def dicom_files(case: Case, with_report: bool) -> list[str]:
     return wanted if is_dicom(Path(case.ncct)) else []
 
 
-def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
-    """Write where the time went: step, seconds, largest memory in MB, from what Snakemake measured.
+def times_of(results: Path, cohort: str, case: str) -> list[dict[str, str]]:
+    """Return where the time went: step, seconds, largest memory in MB, from what Snakemake measured.
 
     The networks' row is of the whole batch that the patient was segmented in.
     """
@@ -53,5 +56,4 @@ def write_times(results: Path, cohort: str, case: str, path: Path) -> None:
             files["run_networks"] = benchmarks / f"segment/run_networks/{batch.parent.name.removeprefix('batch-')}.tsv"
     measured = {step: read_tsv(file)[-1] for step, file in files.items()}
     rows = [{"step": step, "seconds": row["s"], "memory_mb": row["max_rss"]} for step, row in measured.items()]
-    rows.sort(key=lambda row: -float(row["seconds"]))
-    write_tsv(path, rows, ("step", "seconds", "memory_mb"))
+    return sorted(rows, key=lambda row: -float(row["seconds"]))
