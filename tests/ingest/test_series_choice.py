@@ -96,6 +96,7 @@ def test_the_non_contrast_soft_tissue_series_of_a_study_is_chosen_and_all_are_re
     assert record["files_without_image"] == 6
     chosen = record["series"][4]
     assert (chosen["kernel"], chosen["plane"], chosen["images"], chosen["gap_mm"]) == ("soft", "axial", 47, 2.5)
+    assert chosen["maker"] == "Siemens"
     assert image.shape[2] == 47
     assert largest_error(image) <= 1.5
 

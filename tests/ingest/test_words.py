@@ -6,6 +6,7 @@ from tests.workflow import ROOT
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
 from workflow_scripts.common.dicom.diffusion import kind_of
 from workflow_scripts.common.dicom.kernels import sharpness
+from workflow_scripts.common.dicom.makers import maker
 from workflow_scripts.common.files import read_tsv
 
 WORDS = [(row["what"], row["text"], row["meaning"]) for row in read_tsv(ROOT / "tests" / "ingest" / "words.tsv")]
@@ -14,6 +15,7 @@ MEANING = {
     "agent": lambda text: "enhanced" if is_agent(text) else "native",
     "diffusion": lambda text: kind_of(set(), text, None),
     "kernel": lambda text: sharpness(text, set()),
+    "maker": maker,
     "description": lambda text: sharpness("", set(text.split())),
 }
 

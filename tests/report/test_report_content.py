@@ -73,10 +73,13 @@ def test_no_boxes_of_the_flow_overlap():
 def test_acquisition_is_what_the_records_say():
     affine = [[-0.5, 0, 0, 9], [0, 0.5, 0, -9], [0, 0, 4, -20], [0, 0, 0, 1]]
     record = describe(Stack.of_grid((40, 40, 12), cohorts.np.array(affine, float))) | {"source": "dicom"}
-    record |= {"chosen": {"series": 2}, "series": [{"number": 1}, {"number": 2, "thickness_mm": 4.8, "kernel": "soft"}]}
+    record |= {
+        "chosen": {"series": 2},
+        "series": [{"number": 1}, {"number": 2, "thickness_mm": 4.8, "kernel": "soft", "maker": "GE"}],
+    }
     (row,) = cohorts.acquisition_rows([("A", record), ("A", record)])
     told = {"source": "DICOM: 2", "distance": "4.0", "thickness": "4.8", "pixel": "0.50", "slices": "12", "tilted": 0}
-    assert row | told | {"kernel": "soft: 2", "unequal": 0} == row
+    assert row | told | {"kernel": "soft: 2", "scanner": "GE: 2", "unequal": 0} == row
 
 
 def test_clinical_columns_are_summarised_by_cohort():

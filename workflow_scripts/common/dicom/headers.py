@@ -29,6 +29,7 @@ from workflow_scripts.common.dicom.files import (
     unreadable,
     whole_number,
 )
+from workflow_scripts.common.dicom.makers import maker
 
 # Where an enhanced object keeps what a classic one states once an image: functional groups, per frame or shared.
 GROUPS = {
@@ -47,7 +48,7 @@ TAGS = [
     *GROUPS,
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
-    *("AcquisitionNumber", "InstanceNumber"),
+    *("AcquisitionNumber", "InstanceNumber", "Manufacturer"),
     *("PatientID", "PatientName", "ContrastBolusAgent", "ContrastBolusAgentSequence", "LossyImageCompression"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
@@ -88,6 +89,7 @@ class Image:
     rescale: tuple[float | None, float | None]
     padding: int | None
     kernel: str
+    maker: str
     description: frozenset[str]
     scout: bool
     mosaic: bool
@@ -196,6 +198,7 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         rescale=(number("RescaleSlope"), number("RescaleIntercept")),
         padding=_padding(header),
         kernel=_text(group("ConvolutionKernel"), "ConvolutionKernel"),
+        maker=maker(_text(header, "Manufacturer")),
         description=frozenset(re.split(r"[^A-Z0-9]+", description)),
         scout=not SCOUTS.isdisjoint(kind),
         mosaic="MOSAIC" in kind,

@@ -113,6 +113,7 @@ def _record(series: Series, decision: str) -> dict[str, Any]:
         "size": list(first.size),
         "modality": series.modality,
         "kernel": series.kernel,
+        "maker": first.maker,
         "contrast": first.contrast,
         "thickness_mm": first.thickness_mm,
         "original": all(image.original for image in series.images),

@@ -73,6 +73,7 @@ def acquisition_rows(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[d
             "tilted": sum(scan["tilted"] for scan in scans),
             "unequal": sum(scan["unequal"] for scan in scans),
             "kernel": _shares(scan["kernel"] for scan in scans if scan["kernel"]),
+            "scanner": _shares(scan["maker"] for scan in scans if scan["maker"]),
         }
         for cohort, scans in found.items()
     ]
@@ -91,6 +92,7 @@ def _acquired(record: Mapping[str, Any]) -> dict[str, Any]:
         "tilted": not stack.orthogonal,
         "unequal": not stack.equal_gaps,
         "kernel": series.get("kernel"),
+        "maker": series.get("maker"),
     }
 
 
