@@ -137,8 +137,8 @@ def arm_masks(wildcards, input):
     return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
 
 
-def changes(changed, record, rules):
-    """What shows that a whole job must run again: files that are gone or new, steps that the call forces.
+def changes(changed, record):
+    """What shows that a whole job must run again: files that are gone or newer than its record.
 
     A real run removes the record, so that they are no param of the job: they would be gone in the next call, and the job
     would run once more.
@@ -146,7 +146,7 @@ def changes(changed, record, rules):
     names, path = of_study(changed), of_study(record)
 
     def of_wildcards(wildcards):
-        found = names(wildcards) + steps.forced(os.environ.get(FORCED, "").split(), rules)
+        found = names(wildcards)
         if found and workflow.is_main_process and not (workflow.dryrun or workflow.touch):
             Path(path(wildcards)).unlink(missing_ok=True)
             return []
@@ -156,17 +156,14 @@ def changes(changed, record, rules):
 
 
 def remove_outdated_records():
-    """Remove the records of whole jobs whose files have changed, or whose steps are forced, so that they run again."""
-    named = os.environ[FORCED].split()
+    """Remove the records of whole jobs whose files have changed, so that they run again."""
     for case in STUDY.cases:
-        if steps.forced(named, steps.names(steps.CASE_STEPS)) or case_jobs.changed(STUDY, case.cohort, case.case):
+        if case_jobs.changed(STUDY, case.cohort, case.case):
             Path(case_jobs.record(STUDY, case.cohort, case.case)).unlink(missing_ok=True)
     for arm in (*STUDY.arms, *STUDY.budgets):
         place = Path(paths.file(STUDY.results, "segmented", "batches", arm=arm))
         for record in place.glob("*/[0-9]*.json"):
-            if steps.forced(named, steps.names(steps.BATCH_STEPS)) or batch_jobs.changed(
-                STUDY, arm, record.parent.name, record.stem
-            ):
+            if batch_jobs.changed(STUDY, arm, record.parent.name, record.stem):
                 record.unlink(missing_ok=True)
 
 
@@ -284,6 +281,7 @@ def check_call():
         if STUDY.case_jobs and not call.allowed_rules:
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
+            steps.require_jobs("--forcerun", call.forcerun or [], together=True)
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:

@@ -12,7 +12,7 @@ rule preprocess_case:
         "<preprocessed>/files.json",
     params:
         settings=of_study(case_jobs.settings_digest),
-        changed=changes(case_jobs.changed, case_jobs.record, steps.names(steps.CASE_STEPS)),
+        changed=changes(case_jobs.changed, case_jobs.record),
         code=lambda wildcards: steps.codes(steps.CASE_STEPS),
         rules=steps.names(steps.CASE_STEPS),
     log:
@@ -39,7 +39,7 @@ rule segment_batch:
         "<segmented>/batches/{cohort}/{batch}.json",
     params:
         settings=of_study(batch_jobs.settings_digest),
-        changed=changes(batch_jobs.changed, batch_jobs.record, steps.names(steps.BATCH_STEPS)),
+        changed=changes(batch_jobs.changed, batch_jobs.record),
         code=lambda wildcards: steps.codes(steps.BATCH_STEPS),
         rules=steps.names(steps.BATCH_STEPS),
     log:

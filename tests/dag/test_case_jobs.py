@@ -70,12 +70,14 @@ def test_a_real_run_removes_the_record_that_no_longer_holds_and_a_dry_run_does_n
     assert not (folder / "files.json").exists()
 
 
-@pytest.mark.parametrize("force", [("--forcerun", "finalise"), ("--forcerun", "preprocess_case"), ("--forceall",)])
+@pytest.mark.parametrize(
+    "force", [("--forcerun", "preprocess_case", "finalise"), ("--forcerun", "preprocess_case"), ("--forceall",)]
+)
 def test_a_forced_step_makes_its_job_run_and_is_forced_there(study, force, monkeypatch):
     (study / PREPROCESSED).mkdir(parents=True)
     said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", *force).stdout
     assert job_counts(said)["preprocess_case"] == 1
-    monkeypatch.setenv(FORCED, "all" if force[0] == "--forceall" else force[1])
+    monkeypatch.setenv(FORCED, " ".join(force[1:]) or "all")
     words = ["--cohort", "A", "--case", "B", "--rules", "finalise", "lesion", "--threads", "1", "--mem-mb", "1"]
     call = run.command(run.parse([*words, "--out", "files.json"]), ["x"], "study.json", [])
     forced = call[call.index("--forcerun") + 1 :]
@@ -83,8 +85,9 @@ def test_a_forced_step_makes_its_job_run_and_is_forced_there(study, force, monke
 
 
 def test_options_that_name_a_step_are_told_the_job(study):
-    said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", "--until", "finalise", check=False)
-    assert said.returncode and "it is a step of preprocess_case" in said.stdout
+    for option in ("--until", "--omit-from", "--forcerun"):
+        said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", option, "finalise", check=False)
+        assert said.returncode and "it is a step of preprocess_case" in said.stdout
 
 
 def test_a_broken_scan_is_told_by_the_job_and_not_tried_again(study):

@@ -30,24 +30,30 @@ def codes(steps: Steps) -> list[str]:
 
 
 def forced(named: Collection[str], rules: Collection[str]) -> list[str]:
-    """Return which of these rules are to run again, where a call forces ``named``.
+    """Return which of these steps are to run again, where a call forces ``named``: a whole job alone means all of its.
 
     Examples
     --------
     >>> forced(["preprocess_case"], ["ingest_ncct", "finalise"])
     ['ingest_ncct', 'finalise']
-    >>> forced(["finalise", "split"], ["ingest_ncct", "finalise"])
+    >>> forced(["preprocess_case", "finalise", "split"], ["ingest_ncct", "finalise"])
     ['finalise']
     """
+    found = [rule for rule in rules if rule in named]
     whole = any(set(rules) <= set(names(steps)) for job, steps in WHOLE_JOBS.items() if job in named)
-    return [rule for rule in rules if whole or ALL_STEPS in named or rule in named]
+    return list(rules) if ALL_STEPS in named or (whole and not found) else found
 
 
-def require_jobs(option: str, named: Collection[str]) -> None:
-    """Raise `StudyError` where an option names a step, which is no job of a study of whole jobs."""
+def require_jobs(option: str, named: Collection[str], together: bool = False) -> None:
+    """Raise `StudyError` where an option names a step, which is no job of a study of whole jobs.
+
+    ``together``: the job may be named beside it.
+    """
     for job, steps in WHOLE_JOBS.items():
-        if found := [name for name in named if name in names(steps)]:
+        found = [name for name in named if name in names(steps)]
+        if found and not (together and job in named):
+            wanted = f"{option} {job} {found[0]}" if together else f"{option} {job}, or a file that the step makes"
             raise StudyError(
                 f"{option} {found[0]}: with `jobs: cases` it is a step of {job}, which runs all steps of a case or "
-                f"batch. Name {job}, or ask for a file that the step makes."
+                f"batch. Give {wanted}."
             )
