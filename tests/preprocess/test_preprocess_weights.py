@@ -67,7 +67,8 @@ def test_without_a_network_the_message_says_where_to_get_the_file_and_where_to_p
     with pytest.raises(InputError) as error:
         provide(tmp_path / "synthsr.weights", "http://127.0.0.1:9/synthsr.h5")
     assert "http://127.0.0.1:9/synthsr.h5 cannot be downloaded" in str(error.value)
-    assert "give its path as preprocess.skull_stripping.synthsr_weights.path" in error.value.remedy
+    for way in ("preprocess.skull_stripping.synthsr_weights.path", "--synthsr-weights for a new patient"):
+        assert way in error.value.remedy
     assert not list(tmp_path.iterdir())
 
 

@@ -268,12 +268,13 @@ def test_results_inside_the_scan_or_the_model_are_refused_and_a_refusal_leaves_n
         assert not (tmp_path / "out").exists()
 
 
-def test_a_scan_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path):
+def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path):
     (tmp_path / "scan.zip").touch()
     for words, message in (
         (["--dicom", str(next(dicom.glob("02-*")))], "is a file.*--nifti"),
         (["--nifti", str(dicom)], "no NIfTI file.*--dicom"),
         (["--nifti", str(tmp_path / "scan.zip")], "no NIfTI file"),
+        (["--dicom", str(dicom), "--synthstrip-weights", str(tmp_path / "none")], "none' is not a file.*--synthstrip"),
     ):
         with pytest.raises(InputError, match=message):
             new_patient.main([*words, "--model", str(model), "--out", str(tmp_path / "out")])

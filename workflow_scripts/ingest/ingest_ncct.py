@@ -170,7 +170,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif arguments.series is None:
         image, record = from_nifti(source, arguments.hu_floor, limits)
     else:
-        raise InputError("A NIfTI file has no series to choose from.", "leave column ncct_series empty.")
+        raise InputError(
+            "A NIfTI file has no series to choose from.", "leave column ncct_series empty, or --series out."
+        )
     require_head_ct(image, arguments.stripped)
     image = image.with_data(np.clip(image.data, arguments.hu_floor, INT16.max))
     whole = bool((image.data == np.rint(image.data)).all())

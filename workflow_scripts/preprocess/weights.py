@@ -50,17 +50,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Copy or download the file of one network, check it, and write it under its final name."""
     arguments = _parse(argv)
     key = f"preprocess.skull_stripping.{arguments.network}_weights"
+    option = f"--{arguments.network}-weights for a new patient"
     source = str(arguments.given or arguments.url)
     with replacing(arguments.out) as temporary:
         if arguments.given:
             shutil.copyfile(arguments.given, temporary)
         else:
-            download(arguments.url, temporary, f"give its path as {key}.path.")
+            download(arguments.url, temporary, f"give its path as {key}.path ({option}).")
         found = file_digest(temporary)
         if arguments.sha256 and found != arguments.sha256:
             raise InputError(
                 f"{source} has the SHA-256 {found}, not {arguments.sha256}.",
-                f"get the file again; or, if this is the file you mean, correct {key}.sha256.",
+                f"get the file again; or, if a study is to have this one, correct {key}.sha256.",
             )
     log.info("%s: %s, SHA-256 %s", arguments.network, source, found)
 

@@ -195,6 +195,9 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Stu
         write_sheet(sheet, scan, arguments.series)
     weights = {"synthstrip": arguments.synthstrip_weights, "synthsr": arguments.synthsr_weights}
     device = "auto" if not arguments.cpu and (arguments.profile or NVIDIA.exists()) else "cpu"
+    for network, path in weights.items():
+        if path and not path.is_file():
+            raise InputError(f"{str(path)!r} is not a file.", f"name the weights of {network} for --{network}-weights.")
     if arguments.memory_gb:
         require_for_model(arguments.memory_gb, model, on_cpu=device == "cpu")
     study = study_of(model, sheet, results, weights, device, arguments.with_report)

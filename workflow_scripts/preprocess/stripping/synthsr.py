@@ -104,7 +104,8 @@ def load_network(path: Path | str) -> SynthSR:
     except (OSError, KeyError, RuntimeError) as error:
         raise InputError(
             f"{Path(path).name} holds no weights of SynthSR ({error}).",
-            "give synthsr_v20_230130.h5 of FreeSurfer as preprocess.skull_stripping.synthsr_weights.",
+            "give synthsr_v20_230130.h5 of FreeSurfer as preprocess.skull_stripping.synthsr_weights "
+            "(--synthsr-weights for a new patient).",
         ) from error
     return network.eval()
 

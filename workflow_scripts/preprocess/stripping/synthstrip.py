@@ -40,7 +40,8 @@ def load_network(path: Path | str) -> Network:
     except (OSError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{Path(path).name} holds no weights of SynthStrip ({type(error).__name__}).",
-            "give synthstrip.1.pt of FreeSurfer as preprocess.skull_stripping.synthstrip_weights.",
+            "give synthstrip.1.pt of FreeSurfer as preprocess.skull_stripping.synthstrip_weights "
+            "(--synthstrip-weights for a new patient).",
         ) from error
     return network.eval()
 
