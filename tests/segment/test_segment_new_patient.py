@@ -173,12 +173,18 @@ def test_a_broken_run_leaves_no_result_and_the_same_command_goes_on(model, dicom
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
-def test_a_damaged_model_is_refused_before_anything_runs(model, dicom, tmp_path):
+def test_a_model_that_cannot_be_used_is_refused_before_anything_runs_and_leaves_nothing(model, dicom, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
     (folder / "fold_2" / "checkpoint_final.pth").write_bytes(b"PK")
-    with pytest.raises(InputError, match="fold_2/checkpoint_final"):
-        new_patient.main(["--dicom", str(dicom), "--model", str(folder), "--out", str(tmp_path / "out")])
-    assert not (tmp_path / "out" / ".work" / "study.yaml").exists()
+    shutil.make_archive(tmp_path / "damaged", "zip", tmp_path, folder.name)
+    for words, message in (
+        (["--model", str(folder)], "fold_2/checkpoint_final"),
+        (["--model", str(tmp_path / "damaged.zip")], "fold_2/checkpoint_final"),
+        (["--model", f"{model}.zip", "--memory-gb", "0.5"], "--memory-gb is 0.5"),
+    ):
+        with pytest.raises(InputError, match=message):
+            new_patient.main(["--dicom", str(dicom), *words, "--out", str(tmp_path / "out")])
+        assert not (tmp_path / "out").exists()
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path):

@@ -21,7 +21,7 @@ from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.contents import PREPROCESSING
 from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
-from workflow_scripts.segment.patient.workflow import LOCK, STUDY, UNNAMED, alone, command, run_patients
+from workflow_scripts.segment.patient.workflow import RECORD, STUDY, UNNAMED, alone, command, run_patients
 from workflow_scripts.study.case_sheet import Case
 from workflow_scripts.study.config_files import complete
 from workflow_scripts.study.models import is_dicom
@@ -152,11 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             try:
                 segment(arguments, work, lock)
             finally:
-                if work.is_dir() and {path.name for path in work.glob("*")} <= {
-                    LOCK,
-                    STUDY,
-                    "cases.tsv",
-                }:  # refused before anything was made
+                if work.is_dir() and not (work / RECORD).exists():  # refused before anything ran
                     shutil.rmtree(work)
     finally:
         if new and not any(arguments.out.iterdir()):

@@ -22,7 +22,7 @@ from workflow_scripts.study.models import final_images, patient_files
 from workflow_scripts.study.study import Study
 
 ROOT = Path(__file__).parents[3]
-LOCK, STUDY = "lock", "study.yaml"
+LOCK, STUDY, RECORD = "lock", "study.yaml", "snakemake.log"
 UNNAMED = ("new", "patient")  # cohort and case of a single patient, whose steps are told without them
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
@@ -124,7 +124,7 @@ def run_patients(study: Study, words: Sequence[str], work: Path, lock: int) -> t
         """Return those of ``cases`` that did not come through, and those of them whose images were made."""
         given = read_yaml(work / STUDY)
         write_yaml(work / STUDY, given | {"patients": [f"{case.cohort}/{case.case}" for case in cases]})
-        told = run_workflow(words, work / "snakemake.log", lock)
+        told = run_workflow(words, work / RECORD, lock)
         errors.update(dict.fromkeys(told))
         pending = unfinished(words) if told else set()
         if pending is None:
