@@ -194,6 +194,11 @@ VALUES = (
     ),
     value("cohort to evaluate without a mask", run={"segment": ["HEALTHY", "icoAIS"], "evaluate": ["HEALTHY"]}),
     value("arms chosen on the test set", evaluate={"selected_on": "test"}),
+    value("arm compared with itself", evaluate={"comparisons": {"own": [["FS-STKi", "FS-STKi"]]}}),
+    value(
+        "pair that is compared twice",
+        evaluate={"comparisons": {"main": [["FS-STKi", "FS-STKi-D"]], "own": [["FS-STKi-D", "FS-STKi"]]}},
+    ),
     value("arm to test that does not run", evaluate={"test_arms": ["FS-STKi-D"]}),
     value("cohort to evaluate that is not segmented", run={"evaluate": ["HEALTHY"]}),
     value("unknown cohort in an image set", run={"arms": ["ALL-STKi"]}, report={"best_arms": ["ALL-STKi"]}),

@@ -220,6 +220,20 @@ def _validate_config(config: dict[str, Any], files: ConfigFiles) -> None:
     config["evaluate"]["comparisons"] = config["evaluate"]["comparisons"] or {}
 
 
+def _check_pairs(families: Mapping[str, Sequence[Sequence[str]]], files: ConfigFiles) -> None:
+    """Check that each comparison is of two arms and stands in one family alone."""
+    seen: dict[frozenset[str], str] = {}
+    for family, pairs in families.items():
+        for index, pair in enumerate(pairs):
+            path, arms = ["evaluate", "comparisons", family, index], frozenset(pair)
+            if len(arms) == 1:
+                raise files.refuse(path, f"{pair[0]!r} is compared with itself; name two arms.")
+            if arms in seen:
+                told = f"{list(pair)!r} stands in family {seen[arms]} already"
+                raise files.refuse(path, f"{told}; name it once, so that it has one corrected p.")
+            seen[arms] = family
+
+
 def _check_references(study: Study, files: ConfigFiles) -> None:
     """Check what a schema cannot express: names of other entries, and sums."""
     config = study.config
@@ -285,6 +299,7 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
     for family, pairs in config["evaluate"]["comparisons"].items():
         for index, pair in enumerate(pairs):
             require(["evaluate", "comparisons", family, index], pair, config["arms"], "an entry of `arms`")
+    _check_pairs(config["evaluate"]["comparisons"], files)
     if len(study.seeds) % 2 == 0:
         raise files.refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
     ratios = config["split"]["ratios"]
