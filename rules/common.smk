@@ -250,8 +250,11 @@ def check_call():
     called = Path(sys.argv[0])
     if not workflow.is_main_process or "snakemake" not in (called.name, called.parent.name):
         return
-    with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
-        _, call = parse_args(sys.argv[1:])
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
+            _, call = parse_args(sys.argv[1:])
+    except SystemExit:  # Snakemake found the profile where it was called, and works elsewhere since
+        raise WorkflowError("With --directory, a profile is named by its whole path (--profile).") from None
     # The jobs of a cluster inherit it.
     os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
     # A job's own Snakemake has no lock, and is not to look at the whole folder.

@@ -242,3 +242,8 @@ def test_the_list_of_rules_is_a_menu(tmp_path):
     ]
     assert len(lines) > 60
     assert [line for line in lines if not re.fullmatch(r"[\w-]+ \(.+\.\)", line)] == []
+
+
+def test_a_profile_that_cannot_be_found_from_another_folder_is_told(tmp_path):
+    call = [*demo_arguments(), "--directory", str(tmp_path), "--profile", "slurm", "-n", "split"]
+    assert "a profile is named by its whole path" in snakemake(ROOT, *call, check=False).stdout

@@ -300,11 +300,11 @@ def test_a_series_without_a_dicom_folder_is_refused_and_not_passed_over(given):
         new_patient.main([given, "a", "--model", "b", "--out", "c", "--series", "3"])
 
 
-def test_the_networks_are_the_only_step_that_asks_for_a_gpu(model, dicom, tmp_path, monkeypatch):
-    monkeypatch.setattr(new_patient, "NVIDIA", tmp_path)  # a machine with a GPU
+def test_on_a_cluster_the_networks_are_the_only_step_that_asks_for_a_gpu(model, dicom, tmp_path):
     words = ["--dicom", str(dicom), "--model", str(model), "--out", str(tmp_path / "out"), "--with-report"]
+    words += ["--profile", "slurm"]
     new_patient.write_study(new_patient._parse(words), tmp_path, tmp_path / "results")
-    planned = [*command(tmp_path, "1", None, None), "--dry-run"]
+    planned = [*command(tmp_path, "1", "slurm", None), "--dry-run"]
     told = subprocess.run(planned, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     asked = {block.split(":")[0]: "gpu=1" in block for block in told.split("rule ")[1:]}
     assert {"brain_mask", "apply_model", "dicom_seg", "dicom_report"} < asked.keys()

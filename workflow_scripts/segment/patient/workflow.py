@@ -39,8 +39,14 @@ def command(work: Path, cores: str, profile: str | None, memory_gb: float | None
     words += (
         ["--resources", f"mem_mb={round(1000 * memory_gb)}"] if memory_gb else []
     )  # takes all words up to the next option
-    words += ["--profile", profile] if profile else ["--cores", cores]
+    words += ["--profile", _whole_path(profile)] if profile else ["--cores", cores]
     return [*words, "new_patients"]
+
+
+def _whole_path(profile: str) -> str:
+    """Return the path of a profile of this workflow or of the folder of the call, which Snakemake's differs from."""
+    places = (Path.cwd() / profile, ROOT / "profiles" / profile)
+    return next((str(place) for place in places if place.exists()), profile)
 
 
 @contextmanager
