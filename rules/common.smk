@@ -89,7 +89,7 @@ GPUS = " ".join(
 )
 CONFIG_SHA256 = bytes_digest(json.dumps(config, sort_keys=True, default=str).encode())
 # A shell's prefix would be shown with the command of every job that fails; this is long.
-os.environ[SETUP] = json.dumps({"config": config, "sdm": SDM}, default=str)
+os.environ[SETUP] = json.dumps(config, default=str)
 shell.prefix(
     'set -euo pipefail; USERS_PYTHONPATH="${{PYTHONPATH:-}}"; '
     f"export PYTHONPATH={shlex.quote(str(REPOSITORY))} "
@@ -137,34 +137,37 @@ def arm_masks(wildcards, input):
     return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
 
 
-def changes(changed, record):
-    """What shows that a whole job must run again: files that are gone or newer than its record.
+def again(changed, record):
+    """An input function that names no file, and forces a whole job whose files are gone or newer than its record.
 
-    A real run removes the record, so that they are no param of the job: they would be gone in the next call, and the job
-    would run once more.
+    Neither a param nor a removed record can tell it: the param would be another one in the next call, and a call that runs
+    nothing must remove nothing.
     """
     names, path = of_study(changed), of_study(record)
 
     def of_wildcards(wildcards):
-        found = names(wildcards)
-        if found and workflow.is_main_process and not (workflow.dryrun or workflow.touch):
-            Path(path(wildcards)).unlink(missing_ok=True)
-            return []
-        return found
+        record, found = path(wildcards), names(wildcards)
+        forced = workflow.dag.forcefiles
+        if found and record not in forced and workflow.is_main_process:
+            logger.info(f"{record}: its job runs again, as {found[0]} is gone or newer ({len(found)} files in all).")
+        if found:
+            forced.add(record)
+        return []
 
     return of_wildcards
 
 
-def remove_outdated_records():
-    """Remove the records of whole jobs whose files have changed, so that they run again."""
-    for case in STUDY.cases:
-        if case_jobs.changed(STUDY, case.cohort, case.case):
-            Path(case_jobs.record(STUDY, case.cohort, case.case)).unlink(missing_ok=True)
-    for arm in (*STUDY.arms, *STUDY.budgets):
-        place = Path(paths.file(STUDY.results, "segmented", "batches", arm=arm))
-        for record in place.glob("*/[0-9]*.json"):
-            if batch_jobs.changed(STUDY, arm, record.parent.name, record.stem):
-                record.unlink(missing_ok=True)
+def of_call(wildcards, input):
+    """Options of the call that steps go by, for a whole job's own Snakemake; no reason to run a job again (`batch`)."""
+    factory = workflow.spawned_job_args_factory
+    properties = (
+        "deployment_settings.deployment_method",
+        "deployment_settings.conda_prefix",
+        "deployment_settings.conda_base_path",
+        "rerun_triggers",
+        "storage_settings.notemp",
+    )
+    return " ".join([*map(factory.workflow_property_to_arg, properties), *factory.get_set_resources_args()])
 
 
 def no_environment(wildcards):
@@ -262,9 +265,6 @@ def check_call():
         whole_jobs = STUDY.results if config["jobs"] == "cases" else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
-        # Here, since Snakemake stops where a file that it has seen is gone (`changes`).
-        if whole_jobs and not call.dryrun and not any(Path(".snakemake/locks").glob("*")):
-            remove_outdated_records()
     asked = call.targets
     # With a storage plugin the rules' outputs have other names than the targets, which Snakemake then checks alone.
     files = [

@@ -7,14 +7,15 @@ rule preprocess_case:
         scans=ancient(of_study(case_jobs.scans)),
         masks=of_study(case_jobs.given_masks),
         shared=case_jobs.shared(STUDY),
-        environments=ancient(["<state>/environments/imaging", "<state>/environments/skullstrip"]),
+        environments=["<state>/environments/imaging", "<state>/environments/skullstrip"],
+        again=again(case_jobs.changed, case_jobs.record),
     output:
         "<preprocessed>/files.json",
     params:
         settings=of_study(case_jobs.settings_digest),
-        changed=changes(case_jobs.changed, case_jobs.record),
         code=lambda wildcards: steps.codes(steps.CASE_STEPS),
         rules=steps.names(steps.CASE_STEPS),
+        call=of_call,
     log:
         "<logs>/preprocess/preprocess_case/{cohort}/{case}.log",
     benchmark:
@@ -26,7 +27,8 @@ rule preprocess_case:
         no_environment
     shell:
         "python -m workflow_scripts.study.whole_jobs.run --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --rules {params.rules} --threads {threads} --mem-mb {resources.mem_mb} --out {output:q} > {log:q} 2>&1"
+        " --rules {params.rules} --threads {threads} --mem-mb {resources.mem_mb} --out {output:q} --call={params.call:q}"
+        " > {log:q} 2>&1"
 
 
 rule segment_batch:
@@ -34,14 +36,15 @@ rule segment_batch:
     input:
         checkpoints=of_study(batch_jobs.checkpoints),
         images=of_study(batch_jobs.images),
-        environments=ancient(["<state>/environments/deeplearning"]),
+        environments=["<state>/environments/deeplearning"],
+        again=again(batch_jobs.changed, batch_jobs.record),
     output:
         "<segmented>/batches/{cohort}/{batch}.json",
     params:
         settings=of_study(batch_jobs.settings_digest),
-        changed=changes(batch_jobs.changed, batch_jobs.record),
         code=lambda wildcards: steps.codes(steps.BATCH_STEPS),
         rules=steps.names(steps.BATCH_STEPS),
+        call=of_call,
     log:
         "<logs>/segment/segment_batch/{arm}/{cohort}/{batch}.log",
     benchmark:
@@ -54,7 +57,8 @@ rule segment_batch:
     shell:
         "python -m workflow_scripts.study.whole_jobs.run --arm={wildcards.arm} --cohort={wildcards.cohort}"
         " --batch={wildcards.batch} --rules {params.rules} --threads {threads} --mem-mb {resources.mem_mb}"
-        " --gpus $GPUS_SEGMENT --out {output:q} > {log:q} 2>&1"
+        " --gpus $GPUS_SEGMENT --out {output:q} --call={params.call:q}"
+        " > {log:q} 2>&1"
 
 
 # These jobs' own Snakemakes would make an environment at once; so that of the study does, before any job.

@@ -1,11 +1,16 @@
 """With `jobs: cases` the steps of a case are one job of the study; each stays a target by the name of its file."""
 
+import fcntl
 import math
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_args
 
 from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import demo_arguments, job_counts, snakemake
@@ -16,7 +21,7 @@ from workflow_scripts.study.whole_jobs.cases import changed
 
 PREPROCESSED = "results/preprocess/icoAIS/C1"
 RECORD = f"{PREPROCESSED}/files.json"
-FILES = ("ncct", "mirrored", "difference", "brain", "registered_dwi", "registered_adc", "lesion")
+FILES = ("ncct", "brain_mask", "mirrored", "difference", "brain", "registered_dwi", "registered_adc", "lesion")
 
 
 @pytest.fixture
@@ -57,17 +62,61 @@ def test_a_case_runs_again_where_a_file_is_gone_or_a_step_was_run_alone(study, m
     assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
 
 
-def test_a_real_run_removes_the_record_that_no_longer_holds_and_a_dry_run_does_not(study):
-    """A job whose record stayed would run once more in the next call."""
+def test_a_changed_file_forces_its_job_and_the_record_stays_until_it_runs(study):
+    """Calls that run nothing, or other jobs, would remove it in vain; all that waits for it would run again."""
     folder = study / PREPROCESSED
     folder.mkdir(parents=True)
     (folder / "files.json").touch()
     os.utime(folder / "files.json", (1e9, 1e9))
     options = ("--configfile", "mine.yaml", "--cores", "1")
-    snakemake(study, "-n", *options, RECORD)
+    said = snakemake(study, "-n", *options, RECORD).stdout
+    assert f"{RECORD}: its job runs again" in said and job_counts(said)["preprocess_case"] == 1
+    snakemake(study, *options, RECORD, "--summary")
+    snakemake(study, *options, RECORD, "--until", "template", "--forceall")
     assert (folder / "files.json").exists()
-    snakemake(study, *options, RECORD, "--until", "template")
-    assert not (folder / "files.json").exists()
+
+
+def test_steps_go_by_the_options_of_the_call(study):
+    options = ("--rerun-triggers", "mtime", "--notemp", "--conda-prefix", "my envs", "--set-threads", "finalise=3")
+    said = snakemake(study, "-n", "-p", RECORD, "--configfile", "mine.yaml", *options).stdout
+    words = shlex.split(next(line for line in said.splitlines() if "whole_jobs.run" in line and "--case=" in line))
+    call = run.command(run.parse([*words[words.index("--cohort=icoAIS") : words.index(">")]]), ["x"], "study.json", [])
+    _, arguments = parse_args(call[call.index("snakemake") + 1 :])
+    assert [trigger.name for trigger in arguments.rerun_triggers] == ["MTIME"] and arguments.notemp
+    assert str(arguments.conda_prefix) == "my envs" and "finalise" in arguments.set_threads
+
+
+def test_a_case_waits_for_processes_that_a_killed_call_left(tmp_path):
+    """They hold the log, in which the shell of the next call begins anew."""
+    log = tmp_path / "case.log"
+    words = [
+        sys.executable,
+        "-c",
+        "from workflow_scripts.study.whole_jobs.run import wait_for_others as w; w(); input()",
+    ]
+    pipes = {"stdin": subprocess.PIPE, "cwd": SHIPPED.parent, "stderr": subprocess.PIPE, "text": True}
+    with started(words, log, **pipes) as left:
+        while not locked(log):
+            assert left.poll() is None
+        with started(words, log, **pipes) as next_call:
+            assert "Waiting" in next_call.stderr.readline()
+            left.communicate("\n", timeout=60)
+            next_call.communicate("\n", timeout=60)
+            assert next_call.returncode == 0
+
+
+def started(words: list[str], log: Path, **pipes) -> subprocess.Popen:
+    with log.open("w") as file:
+        return subprocess.Popen(words, stdout=file, **pipes)
+
+
+def locked(path: Path) -> bool:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.mark.parametrize(

@@ -6,4 +6,4 @@ own (`run`), which makes what is not up to date, and ends with a record of the f
 
 FORCED = "FORCED_STEPS"  # variable of their environment: steps that the call forces, or `ALL_STEPS`
 ALL_STEPS = "all"
-SETUP = "STUDY_SETUP"  # variable of the environment of all jobs: configuration, and how software is deployed; JSON
+SETUP = "STUDY_SETUP"  # variable of the environment of all jobs: the configuration, JSON

@@ -11,6 +11,7 @@ from workflow_scripts.study.source_digest import source_digest
 from workflow_scripts.study.study import Study
 from workflow_scripts.study.whole_jobs import record as records
 
+MASK_STEP = "brain_mask"
 NO_STEP_READS = ("patient", "label_standard", "split", "exclude")  # columns of the case sheet
 
 
@@ -40,7 +41,7 @@ def case_folders(study: Study, cohort: str, case: str) -> list[str]:
 
 
 def case_files(study: Study, cohort: str, case: str) -> list[str]:
-    """What later stages read of a case, but its brain mask: a target's step would leave its removed outputs too."""
+    """What later stages read of a case, but its `mask`."""
     found = study.case(cohort, case)
     ingested, preprocessed = case_folders(study, cohort, case)
     names = ["ncct", "mirrored", "difference", "brain"]
@@ -48,6 +49,11 @@ def case_files(study: Study, cohort: str, case: str) -> list[str]:
     drawn = [f"{ingested}/lesion.nii.gz"] if found.lesion else []
     images = [f"{preprocessed}/{name}.nii.gz" for name in names]
     return [f"{ingested}/ncct.nii.gz", f"{ingested}/ncct.json", *drawn, *images, f"{preprocessed}/case.json"]
+
+
+def mask(study: Study, cohort: str, case: str) -> str:
+    """The brain mask: no target of the job, since Snakemake would keep all that its step makes."""
+    return paths.file(study.results, "preprocessed", f"{MASK_STEP}.nii.gz", cohort=cohort, case=case)
 
 
 def settings_digest(study: Study, cohort: str, case: str) -> str:
@@ -67,4 +73,5 @@ def record(study: Study, cohort: str, case: str) -> str:
 def changed(study: Study, cohort: str, case: str) -> list[str]:
     """Files of a finished case that are gone or newer than its record; also those that no later stage reads."""
     others = (str(path) for folder in case_folders(study, cohort, case) for path in Path(folder).glob("*"))
-    return records.changed(record(study, cohort, case), case_files(study, cohort, case), others)
+    files = [*case_files(study, cohort, case), mask(study, cohort, case)]
+    return records.changed(record(study, cohort, case), files, others)

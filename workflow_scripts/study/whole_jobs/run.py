@@ -4,9 +4,11 @@ The configuration comes in the environment, as JSON (rules/common.smk): it is lo
 """
 
 import argparse
+import fcntl
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -37,41 +39,72 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mem-mb", type=int, required=True, help="memory that steps share, MB")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that steps share")
     parser.add_argument("--out", required=True, help="record of the files, JSON")
+    parser.add_argument(
+        "--call", default="", help="options of the study's call that are for its steps too, in one word"
+    )
     return parser.parse_args(argv)
 
 
-def command(arguments: argparse.Namespace, targets: Sequence[str], configuration: str, sdm: Sequence[str]) -> list[str]:
-    """Return the call of Snakemake. The lock is that of the workflow that this job belongs to."""
-    again = steps.forced(os.environ.get(FORCED, "").split(), arguments.rules)
+def command(
+    arguments: argparse.Namespace, targets: Sequence[str], configuration: str, force: Sequence[str]
+) -> list[str]:
+    """Return the call of Snakemake, with steps to ``force``. The lock is that of the study's own call."""
+    again = [*steps.forced(os.environ.get(FORCED, "").split(), arguments.rules), *force]
     gpus = ["--resources", f"mem_mb={arguments.mem_mb}", f"gpu={arguments.gpus}"]
     return [
         *(sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SHIPPED.with_name("Snakefile"))),
         *("--configfile", configuration, "--executor", "local", "--scheduler", "greedy", "--nolock", "--nocolor"),
         *("--rerun-incomplete", "--show-failed-logs", "--keep-going", "--quiet", "host", "--workflow-profile", "none"),
         *("--cores", str(arguments.threads), *gpus, "--allowed-rules", *arguments.rules),
-        *(["--sdm", *sdm] if sdm else []),
+        *shlex.split(arguments.call),
         *(["--forcerun", *again] if again else []),
     ]
+
+
+def wait_for_others() -> None:
+    """Wait for what a killed call left running at the same case: it has inherited the log, and holds it."""
+    log_file = 1  # standard output
+    try:
+        fcntl.flock(log_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.warning("Waiting for processes of an earlier call, which still write these files.")
+        fcntl.flock(log_file, fcntl.LOCK_EX)
+    except OSError:
+        log.debug("This file system has no locks.")
+
+
+def ended(call: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a call and return its status. Ctrl-C reaches it too, and it is let to end its steps."""
+    with subprocess.Popen(call, env=environment) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the steps; write the record of the files."""
     arguments = parse(argv)
-    setup: Mapping[str, Any] = json.loads(os.environ[SETUP])
-    study = load_study(setup["config"], [SHIPPED], check_paths=False)
+    wait_for_others()
+    config: dict[str, Any] = json.loads(os.environ[SETUP])
+    study = load_study(config, [SHIPPED], check_paths=False)
+    force = []
     if arguments.case:
         targets = cases.case_files(study, arguments.cohort, arguments.case)
+        if not Path(cases.mask(study, arguments.cohort, arguments.case)).exists():
+            force = [cases.MASK_STEP]
     else:
         targets = batches.files(study, arguments.arm, arguments.cohort, arguments.batch)
     environment = {name: value for name, value in os.environ.items() if name not in ("SNAKEMAKE_PROFILE", SETUP)}
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "study.json")
-        write_json(configuration, setup["config"])
-        call = command(arguments, targets, str(configuration), setup["sdm"])
-        ended = subprocess.run(call, env=environment, check=False)
-    if ended.returncode:
+        write_json(configuration, config)
+        call = command(arguments, targets, str(configuration), force)
+        status = ended(call, environment)
+    if status:
         log.error("A step failed; what it said stands above, and in its own log.")
-        raise SystemExit(ended.returncode)
+        raise SystemExit(status)
     write_record(arguments.out, targets)
 
 
