@@ -65,6 +65,7 @@ rule segment_batch:
 for name in ("imaging", "skullstrip", "deeplearning"):
 
     rule:
+        """Make an environment, before the steps of many jobs need it at once."""
         name:
             f"environment_{name}"
         output:

@@ -71,8 +71,7 @@ def test_the_joined_sheet_is_that_of_the_readers(public):
 
 def test_the_whole_study_on_public_data_can_be_planned(public):
     jobs = job_counts(snakemake(public, "-n", "--quiet", "rules", "--configfile", str(STUDY)).stdout)
-    assert jobs["ingest_ncct"] == 11
-    assert jobs["ingest_lesion"] == 9
+    assert jobs["preprocess_case"] == 11
     assert jobs["finetune"] == len(CONFIG["run"]["arms"]) * len(CONFIG["run"]["seeds"])
     assert jobs["index"] == 1
 

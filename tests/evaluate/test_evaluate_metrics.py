@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from medpy.metric.binary import hd95 as medpy_hd95
 from monai.metrics.hausdorff_distance import compute_hausdorff_distance
@@ -27,7 +27,7 @@ from workflow_scripts.evaluate.score import score_pair
 SPACINGS = [(1.0, 1.0, 1.0), (0.5, 1.25, 5.0), (2.0, 0.7, 3.0)]
 SHEARED = np.array([[1, 0, 0.8, 3], [0, 2, 0, -4], [0, 0, 3, 9], [0, 0, 0, 1]], float)
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "60"))  # docs/metrics.md: 500 were tried
-ORACLE = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+ORACLE = settings(max_examples=EXAMPLES)
 
 
 def blobs(seed: int, spacing: tuple[float, float, float]) -> Volume:

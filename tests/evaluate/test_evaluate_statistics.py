@@ -37,7 +37,7 @@ BOOTSTRAP = {"draws": 500, "seed": 3}
 
 
 class TestSignedRank:
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=200)
     @given(st.lists(st.integers(-4, 4), min_size=1, max_size=11))
     def test_p_equals_the_count_over_all_patterns_of_signs_with_zeros_and_ties(self, values):
         difference = np.array(values, float)

@@ -31,7 +31,7 @@ def trained(rows: list[dict]) -> set[str]:
     return {row["case"].split("s")[0] for row in rows if row["split"] == "train"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     strata=st.lists(st.sampled_from(STRATA), min_size=2, max_size=60),
     scans=st.integers(1, 3),

@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -48,7 +48,6 @@ def test_the_written_file_says_exactly_the_wanted_spacing(tmp_path_factory, shap
     assert [float(zoom) for zoom in nib.load(path).header.get_zooms()] == [wanted] * 3
 
 
-@settings(deadline=None)
 @given(st.tuples(*[st.floats(0.6, 4.0)] * 3), ANGLES, WANTED, st.booleans())
 def test_a_linear_function_of_world_position_stays_that_function(spacing, angles, wanted, antialias):
     shape = tuple(int(np.ceil(60 / step)) for step in spacing)

@@ -56,7 +56,7 @@ def patients_of(rows: list[dict]) -> dict[str, str]:
     return {row["patient"]: row["split"] for row in rows}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases=cohorts(), seed=st.integers(0, 2**31))
 def test_a_patient_is_on_one_side_and_a_fixed_split_wins(cases, seed):
     rows = split_rows(cases, RATIOS, 3, seed)
@@ -67,7 +67,7 @@ def test_a_patient_is_on_one_side_and_a_fixed_split_wins(cases, seed):
     assert set(sides.values()) <= set(SPLITS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases=cohorts(fixed=False), seed=st.integers(0, 2**31))
 def test_cohort_and_strata_have_their_shares(cases, seed):
     rows = split_rows(cases, RATIOS, 3, seed)
@@ -86,7 +86,7 @@ def test_cohort_and_strata_have_their_shares(cases, seed):
             assert abs(sum(sides[patient] == split for patient in members) - share) < 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cases=cohorts(), seed=st.integers(0, 2**31), data=st.data())
 def test_the_dealing_depends_on_nothing_but_seed_and_patients(cases, seed, data):
     expected = patients_of(split_rows(cases, RATIOS, 3, seed))
@@ -133,7 +133,7 @@ def labelled_cohort(count: int, seed: int) -> list[SplitCase]:
     return [case(f"p{index:04d}", side=str(sides[index]), lesion_ml=float(volumes[index])) for index in range(count)]
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(study=st.integers(0, 99), seed=st.integers(0, 99))
 def test_a_patient_more_or_less_moves_hardly_another(study, seed):
     cases = labelled_cohort(167, study)
