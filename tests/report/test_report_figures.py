@@ -30,6 +30,7 @@ from workflow_scripts.report import (
     figure_volumes,
 )
 from workflow_scripts.report.drawing import errors, slices
+from workflow_scripts.report.pages.flow import counted
 from workflow_scripts.report.pages.page import render
 
 ARMS = ("FS-STKi", "ALL-STKi-SA", "FS-STKi-D")
@@ -299,7 +300,13 @@ def test_a_pretraining_without_a_teacher_is_drawn_and_described(tmp_path):
     figure_pretraining.main(["--pretrain", str(tmp_path), "--pretrainings", "ALL-MAE", "--out", str(drawn)])
     assert "ALL-MAE: deviation of the embeddings" in drawn.read_text()
     study = settings()
-    content = {"settings": study, "confidence": "95 %", "pretraining_records": [], "arm_records": []}
+    content = {
+        "settings": study,
+        "confidence": "95 %",
+        "pretraining_records": [],
+        "arm_records": [],
+        "counted": counted,
+    }
     assert "masked autoencoding" not in render("index/methods.html.j2", **content)
     study["pretrainings"]["ALL-MAE"] = {"image_set": "ALL", "channels": ["ncct"], "symmetry": False, "method": "mae"}
     study["pretrain"]["masking"] = {"fraction": 0.75}
