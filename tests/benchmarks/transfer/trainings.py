@@ -24,7 +24,7 @@ from workflow_scripts.pretrain.engine.loop import Trained, pretrain
 from workflow_scripts.pretrain.settings import PretrainSettings
 from workflow_scripts.pretrain.views.scans import Cohort, describe_scan
 
-# nnU-Net's but for its momentum of 0.99: with that, 400 steps from a trained encoder ended in a network that finds nothing.
+# nnU-Net's but for the momentum: with its 0.99, 400 steps from a trained encoder end in a network that finds nothing.
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, CLIP = 0.01, 0.9, 3e-5, 12.0
 Statistics = tuple[float, float, float, float]
 
