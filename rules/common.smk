@@ -228,8 +228,8 @@ def threads(preset):
 
 def hopeless(job):
     """Whether a step of this job has said that another try would end in the same way: a scan that cannot be used."""
-    steps = job.jobs if job.is_group() else [job]
-    logs = [Path(log) for step in steps for log in step.log]
+    jobs = job.jobs if job.is_group() else [job]
+    logs = [Path(log) for one in jobs for log in one.log]
     return any(HOPELESS in log.read_text(errors="replace") for log in logs if log.is_file())
 
 
@@ -262,7 +262,7 @@ def check_call():
     os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
     # A job's own Snakemake has no lock, and is not to look at the whole folder.
     if not (call.unlock or call.touch or call.nolock):
-        whole_jobs = STUDY.results if config["jobs"] == "cases" else None
+        whole_jobs = STUDY.results if STUDY.case_jobs else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
     asked = call.targets

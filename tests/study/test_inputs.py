@@ -35,7 +35,7 @@ def whole(study):
 
 
 def test_every_input_function_names_the_study_and_wildcards_only():
-    wildcards = {"cohort", "case", "modality", "network", "images", "pretraining", "arm", "seed"}
+    wildcards = {"cohort", "case", "modality", "network", "images", "pretraining", "arm", "seed", "batch"}
     stages = [getattr(inputs, stage) for stage in inputs.__all__]
     for stage in stages:
         for name, function in inspect.getmembers(stage, inspect.isfunction):

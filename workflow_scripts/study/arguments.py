@@ -163,14 +163,13 @@ def labelled_cases(study: Study, arm: str) -> list[str]:
 
 def cohort_cases(study: Study, cohort: str) -> list[str]:
     """Names of a cohort's cases."""
-    return [case.case for case in study.in_cohorts([cohort])]
+    return [case.case for case in study.of_cohort(cohort)]
 
 
 def batch(study: Study, cohort: str, case: str) -> list[str]:
     """The other cases of a case's batch: equal parts of its cohort, in the order of the case sheet."""
     number = inputs.segment.batch_number(study, study.case(cohort, case))
-    cases = study.in_cohorts([cohort])
-    return [c.case for c in cases if c.case != case and inputs.segment.batch_number(study, c) == number]
+    return [other.case for other in inputs.segment.batch_cases(study, cohort, number) if other.case != case]
 
 
 def segmentation(study: Study) -> dict[str, Any]:

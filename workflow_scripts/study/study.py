@@ -38,8 +38,12 @@ class Study:
         return {(case.cohort, case.case): case for case in self.cases}
 
     @cached_property
+    def _by_cohort(self) -> dict[str, tuple[Case, ...]]:
+        return {cohort: tuple(self.in_cohorts([cohort])) for cohort in self.cohorts}
+
+    @cached_property
     def _places(self) -> dict[tuple[str, str], int]:
-        return {(c.cohort, c.case): i for cohort in self.cohorts for i, c in enumerate(self.in_cohorts([cohort]))}
+        return {(case.cohort, case.case): i for cases in self._by_cohort.values() for i, case in enumerate(cases)}
 
     @property
     def arms(self) -> list[str]:
@@ -89,6 +93,10 @@ class Study:
             return self._by_name[cohort, case]
         except KeyError:
             raise StudyError(f"{self.config['cases']}: no included case {cohort}/{case}.") from None
+
+    def of_cohort(self, cohort: str) -> tuple[Case, ...]:
+        """Return the cases of one cohort, in the order of the sheet; none where there is no cohort of that name."""
+        return self._by_cohort.get(cohort, ())
 
     def place(self, case: Case) -> int:
         """Return the place of a case in its cohort, from 0, in the order of the sheet."""

@@ -33,7 +33,7 @@ def require_arms(study: Study, stage: str) -> None:
 
 def cohort_files(study: Study, cohort: str) -> list[str]:
     """Return the final images of a cohort's cases."""
-    return _final_images(study, study.in_cohorts([cohort]))
+    return _final_images(study, study.of_cohort(cohort))
 
 
 def arm_files(study: Study, arm: str) -> list[str]:

@@ -53,7 +53,12 @@ def score_labels(study: Study, arm: str) -> Named:
 
 def held_out(study: Study) -> list[Case]:
     """The cases that may be scored on fewer labels: all that are scored but those that the sheet puts into training."""
-    return [case for case in study.labelled(study.config["run"]["evaluate"]) if case.split != TRAIN]
+    return [case for case in study.cases if is_held_out(study, case)]
+
+
+def is_held_out(study: Study, case: Case) -> bool:
+    """Whether a case is one of `held_out`."""
+    return bool(case.lesion) and case.cohort in study.config["run"]["evaluate"] and case.split != TRAIN
 
 
 def budget_masks(study: Study, arm: str) -> list[str]:

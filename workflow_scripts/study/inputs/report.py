@@ -30,7 +30,7 @@ def _case_page_images(found: Case) -> list[str]:
 
 def cohort_page(study: Study, cohort: str) -> Named:
     """Quality and pages of a cohort's cases."""
-    cases = study.in_cohorts([cohort])
+    cases = study.of_cohort(cohort)
     pages = [file_of(study, "report", f"cases/{case.cohort}/{case.case}") for case in cases]
     return {
         "case_json": results_of_cases(study, "preprocessed", ["case.json"], cases),

@@ -44,3 +44,9 @@ def masks_made(study: Study, arm: str, member: str, cases: Iterable[Case]) -> li
 def batch_number(study: Study, case: Case) -> int:
     """Which batch of its cohort a case belongs to: equal parts, in the order of the case sheet."""
     return study.place(case) // study.config["segment"]["batch_size"]
+
+
+def batch_cases(study: Study, cohort: str, batch: str | int) -> tuple[Case, ...]:
+    """The cases of a batch, in the order of the case sheet; none where the cohort has no batch of this number."""
+    size = study.config["segment"]["batch_size"]
+    return study.of_cohort(cohort)[int(batch) * size : (int(batch) + 1) * size]

@@ -14,9 +14,8 @@ MASK, PROBABILITY = ".nii.gz", ".probability.nii.gz"
 
 def cases(study: Study, arm: str, cohort: str, batch: str) -> list[Case]:
     """The cases of a batch that the arm, or a budget of it, segments, in the order of the sheet."""
-    held_out = inputs.evaluate.held_out(study) if arm in study.budgets else None
-    found = [case for case in study.in_cohorts([cohort]) if inputs.segment.batch_number(study, case) == int(batch)]
-    return [case for case in found if held_out is None or case in held_out]
+    found = inputs.segment.batch_cases(study, cohort, batch)
+    return [case for case in found if arm not in study.budgets or inputs.evaluate.is_held_out(study, case)]
 
 
 def checkpoints(study: Study, arm: str) -> list[str]:
