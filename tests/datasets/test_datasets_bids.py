@@ -24,9 +24,13 @@ def test_names_of_a_ct(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["sub-01_ce-iohexol_ct", "sub-01_acq-cta_ct", "sub-01_acq-bone_ct", "sub-01_desc-perfusion_ct"]
+    "name",
+    [
+        *("sub-01_ce-iohexol_ct", "sub-01_acq-cta_ct", "sub-01_acq-bone_ct", "sub-01_desc-perfusion_ct"),
+        *("sub-01_acq-vnc_ct", "sub-01_rec-70keV_ct", "sub-01_desc-CBF_ct", "sub-01_desc-mip_ct"),
+    ],
 )
-def test_a_name_that_says_contrast_or_bone_is_left_out(name, tmp_path):
+def test_a_name_that_says_no_native_ct_is_left_out(name, tmp_path):
     save_image(tmp_path / "tree/sub-01/anat/sub-01_ct.nii.gz")
     save_image(tmp_path / f"tree/sub-01/anat/{name}.nii.gz")
     cases, rows = run_reader(main, tmp_path / "tree")

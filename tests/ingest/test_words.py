@@ -3,6 +3,7 @@
 import pytest
 
 from tests.workflow import ROOT
+from workflow_scripts.common.dicom.computed import computed
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
 from workflow_scripts.common.dicom.diffusion import kind_of
 from workflow_scripts.common.dicom.kernels import sharpness
@@ -16,6 +17,7 @@ MEANING = {
     "diffusion": lambda text: kind_of(set(), text, None),
     "kernel": lambda text: sharpness(text, set()),
     "maker": maker,
+    "series": lambda text: computed(set(), text) or "acquired",
     "description": lambda text: sharpness("", set(text.split())),
 }
 

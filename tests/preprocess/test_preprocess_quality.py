@@ -33,6 +33,7 @@ GOOD = {
     "skull_gap_cm2": 0.0,
     "slice_mm": 5.0,
     "marks": [],
+    "not_native": [],
     "mri_offset_mm": 2.0,
     "mri_side_ratio": 1.3,
     "contralateral": {"doubts": []},
@@ -52,6 +53,7 @@ WORSE = [
     ({"contralateral": {"doubts": ["template stretch"]}}, "mirroring implausible"),
     ({"registration": {"doubts": ["rotation"], "deformation_mm": 0.4}}, "registration implausible"),
     ({"missing_slices": 1}, "slices missing"),
+    ({"not_native": ["monoenergetic"]}, "no native CT"),
     ({"broken_forms": 1}, "header half broken"),
     ({"skull_gap_cm2": 60.0}, "skull defect"),
     ({"slice_mm": 10.0}, "thick slices"),
@@ -251,7 +253,7 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
     acquired = describe(Stack.of_grid((9, 9, 9), np.diag([0.5, 0.5, 5, 1])))
-    facts = {"pixel_digest": "abc", "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
+    facts = {"pixel_digest": "abc", "marks": [], "not_native": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
     write_json(tmp_path / "ingest.json", {**acquired, **facts})
     brain_facts = {"hull_excess": 0.1, "cross_check_dice": 0.98, "tissue_beyond_mm": 1.0, "metal_ml": 0.0}
     brain_facts["skull_gap_cm2"] = 0.0

@@ -87,6 +87,7 @@ class FakeStudy:
             "skull_gap_cm2": 0.0,
             "slice_mm": SPACING,
             "marks": [],
+            "not_native": [],
             "mri_offset_mm": 0.0 if labelled else None,
             "mri_side_ratio": 1.2 if labelled else None,
             "missing_slices": 0,

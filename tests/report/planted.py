@@ -140,7 +140,13 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
     record = describe(Stack.of_grid(head.acquired.data.shape, head.acquired.affine))
     write_json(
         ingest / "ncct.json",
-        {**record, "pixel_digest": case, "marks": [], "slices": {"missing": 0, "lost_at_the_ends": 0}},
+        {
+            **record,
+            "pixel_digest": case,
+            "marks": [],
+            "not_native": [],
+            "slices": {"missing": 0, "lost_at_the_ends": 0},
+        },
     )
     write_affine(folder / "ncct_to_template.txt", head.mirror.ncct_to_template, "the NCCT", "the CT template")
     write_json(folder / "contralateral.json", head.mirror.facts)

@@ -184,6 +184,7 @@ def test_every_flag_of_the_preprocessing_has_a_meaning():
         "broken_forms": 1,
         "metal_ml": 1,
         "marks": ["overlay"],
+        "not_native": ["monoenergetic"],
         "skull_gap_cm2": 60,
         "slice_mm": 10,
     }

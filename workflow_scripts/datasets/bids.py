@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_scripts.common.cli import run
+from workflow_scripts.common.dicom.computed import computed
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.volume import Volume, load_volume
 from workflow_scripts.datasets.parts.contract import (
@@ -175,7 +176,8 @@ def _why_not_plain(one: File) -> str:
     if re.search(r"_ce-", one.entities):
         return "contrast medium (ce-)"
     found = NOT_PLAIN.search(PLAIN.sub("", one.entities))
-    return f"its name says {found[0]}" if found else ""
+    made = computed(set(), one.entities.upper())
+    return f"its name says {found[0] if found else made}" if found or made else ""
 
 
 def _names(some: Sequence[File]) -> str:

@@ -24,6 +24,7 @@ from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
 from workflow_scripts.ingest.image.padding import without_padding
 from workflow_scripts.ingest.image.plausible_slices import require_like_tissue, require_smooth_values
+from workflow_scripts.ingest.image.sidecar import said_beside
 from workflow_scripts.ingest.image.upright import place, straighten
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ def from_dicom(
     log.info("Series %s, output %s, placed by %s.", chosen.number, output.label, placed.method)
     if chosen.kernel == "sharp":
         log.warning("Only a sharp kernel (bone) was found: noise and edges differ from those of a soft one.")
+    if not_native := chosen.not_native:
+        log.warning("The series is no native CT as acquired: %s.", ", ".join(not_native))
     if chosen.missing:
         log.warning("%d slices are missing; their neighbours stand for them.", chosen.missing)
     if chosen.lost:
@@ -72,6 +75,7 @@ def from_dicom(
         "source": "dicom",
         "modality": "CT",
         "marks": sorted(set().union(*(image.marks for image in chosen.images))),
+        "not_native": not_native,
         "files_without_image": found.others,
         "damaged_files": len(found.damaged),
         "series": series_records,
@@ -122,6 +126,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
         "source": "nifti",
         "modality": "CT",
         "marks": [],
+        "not_native": said_beside(path),
         "broken_forms": broken_forms(path),
         "slices": {
             "acquired": slices,

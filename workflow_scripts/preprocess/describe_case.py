@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     stacks = [record["slices"] for record in records if "slices" in record]
     quality = {
         "marks": sorted({mark for record in records for mark in record["marks"]}),
+        "not_native": ingested["not_native"],
         "broken_forms": sum(len(record.get("broken_forms", [])) for record in records),
         "missing_slices": sum(slices["missing"] + slices["lost_at_the_ends"] for slices in stacks),
         "slice_mm": stack_of(ingested).largest_step_mm,

@@ -57,7 +57,8 @@ def _patients(images: Sequence[Image]) -> int:
 
 
 def _kind(image: Image) -> tuple:
-    return (image.series, image.number, image.modality, image.size, image.scout, image.kernel, image.contrast)
+    identifiers = (image.series, image.number)
+    return (*identifiers, image.modality, image.size, image.scout, image.kernel, image.contrast, image.computed)
 
 
 def _pooled(groups: dict[tuple, list[Image]], identifiers: int, enough: int) -> dict[tuple, list[Image]]:

@@ -17,6 +17,7 @@ from pydicom.uid import UID
 
 from workflow_scripts.common.dicom import diffusion
 from workflow_scripts.common.dicom import marks as pixel_marks
+from workflow_scripts.common.dicom.computed import computed
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
 from workflow_scripts.common.dicom.files import (
     DAMAGE,
@@ -48,6 +49,7 @@ TAGS = [
     *GROUPS,
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    *("DerivationDescription", "ImageComments", "ManufacturerModelName"),
     *("AcquisitionNumber", "InstanceNumber", "Manufacturer"),
     *("PatientID", "PatientName", "ContrastBolusAgent", "ContrastBolusAgentSequence", "LossyImageCompression"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
@@ -57,6 +59,7 @@ TAGS = [
 ]
 MODALITIES = {"CT": "CT", "MR": "MR", "PT": "PET", "CR": "X-ray", "DX": "X-ray", "OT": "other", "SC": "other"}
 CLASSES = {"CT": "CT", "Enhanced CT": "CT", "Legacy": "CT", "MR": "MR", "Enhanced MR": "MR"}  # by the class's name
+HU_UNITS = {"", "HU", "US", "HU_MOD", "HU*"}
 SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 MOST_FRAMES = 4096
 MOST_PIXELS = 4096 * 4096  # of one slice; CT has 1024 × 1024 at most
@@ -69,8 +72,8 @@ class Image:
 
     Numeric fields are None where they are missing or malformed. ``series``, ``patient`` and ``name`` are identifiers
     of the header: for comparison only. ``rescale`` is slope and intercept; ``padding`` the stored value outside the
-    acquired field, ``fault`` what is wrong with the pixels, ``marks`` signs of text
-    or a face in them. Lengths in mm, coordinates LPS, b-values in s/mm².
+    acquired field, ``computed`` what made the image where it is no CT as acquired, ``fault`` what is wrong with the
+    pixels, ``marks`` signs of text or a face in them. Lengths in mm, coordinates LPS, b-values in s/mm².
     """
 
     path: Path
@@ -96,6 +99,7 @@ class Image:
     diffusion: str
     b_value: float | None
     contrast: bool
+    computed: str
     original: bool
     grey: bool
     depth: tuple[int, int, int]
@@ -180,6 +184,7 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         return None if found is None else float(found[0])
 
     kind = _words(group("FrameType"), "FrameType") or _words(header, "ImageType")
+    units = _text(group("RescaleType"), "RescaleType")
     description, b_value = _text(header, "SeriesDescription"), diffusion.b_value(group("DiffusionBValue"))
     return Image(
         path=path,
@@ -205,11 +210,16 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         diffusion=diffusion.kind_of(kind, description, b_value),
         b_value=b_value,
         contrast=_has_contrast(header) or says_contrast(description),
+        computed=computed(
+            kind | {units},
+            " ".join((description, _text(header, "DerivationDescription"), _text(header, "ImageComments"))),
+            _text(header, "ManufacturerModelName"),
+        ),
         original="DERIVED" not in kind and _text(header, "LossyImageCompression") != "01",
         grey=whole_number(header, "SamplesPerPixel") in (None, 1)
         and _text(header, "PhotometricInterpretation") in ("", "MONOCHROME2"),
         depth=_depth(header),
-        hounsfield=_text(group("RescaleType"), "RescaleType") in ("", "HU", "US"),
+        hounsfield=units in HU_UNITS,
         fault=fault,
         marks=pixel_marks.marks(header),
     )

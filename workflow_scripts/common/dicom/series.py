@@ -68,6 +68,12 @@ class Series:
         return sharpness(self.images[0].kernel, self.images[0].description)
 
     @property
+    def not_native(self) -> list[str]:
+        """What the headers say against a native CT: contrast medium, or what made the images instead of a CT."""
+        first = self.images[0]
+        return ["contrast medium"] * first.contrast + [first.computed] * bool(first.computed)
+
+    @property
     def plane(self) -> str:
         """Axial, coronal or sagittal: the nearest one."""
         return ("sagittal", "coronal", "axial")[int(np.abs(self.stack.normal).argmax())]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.common.dicom.computed import ESTIMATES
 from workflow_scripts.common.dicom.grouping import find_series
 from workflow_scripts.common.dicom.headers import Folder, read_images
 from workflow_scripts.common.dicom.series import Limits, Series, judge
@@ -26,6 +27,7 @@ class Criterion:
 
 CRITERIA = (
     Criterion("not axial, unlike", lambda series: float(series.plane == "axial")),
+    Criterion("computed or by a flat panel, unlike", lambda series: float(not series.images[0].computed)),
     Criterion("sharper kernel than", lambda series: {"soft": 2.0, "unknown": 1.0, "sharp": 0.0}[series.kernel]),
     Criterion("covers less of the head than", lambda series: min(series.coverage_mm, HEAD_MM), share=0.9),
     Criterion("lacks more slices than", lambda series: 1 / (1 + series.missing + series.lost)),
@@ -44,8 +46,8 @@ def find_ncct(folder: Path, limits: Limits, number: int | None) -> tuple[Folder,
 def choose_series(series: Sequence[Series], number: int | None) -> tuple[Series, list[dict[str, Any]]]:
     """Choose one series and record every candidate.
 
-    Contrast medium rules a series out. Then the criteria of `CRITERIA` decide one after the other. ``number``, the
-    user's word, leaves the series of that number only, with contrast medium or not.
+    Contrast medium rules a series out, and so does what is no CT in HU. Then the criteria of `CRITERIA` decide one
+    after the other. ``number``, the user's word, leaves the series of that number only, whatever its words say.
 
     Returns the chosen series and one record a candidate: number, images, what the criteria saw, and the decision.
     Raises `InputError` where no series can be used, or several are equally good.
@@ -73,7 +75,10 @@ def _first_decision(series: Series, number: int | None) -> str:
         return series.refusal.reason
     if number is not None:
         return "" if series.number == number else f"not series {number}"
-    return "contrast medium" if series.images[0].contrast else ""
+    first = series.images[0]
+    if first.contrast:
+        return "contrast medium"
+    return "" if first.computed in ESTIMATES else first.computed
 
 
 def _none_usable(series: Sequence[Series], decisions: Sequence[str], number: int | None) -> InputError:
@@ -115,6 +120,7 @@ def _record(series: Series, decision: str) -> dict[str, Any]:
         "kernel": series.kernel,
         "maker": first.maker,
         "contrast": first.contrast,
+        "computed": first.computed,
         "thickness_mm": first.thickness_mm,
         "original": all(image.original for image in series.images),
         "decision": decision,

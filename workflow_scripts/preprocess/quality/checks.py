@@ -77,6 +77,7 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
             doubts = len(registration["doubts"])
             found.append(_check(flag, doubts, 0, doubts + 1 if doubts else 0))
     counted = [
+        ("no native CT", len(numbers["not_native"])),
         ("slices missing", numbers["missing_slices"]),
         ("header half broken", numbers["broken_forms"]),
         ("identity in the pixels", len(numbers["marks"])),

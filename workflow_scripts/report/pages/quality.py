@@ -69,6 +69,13 @@ FLAGS = {
         "The headers announce text, graphics, recognisable features or a captured screen (quality.marks in case.json "
         "says which): look at the images before you hand them, or this page, to anybody.",
     ),
+    "no native CT": Meaning(
+        "signs in the headers that the NCCT is no native CT",
+        "{:.0f}",
+        "The headers say contrast medium, a virtual non-contrast or monoenergetic image, another computed one, or a "
+        "flat panel (quality.not_native in case.json says which): its HU are estimates or other values, and infarcts "
+        "may be hidden or feigned. Give the native series (column ncct_series), or leave the case out.",
+    ),
     "slices missing": Meaning(
         "slices of NCCT or MRI that are missing or damaged",
         "{:.0f}",
