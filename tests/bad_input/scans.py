@@ -1,13 +1,15 @@
 """Folders that are no DICOM study of a head CT."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, JPEGLSLossless, RTStructureSetStorage
 
 from tests.bad_input.kinds import Kind, Make
 from tests.ingest.dicom_series import Scan, compress, edit, head_hu, inside_head, write_enhanced, write_series
@@ -69,6 +71,36 @@ def litter(folder: Path) -> Path:
 
 def empty(folder: Path) -> Path:
     folder.mkdir()
+    return folder
+
+
+def with_archive(folder: Path) -> Path:
+    shutil.make_archive(str(folder / "scan"), "gztar", write_series(SMALL, folder.with_name("images")))
+    return folder
+
+
+def archive(path: Path) -> Path:
+    return Path(shutil.make_archive(str(path), "zip", write_series(SMALL, path.with_name("images"))))
+
+
+def without_pixels(name: str, sop_class: str) -> Make:
+    """A DICOM object that refers to images and holds none."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir()
+        item = Dataset()
+        item.file_meta = FileMetaDataset()
+        item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        item.SOPClassUID, item.SOPInstanceUID, item.Modality, item.PatientName = sop_class, "1.2.3", name, "Secret"
+        item.save_as(folder / name, enforce_file_format=True)
+        return folder
+
+    return make
+
+
+def beside_a_text(folder: Path) -> Path:
+    litter(folder)
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), folder / "scan.nii.gz")
     return folder
 
 
@@ -178,6 +210,11 @@ KINDS = (
     Kind("path that is a link to itself", _path_that_links_to_itself),
     Kind("empty folder", empty),
     Kind("folder with other files only", litter),
+    Kind("archive in the folder", lambda folder: with_archive(empty(folder))),
+    Kind("archive instead of the folder", archive),
+    Kind("NIfTI file in a folder with others", beside_a_text),
+    Kind("structures for radiotherapy only", without_pixels("RTSTRUCT", RTStructureSetStorage)),
+    Kind("report only", without_pixels("SR", EnhancedSRStorage)),
     Kind("files of zero bytes", files(emptied)),
     Kind("files cut off in the header", files(lambda content: content[:500])),
     Kind("directory of a medium without its images", medium_without_images),
@@ -192,6 +229,8 @@ KINDS = (
     Kind("file in the folder that links to itself", _file_that_links_to_itself),
     Kind("MR images", series(modality="MR")),
     Kind("PET images", setting(Modality="PT")),
+    Kind("images of a flat panel that are no CT", setting(Modality="XA")),
+    Kind("segmentation only", setting(Modality="SEG")),
     Kind("screenshots", setting(Modality="OT")),
     Kind("colour pixels", with_header(_as_colours)),
     Kind("inverted grey", setting(PhotometricInterpretation="MONOCHROME1")),
@@ -202,6 +241,8 @@ KINDS = (
     Kind("two slices of zero bytes", files(emptied, slice(6, 8))),
     Kind("localizer only", series(image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))),
     Kind("scan with contrast medium only", series(fields={"ContrastBolusAgent": "Iomeprol"})),
+    Kind("iodine map only", series(fields={"SeriesDescription": "Iodine no Water"})),
+    Kind("maximum intensity projection only", series(image_type=("DERIVED", "SECONDARY", "AXIAL", "MAXIMUM"))),
     Kind("two series that are equally good", two_series({}, {"values": lambda points: head_hu(points) + 5})),
     Kind("series number that is not there", two_series({}, {}), options=("--series=7",)),
     Kind("two passes over the head in one series", _two_passes),

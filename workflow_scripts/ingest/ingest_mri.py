@@ -38,7 +38,7 @@ def from_dicom(
     one. Raises `InputError` when there is no such series, several are equally good, or it repeats without b-values.
     """
     found = read_images(folder)
-    groups = find_series(found.images, "MR", min_slices)
+    groups = find_series(found, "MR", min_slices)
     chosen, records = choose_mr(groups, found.damaged, modality, min_slices, max_missing)
     images = chosen.images if volume else chosen.highest_b
     first = images[0]

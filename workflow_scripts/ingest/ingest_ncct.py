@@ -76,7 +76,7 @@ def from_dicom(
         "modality": "CT",
         "marks": sorted(set().union(*(image.marks for image in chosen.images))),
         "not_native": not_native,
-        "files_without_image": found.others,
+        "files_without_image": len(found.others),
         "damaged_files": len(found.damaged),
         "series": series_records,
         "outputs": output_records,

@@ -9,29 +9,29 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.common.dicom.contents import without_image
 from workflow_scripts.common.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
-from workflow_scripts.common.dicom.headers import MODALITIES, Image
+from workflow_scripts.common.dicom.headers import MODALITIES, Folder, Image
 from workflow_scripts.common.errors import InputError
 
 SAME_PLANE = 0.01  # difference of direction cosines between the images of one series, 0.6 degrees
 
 
-def find_series(images: Sequence[Image], modality: str, min_slices: int) -> list[list[Image]]:
+def find_series(found: Folder, modality: str, min_slices: int) -> list[list[Image]]:
     """Group images into series, sorted by number; copies of an image are dropped.
 
     ``modality`` is the wanted DICOM code. What belongs together shares identifiers, size and reconstruction; images
     whose identifiers leave them in groups of fewer than ``min_slices`` are put together without these. Raises
     `InputError` when there is no image, none of that modality, or the images are of several patients.
     """
+    images = found.images
     if not images:
-        raise InputError(
-            "The DICOM folder holds no DICOM image.", "give the folder that the images of the scan are in."
-        )
+        raise without_image(found.others)
     wanted = [image for image in images if image.modality == modality]
     if not wanted:
-        found = sorted({MODALITIES.get(image.modality, "unknown") for image in images})
+        others = sorted({MODALITIES.get(image.modality, "unknown") for image in images})
         raise InputError(
-            f"The DICOM folder holds {', '.join(found)} images, no {modality}.",
+            f"The DICOM folder holds {', '.join(others)} images, no {modality}.",
             f"name a folder with the {modality} series.",
         )
     if (patients := _patients(images)) > 1:

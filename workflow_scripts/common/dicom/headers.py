@@ -57,7 +57,11 @@ TAGS = [
     *diffusion.TAGS,
     *pixel_marks.TAGS,
 ]
-MODALITIES = {"CT": "CT", "MR": "MR", "PT": "PET", "CR": "X-ray", "DX": "X-ray", "OT": "other", "SC": "other"}
+MODALITIES = {
+    **{"CT": "CT", "MR": "MR", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "OT": "other", "SC": "other"},
+    **{"CR": "X-ray", "DX": "X-ray", "RG": "X-ray", "XA": "angiography (flat panel)", "RF": "fluoroscopy"},
+    **{"SEG": "segmentation", "RTDOSE": "dose", "RTIMAGE": "X-ray", "XC": "photograph", "PX": "X-ray", "MG": "X-ray"},
+}
 CLASSES = {"CT": "CT", "Enhanced CT": "CT", "Legacy": "CT", "MR": "MR", "Enhanced MR": "MR"}  # by the class's name
 HU_UNITS = {"", "HU", "US", "HU_MOD", "HU*"}
 SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
@@ -113,7 +117,7 @@ class Folder:
     """The images of a folder, the DICOM files without one and other files (``others``), and those that were images."""
 
     images: list[Image] = field(default_factory=list)
-    others: int = 0
+    others: list[Path] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
 
 
@@ -124,7 +128,8 @@ def read_images(folder: Path) -> Folder:
         for path in files_below(folder):
             images, kind = _read(path)
             found.images += images
-            found.others += not images
+            if not images:
+                found.others.append(path)
             if path.name.startswith("."):
                 continue  # what file managers and Snakemake leave was no image
             if kind == "damaged":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from workflow_scripts.common.dicom.contents import ARCHIVE, kind_of_file
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import require_regular
 
@@ -36,9 +37,12 @@ def _locate(path: Path, image: str, column: str) -> Path:
         raise InputError(f"The {image} {str(path)!r} does not exist.", correct)
     if not path.is_dir():
         if not path.name.lower().endswith(NIFTI):
+            require_regular(path)
             raise InputError(
                 f"The {image} {str(path)!r} is neither a folder nor a NIfTI file ({', '.join(NIFTI)}).",
-                "name the folder that the DICOM images are in, or a NIfTI file.",
+                "unpack the archive, and name the folder that the DICOM images are in, or a NIfTI file."
+                if kind_of_file(path) == ARCHIVE
+                else "name the folder that the DICOM images are in, or a NIfTI file.",
             )
         require_regular(path)
         path.open("rb").close()

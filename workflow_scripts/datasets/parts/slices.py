@@ -21,7 +21,7 @@ def ct_stacks(folder: Path) -> list[Series]:
 
     Raises `InputError` where there is none, or the images are of two patients.
     """
-    groups = find_series(read_images(folder).images, "CT", ANY_STACK.min_slices)
+    groups = find_series(read_images(folder), "CT", ANY_STACK.min_slices)
     series = [judge(group, "CT", ANY_STACK) for group in groups]
     if all(one.refusal for one in series):
         reasons = "; ".join(f"series {one.number}: {one.refusal.reason}" for one in series)

@@ -39,7 +39,7 @@ CRITERIA = (
 def find_ncct(folder: Path, limits: Limits, number: int | None) -> tuple[Folder, Series, list[dict[str, Any]]]:
     """Read the headers below ``folder`` and choose a CT series; return what was found, then as `choose_series`."""
     found = read_images(folder)
-    series = [judge(group, "CT", limits) for group in find_series(found.images, "CT", limits.min_slices)]
+    series = [judge(group, "CT", limits) for group in find_series(found, "CT", limits.min_slices)]
     return found, *choose_series(with_losses(series, found.damaged, limits), number)
 
 
