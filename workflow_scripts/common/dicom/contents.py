@@ -9,24 +9,10 @@ from pydicom.uid import UID
 
 from workflow_scripts.common.dicom.files import DAMAGE, opened, quiet_pydicom, read_dataset
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.signatures import ARCHIVE, EMPTY, NIFTI, OTHER, OTHER_IMAGE, PICTURE, kind_of_file
 
-ARCHIVE, PICTURE, NIFTI, OTHER_IMAGE = "archive", "picture", "NIfTI file", "image in another format"
-DIRECTORY, EMPTY, OTHER = "directory of a medium (DICOMDIR)", "empty file", "other file"
+DIRECTORY = "directory of a medium (DICOMDIR)"
 DAMAGED = "damaged DICOM image"
-# What stands at a place of a file, and what that file is.
-SIGNATURES = (
-    *(
-        (0, start, ARCHIVE)
-        for start in (b"PK\x03\x04", b"PK\x05\x06", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x1f\x8b")
-    ),
-    *((0, start, ARCHIVE) for start in (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")),
-    (257, b"ustar", ARCHIVE),
-    (0x8001, b"CD001", ARCHIVE),  # ISO 9660, a disc as one file
-    *((0, start, PICTURE) for start in (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"%PDF")),
-    *((344, magic, NIFTI) for magic in (b"n+1\0", b"ni1\0")),
-    *((4, magic, NIFTI) for magic in (b"n+2\0", b"ni2\0")),
-    *((0, start, OTHER_IMAGE) for start in (b"NRRD", b"ObjectType", b"NDims", b"\x89HDF", b"CDF\x01")),
-)
 MOST_FILES = 500  # that are looked into
 REMEDIES = (
     (DAMAGED, "copy the files again."),
@@ -46,17 +32,6 @@ def without_image(files: Sequence[Path]) -> InputError:
     shown = ", ".join(f"{count} × {what}" for what, count in known.items())
     problem = "The DICOM folder holds no DICOM image" + (f", only other things: {shown}." if known else ".")
     return InputError(problem, next((remedy for what, remedy in REMEDIES if what in known), WHICH_FOLDER))
-
-
-def kind_of_file(path: Path) -> str:
-    """Return what a file that is no DICOM is by its first bytes; a compressed NIfTI file by its name."""
-    with path.open("rb") as file:
-        start = file.read(0x8006)
-    if not start:
-        return EMPTY
-    if path.name.lower().endswith(".nii.gz"):
-        return NIFTI
-    return next((what for place, sign, what in SIGNATURES if start[place:].startswith(sign)), OTHER)
 
 
 def _what(path: Path) -> str:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from workflow_scripts.common.dicom.contents import ARCHIVE, kind_of_file
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import require_regular
+from workflow_scripts.common.signatures import ARCHIVE, kind_of_file
 
 NIFTI = (".nii", ".nii.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".txt")
