@@ -21,9 +21,10 @@ from workflow_scripts.study.options import options
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import ALL_STEPS, FORCED, SETUP, steps
+from workflow_scripts.study.whole_jobs import ALL_STEPS, FORCED, INSIDE, SETUP, steps
 from workflow_scripts.study.whole_jobs import batches as batch_jobs
 from workflow_scripts.study.whole_jobs import cases as case_jobs
+from workflow_scripts.study.whole_jobs import record as records
 from workflow_scripts.study.targets import arm_files, cohort_files, require_arms, stage_files
 from workflow_scripts.study.working_folder import messages
 
@@ -37,6 +38,9 @@ else:
     config_files = [*workflow.configfiles, *(workflow.overwrite_configfiles or [])]
     said = {"--config, on the command line": workflow.config_settings.config}
 
+# Jobs parse this again, and the Snakemake of a whole case does: what a user is told was told, and another case's scan that has
+# gone since is not their fault.
+FIRST_CALL = workflow.is_main_process and INSIDE not in os.environ
 SDM = [method.name.lower().replace("_", "-") for method in workflow.deployment_settings.deployment_method]
 
 try:
@@ -45,17 +49,17 @@ try:
     # plugin looks after each step's files; the rules of new patients read them.
     if IN_MODULE or "apptainer" in SDM or workflow.storage_settings.default_storage_provider or "model" in config:
         config["jobs"] = "steps"
-    # The demo makes its cohort itself, and the jobs of a cluster parse this again: neither can, or need, look for scans.
+    # The demo makes its cohort itself.
     STUDY = load_study(
         config,
         config_files,
-        check_paths=workflow.is_main_process and "phantom" not in config,
+        check_paths=FIRST_CALL and "phantom" not in config,
         given=said,
     )
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
-if workflow.is_main_process:
+if FIRST_CALL:
     for name, reason in STUDY.left_out.items():
         logger.warning(f"Left out: {name}; {reason}.")
     if STUDY.without_compiler:
@@ -71,7 +75,7 @@ pathvars:
 
 for stage in ("pretrain", "finetune"):
     states = Path(paths.file(STUDY.results, "state"), stage)
-    if workflow.is_main_process and states.is_dir():
+    if FIRST_CALL and states.is_dir():
         if names := made_with_other_code(states, code_digest(f"{stage}.{stage}")):
             logger.warning(
                 f"Code of {stage} has changed since these were trained, which are kept: {', '.join(names)}. "
@@ -137,18 +141,21 @@ def arm_masks(wildcards, input):
     return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
 
 
-def again(changed, record):
+def again(jobs):
     """An input function that names no file, and forces a whole job whose files are gone or newer than its record.
 
     Neither a param nor a removed record can tell it: the param would be another one in the next call, and a call that runs
-    nothing must remove nothing.
+    nothing must remove nothing. With `--touch`, the files of steps that ran as jobs of the study get their record.
     """
-    names, path = of_study(changed), of_study(record)
+    names, path, files = of_study(jobs.changed), of_study(jobs.record), of_study(jobs.files)
 
     def of_wildcards(wildcards):
-        record, found = path(wildcards), names(wildcards)
+        record = path(wildcards)
+        if workflow.touch:
+            records.write_missing(record, files(wildcards))
+        found = names(wildcards)
         forced = workflow.dag.forcefiles
-        if found and record not in forced and workflow.is_main_process:
+        if found and record not in forced and FIRST_CALL:
             logger.info(f"{record}: its job runs again, as {found[0]} is gone or newer ({len(found)} files in all).")
         if found:
             forced.add(record)
@@ -251,7 +258,7 @@ def check_call():
     Snakemake's own messages name no target, and a cluster's jobs fail in a path with a space without a word.
     """
     called = Path(sys.argv[0])
-    if not workflow.is_main_process or "snakemake" not in (called.name, called.parent.name):
+    if not FIRST_CALL or "snakemake" not in (called.name, called.parent.name):
         return
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, which Snakemake has done
@@ -260,8 +267,7 @@ def check_call():
         raise WorkflowError("With --directory, a profile is named by its whole path (--profile).") from None
     # The jobs of a cluster inherit it.
     os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
-    # A job's own Snakemake has no lock, and is not to look at the whole folder.
-    if not (call.unlock or call.touch or call.nolock):
+    if not (call.unlock or call.touch):
         whole_jobs = STUDY.results if STUDY.case_jobs else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
             logger.warning(message)
@@ -281,7 +287,7 @@ def check_call():
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
         if DeploymentMethod.APPTAINER in call.software_deployment_method and not config["container"]:
             raise StudyError("--sdm apptainer: key container of the configuration names no image (docs/cluster.md, 5).")
-        if STUDY.case_jobs and not call.allowed_rules:
+        if STUDY.case_jobs:
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
             steps.require_jobs("--forcerun", call.forcerun or [], together=True)

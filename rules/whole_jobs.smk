@@ -6,9 +6,9 @@ rule preprocess_case:
     input:
         scans=ancient(of_study(case_jobs.scans)),
         masks=of_study(case_jobs.given_masks),
-        shared=case_jobs.shared(STUDY),
+        shared=of_study(case_jobs.shared),
         environments=["<state>/environments/imaging", "<state>/environments/skullstrip"],
-        again=again(case_jobs.changed, case_jobs.record),
+        again=again(case_jobs),
     output:
         "<preprocessed>/files.json",
     params:
@@ -37,7 +37,7 @@ rule segment_batch:
         checkpoints=of_study(batch_jobs.checkpoints),
         images=of_study(batch_jobs.images),
         environments=["<state>/environments/deeplearning"],
-        again=again(batch_jobs.changed, batch_jobs.record),
+        again=again(batch_jobs),
     output:
         "<segmented>/batches/{cohort}/{batch}.json",
     params:

@@ -16,8 +16,8 @@ from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import demo_arguments, job_counts, snakemake
 from workflow_scripts.study.config_files import SHIPPED, complete_files
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import FORCED, run
-from workflow_scripts.study.whole_jobs.cases import changed
+from workflow_scripts.study.whole_jobs import FORCED, INSIDE, run
+from workflow_scripts.study.whole_jobs.cases import changed, shared
 
 PREPROCESSED = "results/preprocess/icoAIS/C1"
 RECORD = f"{PREPROCESSED}/files.json"
@@ -60,6 +60,37 @@ def test_a_case_runs_again_where_a_file_is_gone_or_a_step_was_run_alone(study, m
     assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
     files[1].touch()
     assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
+
+
+def test_a_case_waits_for_the_weights_that_it_needs(study, monkeypatch):
+    mask = {"brain_mask": "brain.nii.gz"}
+    rows = ({"case": "C1"}, {"case": "C2", "stripped": "", **mask}, {"case": "C3", **mask})
+    write_sheet(study / "cases.tsv", *(ROW | row for row in rows))
+    monkeypatch.chdir(study)
+    loaded = load_study(complete_files(["mine.yaml"]), [SHIPPED, "mine.yaml"], check_paths=False)
+    weights = [{Path(one).stem for one in shared(loaded, "icoAIS", case)[:-2]} for case in ("C1", "C2", "C3")]
+    assert weights == [{"synthsr", "synthstrip"}, {"synthstrip"}, set()]
+
+
+def test_the_snakemake_of_a_case_repeats_no_message_and_minds_no_other_scan(study):
+    """What the study leaves out would stand in a thousand logs; a scan that goes while it runs is its own case's."""
+    (study / "C1" / "dwi.nii.gz").unlink()
+    target = "results/ingest/icoAIS/C1/ncct.nii.gz"
+    said = snakemake(study, "-n", target, "--configfile", "mine.yaml", variables={INSIDE: "yes"}).stdout
+    assert "ingest_ncct" in said and "Left out" not in said
+
+
+def test_touch_gives_files_of_single_steps_their_record(study):
+    """So a study that is finished changes to `jobs: cases` and makes nothing again."""
+    for folder in (PREPROCESSED, "results/ingest/icoAIS/C1"):
+        (study / folder).mkdir(parents=True)
+    files = [*(f"{PREPROCESSED}/{name}.nii.gz" for name in FILES), f"{PREPROCESSED}/case.json"]
+    files += [f"results/ingest/icoAIS/C1/{name}" for name in ("ncct.nii.gz", "ncct.json", "lesion.nii.gz")]
+    for file in files:
+        (study / file).touch()
+    call = (RECORD, "--cores", "1", "--configfile", "mine.yaml")
+    snakemake(study, "--touch", *call)
+    assert "preprocess_case" not in job_counts(snakemake(study, "-n", *call).stdout)
 
 
 def test_a_changed_file_forces_its_job_and_the_record_stays_until_it_runs(study):

@@ -1,7 +1,7 @@
 """One digest over everything that a study computes: two runs that did the same have the same one.
 
-Images and arrays count by their values, curves without seconds and device. Logs, measurements of time, and pages, which
-are drawn from the rest, do not count. Run by hand: `make digest`.
+Images and arrays count by their values, curves without seconds and device. Logs, measurements of time, and what only
+repeats the rest (pages, records of whole jobs) do not count. Run by hand: `make digest`.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from workflow_scripts.common.digests import bytes_digest, file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.nifti import read_nifti
+from workflow_scripts.study.whole_jobs.record import is_record
 
 LEFT_OUT = {"logs", "benchmarks", "state", "report", "digest.tsv", "archive.tar.gz"}
 OF_MACHINE = {  # columns that two equal runs differ in: of when and how fast, and of where the study lies
@@ -34,7 +35,9 @@ def digests(results: Path) -> dict[str, str]:
     found = {}
     for path in sorted(results.rglob("*")):
         relative = path.relative_to(results)
-        if path.is_file() and relative.parts[0] not in LEFT_OUT and not path.name.startswith("."):
+        if relative.parts[0] in LEFT_OUT or path.name.startswith(".") or is_record(relative):
+            continue
+        if path.is_file():
             found[relative.as_posix()] = content_digest(path)
     if not found:
         raise InputError(f"There is no result below {results}.", "name the folder `outdir` of a study.")

@@ -6,4 +6,5 @@ own (`run`), which makes what is not up to date, and ends with a record of the f
 
 FORCED = "FORCED_STEPS"  # variable of their environment: steps that the call forces, or `ALL_STEPS`
 ALL_STEPS = "all"
+INSIDE = "INSIDE_WHOLE_JOB"  # variable of their Snakemake: the call of the study has checked and told all there is
 SETUP = "STUDY_SETUP"  # variable of the environment of all jobs: the configuration, JSON

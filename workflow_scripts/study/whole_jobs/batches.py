@@ -51,7 +51,7 @@ def settings_digest(study: Study, arm: str, cohort: str, batch: str) -> str:
 
 def record(study: Study, arm: str, cohort: str, batch: str) -> str:
     """The record of a batch's files."""
-    return file_of(study, "segmented", f"batches/{cohort}/{batch}.json", arm=arm)
+    return file_of(study, "segmented", f"{records.BATCHES}/{cohort}/{batch}.json", arm=arm)
 
 
 def changed(study: Study, arm: str, cohort: str, batch: str) -> list[str]:

@@ -27,12 +27,13 @@ def given_masks(study: Study, cohort: str, case: str) -> list[str]:
     return [path for given in (found.lesion, found.brain_mask) if given for path in tracked(given)]
 
 
-def shared(study: Study) -> list[str]:
-    """The template and the weights of networks, which are made once for all cases."""
-    methods = study.config["preprocess"]["skull_stripping"]
-    networks = [inputs.preprocess.weights_of(study, methods[image]) for image in ("ncct", "mri")]
-    weights = networks[0] | networks[1]
-    return [*weights.values(), *inputs.preprocess.template(study).values()]
+def shared(study: Study, cohort: str, case: str) -> list[str]:
+    """The template and the weights of networks that a case needs, which are made once for all cases."""
+    found = study.case(cohort, case)
+    methods = [inputs.preprocess.mri_stripping(study, cohort, case, modality) for modality in found.mri_modality]
+    methods += [] if found.brain_mask else [study.config["preprocess"]["skull_stripping"]["ncct"]]
+    weights = [path for method in methods for path in inputs.preprocess.weights_of(study, method).values()]
+    return [*dict.fromkeys(weights), *inputs.preprocess.template(study).values()]
 
 
 def case_folders(study: Study, cohort: str, case: str) -> list[str]:
@@ -40,7 +41,7 @@ def case_folders(study: Study, cohort: str, case: str) -> list[str]:
     return [paths.file(study.results, name, cohort=cohort, case=case) for name in ("ingested", "preprocessed")]
 
 
-def case_files(study: Study, cohort: str, case: str) -> list[str]:
+def files(study: Study, cohort: str, case: str) -> list[str]:
     """What later stages read of a case, but its `mask`."""
     found = study.case(cohort, case)
     ingested, preprocessed = case_folders(study, cohort, case)
@@ -73,5 +74,5 @@ def record(study: Study, cohort: str, case: str) -> str:
 def changed(study: Study, cohort: str, case: str) -> list[str]:
     """Files of a finished case that are gone or newer than its record; also those that no later stage reads."""
     others = (str(path) for folder in case_folders(study, cohort, case) for path in Path(folder).glob("*"))
-    files = [*case_files(study, cohort, case), mask(study, cohort, case)]
-    return records.changed(record(study, cohort, case), files, others)
+    made = [*files(study, cohort, case), mask(study, cohort, case)]
+    return records.changed(record(study, cohort, case), made, others)

@@ -1,15 +1,29 @@
 """The record of a job's files: what later stages wait for, and what shows that the job must run again."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
 
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.files import write_json
+from workflow_scripts.study.inputs.naming import RECORD
+
+BATCHES = "batches"  # folder of the records of an arm's batches
 
 
 def write_record(record: str, files: Iterable[str]) -> None:
     """Write name and SHA-256 of each file, so that a run which changed none of them leaves the record as it was."""
     write_json(Path(record), {file: file_digest(Path(file)) for file in files})
+
+
+def is_record(path: PurePath) -> bool:
+    """Whether a path below the results is a record: those of cases have one name, those of batches one folder."""
+    return path.name == RECORD or path.parent.parent.name == BATCHES
+
+
+def write_missing(record: str, files: Sequence[str]) -> None:
+    """Write a record that is not there, where all files are: those of steps that were jobs of the study themselves."""
+    if not Path(record).exists() and all(Path(file).exists() for file in files):
+        write_record(record, files)
 
 
 def changed(record: str, files: Iterable[str], others: Iterable[str] = ()) -> list[str]:

@@ -20,7 +20,7 @@ from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_json
 from workflow_scripts.study.config_files import SHIPPED
 from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import FORCED, SETUP, batches, cases, steps
+from workflow_scripts.study.whole_jobs import FORCED, INSIDE, SETUP, batches, cases, steps
 from workflow_scripts.study.whole_jobs.record import write_record
 
 log = logging.getLogger(__name__)
@@ -91,12 +91,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     study = load_study(config, [SHIPPED], check_paths=False)
     force = []
     if arguments.case:
-        targets = cases.case_files(study, arguments.cohort, arguments.case)
+        targets = cases.files(study, arguments.cohort, arguments.case)
         if not Path(cases.mask(study, arguments.cohort, arguments.case)).exists():
             force = [cases.MASK_STEP]
     else:
         targets = batches.files(study, arguments.arm, arguments.cohort, arguments.batch)
     environment = {name: value for name, value in os.environ.items() if name not in ("SNAKEMAKE_PROFILE", SETUP)}
+    environment[INSIDE] = "yes"
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "study.json")
         write_json(configuration, config)
