@@ -2,6 +2,9 @@
 # workflow_scripts/segment/new_patient.py writes; the steps before are those of every study.
 if "model" in config:
 
+    localrules:
+        template,  # a copy of the model's
+
     rule new_patients:
         """Segment the new patients with an exported model."""
         input:

@@ -19,7 +19,7 @@ Main = Callable[[Sequence[str] | None], None]
 
 ROOM = "make room in the output folder and in TMPDIR, or raise the quota; then run again."
 RIGHTS = "give the user who runs this permission to read the input and to write the output."
-MEMORY = "raise mem_mb of this step's entry under `resources`, or take a machine or GPU with more memory."
+MEMORY = "take a machine or GPU with more memory; in a study, raise mem_mb of this step's entry under `resources`."
 OS_REMEDIES = {errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: ROOM, errno.EACCES: RIGHTS, errno.EROFS: RIGHTS}
 INTERRUPTED_STATUS = 75  # EX_TEMPFAIL of sysexits.h: run again
 

@@ -10,8 +10,8 @@ from workflow_scripts.common.errors import InputError
 DRIVER = Path("/proc/driver/nvidia/version")
 _REMEDY = (
     "look that the job was given a GPU (`nvidia-smi`); install a torch built for a CUDA that the driver knows (CUDA "
-    "13: driver 580 or later, no V100 or P100; CUDA 12: 525 or later; docs/gpu.md); or set `gpu: 0` under `resources` "
-    "to compute on the CPU."
+    "13: driver 580 or later, no V100 or P100; CUDA 12: 525 or later; docs/gpu.md); or compute on the CPU: --cpu "
+    "for a new patient; in a study, `gpu: 0` under `resources`."
 )
 
 
@@ -28,7 +28,7 @@ def choose_device(gpus: int) -> torch.device:
     if (seen := torch.cuda.device_count()) < gpus:
         raise InputError(
             f"This job asked for {gpus} GPUs, and torch sees {seen}.",
-            "look what the job was given (`nvidia-smi`, CUDA_VISIBLE_DEVICES), or lower `gpu` under `resources`.",
+            "look what the job was given (`nvidia-smi`, CUDA_VISIBLE_DEVICES); in a study, lower `gpu` of `resources`.",
         )
     if not _built_for(*(capability := torch.cuda.get_device_capability())):
         name = f"{torch.cuda.get_device_name()}, compute capability {capability[0]}.{capability[1]}"

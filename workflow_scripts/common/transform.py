@@ -38,5 +38,5 @@ def read_affine(path: Path | str) -> np.ndarray:
     """
     matrix = np.loadtxt(path, comments="#")
     if matrix.shape != (4, 4):
-        raise InputError(f"{Path(path).name} is not a 4×4 affine.", "delete the file and run its rule again.")
+        raise InputError(f"{Path(path).name} is not a 4×4 affine.", "delete it; the same command makes it again.")
     return RAS_LPS @ matrix @ RAS_LPS

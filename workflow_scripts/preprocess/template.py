@@ -70,14 +70,14 @@ def given_template(image: Volume, mask: Volume | None) -> tuple[Volume, Volume]:
     if not PLAUSIBLE_ML[0] <= millilitres <= PLAUSIBLE_ML[1]:
         raise InputError(
             f"The CT template's brain has {millilitres:.0f} mL.",
-            "give a skull-stripped template, or its brain mask as preprocess.template.mask.",
+            "give a skull-stripped template, or, in a study, its brain mask as preprocess.template.mask.",
         )
     median = float(np.median(image.data[brain]))
     if not PLAUSIBLE_MEDIAN_HU[0] <= median <= PLAUSIBLE_MEDIAN_HU[1]:
         raise InputError(
             f"The median of the CT template's brain is {median:.0f}, which is no HU of brain "
             "(templates of the Clinical toolbox are in Cormack units).",
-            "give preprocess.template.image a template in HU.",
+            "give a template in HU (in a study, preprocess.template.image).",
         )
     offset = float((image.affine @ [*ndimage.center_of_mass(brain), 1])[0])
     if abs(offset) > PLAUSIBLE_OFFSET_MM:

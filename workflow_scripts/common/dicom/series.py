@@ -211,7 +211,7 @@ def _within_limits(series: Series, limits: Limits) -> Series:
         return _refused(
             series,
             f"{series.missing} slices are missing",
-            "fetch the missing images, or raise ingest.max_missing_slices.",
+            "fetch the missing images; in a study, ingest.max_missing_slices can be raised.",
         )
     if series.coverage_mm < limits.min_coverage_mm:
         return _refused(

@@ -8,6 +8,7 @@ from workflow_scripts.common.signatures import ARCHIVE, kind_of_file
 
 NIFTI = (".nii", ".nii.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".txt")
+OPTIONS = {"ncct": "; --dicom or --nifti for a single new patient"}  # what stands for a column of the case sheet
 
 
 def locate(path: Path, image: str, column: str) -> Path:
@@ -25,12 +26,12 @@ def locate(path: Path, image: str, column: str) -> Path:
         ) from error
     except OSError as error:
         raise InputError(
-            f"The {image} {str(path)!r} cannot be read ({error.strerror}).", f"correct column {column}."
+            f"The {image} {str(path)!r} cannot be read ({error.strerror}).", f"correct {_named(column)}."
         ) from error
 
 
 def _locate(path: Path, image: str, column: str) -> Path:
-    correct = f"correct column {column} of the case sheet."
+    correct = f"correct {_named(column)}."
     if not path.exists():
         if path.is_symlink():
             raise InputError(f"The {image} {str(path)!r} is a link that leads nowhere.", f"mend the link, or {correct}")
@@ -53,6 +54,10 @@ def _locate(path: Path, image: str, column: str) -> Path:
         return path
     if len(images) > 1:
         raise InputError(
-            f"The folder of the {image} holds {len(images)} NIfTI files.", f"name one file in column {column}."
+            f"The folder of the {image} holds {len(images)} NIfTI files.", f"name one file in {_named(column)}."
         )
     return images[0]
+
+
+def _named(column: str) -> str:
+    return f"column {column} of the case sheet{OPTIONS.get(column, '')}"

@@ -31,9 +31,8 @@ def _with_losses(one: Series, series: Sequence[Series], damaged: Sequence[Path],
     if lost + one.missing <= limits.max_missing_slices:
         return replace(one, lost=lost)
     reason = f"{lost} files beside it are damaged or unlike the others, and {one.missing} slices are missing"
-    return replace(
-        one, lost=lost, refusal=Refusal(reason, "fetch the images again, or raise ingest.max_missing_slices.")
-    )
+    remedy = "fetch the images again; in a study, ingest.max_missing_slices can be raised."
+    return replace(one, lost=lost, refusal=Refusal(reason, remedy))
 
 
 def _beyond(one: Series, others: Sequence[Image]) -> int:

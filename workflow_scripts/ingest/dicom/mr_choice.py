@@ -15,7 +15,7 @@ from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
 
 RANK = {"dwi": {"dwi": 2, "unknown": 1}, "adc": {"adc": 2, "unknown": 1}}
-FETCH = "fetch the missing images, or raise ingest.max_missing_slices."
+FETCH = "fetch the missing images; in a study, ingest.max_missing_slices can be raised."
 
 
 @dataclass(frozen=True)

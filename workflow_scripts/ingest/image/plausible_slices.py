@@ -43,7 +43,7 @@ def require_smooth_values(slices: np.ndarray) -> None:
         first = min(odd) + 1
         raise InputError(
             f"Slice {first} of {count} does not go with its neighbours: it has other values, or other anatomy.",
-            "fetch that image again, or leave it out and raise ingest.max_missing_slices.",
+            "fetch that image again; in a study, leave it out and raise ingest.max_missing_slices.",
         )
 
 

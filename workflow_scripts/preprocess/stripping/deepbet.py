@@ -80,5 +80,5 @@ def _box(found: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, ...]:
 def _no_brain() -> InputError:
     return InputError(
         "deepbet sees no brain in the image.",
-        "look at the image: it should be a head; or set preprocess.skull_stripping to another method.",
+        "look at the image: it should be a head; in a study, preprocess.skull_stripping can name another method.",
     )

@@ -100,8 +100,8 @@ def _require_brain(brain: np.ndarray, method: str) -> np.ndarray:
     if not brain.any():
         raise InputError(
             f"Skull stripping with {method!r} found no brain.",
-            "look at the resampled image: it should show a head, a CT in HU; or choose another method in "
-            "preprocess.skull_stripping.",
+            "look at the resampled image: it should show a head, a CT in HU; in a study, "
+            "preprocess.skull_stripping can name another method.",
         )
     return brain
 
