@@ -22,6 +22,11 @@ from workflow_scripts.study.study import Study
 
 ARM = "FS-STKi"
 SEEDS = (0, 1, 2)
+# What only that study has, and a model must not carry away.
+OWN = {
+    "ingest": {"lesion_labels": {"icoAIS": [1]}},
+    "preprocess": {"skull_stripping": {"synthstrip_weights": {"path": "/home/someone/synthstrip.1.pt"}}},
+}
 SPLITS = ("train",) * 5 + ("validation", "test")
 
 
@@ -29,6 +34,7 @@ def demo_study() -> Study:
     """The demo's configuration, without cases."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     update_config(config, yaml.safe_load((DEMO / "study.yaml").read_text()))
+    update_config(config, OWN)
     return Study(config, (), ())
 
 

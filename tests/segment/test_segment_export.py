@@ -50,12 +50,12 @@ def test_the_folder_has_nnunets_own_layout_and_a_digest_of_every_file(model):
     assert manifest["training_scans"] == 5
 
 
-def test_nothing_in_the_model_names_a_path_a_patient_or_a_setting_of_training(model, tmp_path):
+def test_nothing_in_the_model_names_a_path_a_patient_a_cohort_or_a_setting_of_training(model, tmp_path):
     with zipfile.ZipFile(f"{model}.zip") as zipped:
         zipped.extractall(tmp_path)
     for path in (tmp_path / ARM).rglob("*.*"):
         content = path.read_bytes()
-        for secret in (b"/home/someone", b"I01", b"I02", str(model.parents[1]).encode(), b"secret"):
+        for secret in (b"/home/someone", b"I01", b"I02", b"icoAIS", str(model.parents[1]).encode(), b"secret"):
             assert secret not in content, path.name
 
 

@@ -49,7 +49,9 @@ def export_settings(study: Study, arm: str) -> str:
     preprocess["template"] |= {"image": None, "mask": None}
     for network in ("synthstrip_weights", "synthsr_weights"):
         preprocess["skull_stripping"][network]["path"] = None
-    shared = {name: study.config[name] for name in ("seed", "ingest", "notice")}
+    shared = {name: study.config[name] for name in ("seed", "notice")}
+    # A new patient has no lesion to read, and may be of no cohort of the study.
+    shared["ingest"] = {name: value for name, value in study.config["ingest"].items() if name != "lesion_labels"}
     shared["segment"] = segmentation(study)
     return json.dumps(
         {
