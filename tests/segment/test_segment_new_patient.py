@@ -15,8 +15,10 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+import yaml
 
 from tests.segment.exported import export
+from tests.slurm.study import merged
 from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.phantom.body.anatomy import build_anatomy
@@ -28,7 +30,7 @@ from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.segment.patient import results as published
 from workflow_scripts.segment.patient.workflow import alone, command, run_workflow
-from workflow_scripts.study import paths
+from workflow_scripts.study import config_files, paths
 
 FILES = {
     *(
@@ -328,6 +330,46 @@ def test_a_model_whose_settings_this_code_does_not_know_is_refused_before_anythi
     layout.seal(folder, {key: value for key, value in manifest.items() if key not in ("format", "files")})
     with pytest.raises(InputError, match="of_another_time"):
         new_patient.main(["--dicom", str(dicom), "--model", str(folder), "--out", str(tmp_path / "out")])
+
+
+def test_what_a_user_wrote_into_the_projects_own_configuration_changes_no_new_patient(
+    model, dicom, tmp_path, monkeypatch
+):
+    """Another study's cohorts, labels, paths and settings; the file lies beside the code, under what the model says."""
+    own = yaml.safe_load((ROOT / "config.yaml").read_text())
+    words = ["--dicom", str(dicom), "--model", str(model), "--out", str(tmp_path / "out")]
+
+    def written(config: dict) -> dict:
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        study = new_patient.write_study(new_patient._parse(words), tmp_path, tmp_path / "results")
+        return {name: study.config[name] for name in ("cases", "outdir", "seed", "ingest", "preprocess", "segment")}
+
+    monkeypatch.setattr(config_files, "SHIPPED", tmp_path / "config.yaml")
+    monkeypatch.setattr(new_patient, "SHIPPED", tmp_path / "config.yaml")
+    plain = written(own)
+    edits = {
+        "cases": "/none/cases.tsv",
+        "cases_root": "/none",
+        "outdir": "/none",
+        "seed": 1,
+        "run": {"arms": ["FS-STKi"], "segment": ["A"], "evaluate": ["A"]},
+        "ingest": {"min_slices": 3},
+        "preprocess": {
+            "keep_heads": False,
+            "spacing_mm": 3.0,
+            "template": {"image": "/none"},
+            "skull_stripping": {"synthstrip_weights": {"path": "/none"}},
+        },
+        "probe": {"supervised": {"ALL": "/none"}},
+        "segment": {"mirroring": False, "step": 0.9},
+        "evaluate": {"test_arms": ["FS-STKi"]},
+    }
+    assert written(merged(own, edits)) == plain
+    labels = {"ingest": {"lesion_labels": {"A": [1, 2]}}}
+    assert written(merged(own, labels))["preprocess"] == plain["preprocess"]
+    assert plain["preprocess"]["keep_heads"]
+    with pytest.raises(InputError, match=r"config\.yaml, key finetune\.iterations_per_epoch"):
+        written(merged(own, {"finetune": {"iterations_per_epoch": -1}}))
 
 
 def test_a_terminated_run_ends_its_jobs_and_says_how_to_go_on(model, dicom, tmp_path):

@@ -23,7 +23,7 @@ from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
 from workflow_scripts.segment.patient.workflow import RECORD, STUDY, UNNAMED, alone, command, run_patients
 from workflow_scripts.study.case_sheet import Case
-from workflow_scripts.study.config_files import complete
+from workflow_scripts.study.config_files import SHIPPED, complete
 from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
 from workflow_scripts.study.study import Study, load_study
@@ -56,9 +56,12 @@ def open_model(model: Path, work: Path) -> Path:
 def study_of(
     model: Path, sheet: Path, results: Path, weights: dict[str, Path | None], device: str, with_report: bool
 ) -> dict[str, Any]:
-    """Return the configuration of a study without trainings, whose images are made as the model's were."""
+    """Return the configuration of a study without trainings, whose images are made as the model's were.
+
+    It says all that the project's own config.yaml, under which it lies, might say otherwise where a user edited it.
+    """
     settings = read_json(model / PREPROCESSING)
-    preprocess = settings["preprocess"]
+    preprocess = settings["preprocess"] | {"keep_heads": True}
     if (model / layout.TEMPLATE).is_file():
         preprocess["template"] |= {
             "image": str(model / layout.TEMPLATE),
@@ -79,7 +82,9 @@ def study_of(
         "run": {"arms": [], "segment": [], "evaluate": []},
         "evaluate": {"test_arms": [], "comparisons": {}},
         "report": {"best_arms": [], "interpreted": []},
+        "probe": {"supervised": None},
         **settings,
+        "preprocess": preprocess,
         "segment": settings["segment"] | {"batch_size": BATCH},
         **({"resources": {"segment": {"gpu": 0}}} if device == "cpu" else {}),
     }
@@ -200,9 +205,11 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Stu
     study |= {"memory_gb": arguments.memory_gb} if arguments.memory_gb else {}
     write_yaml(work / STUDY, study)
     try:
-        loaded = load_study(complete(study), [], check_paths=True, given={"the model's settings": study})
+        loaded = load_study(complete(study), [SHIPPED], check_paths=True, given={"the model's settings": study})
     except StudyError as error:
-        raise InputError(str(error), "correct the case sheet, or export the model with this version.") from error
+        raise InputError(
+            str(error), "correct it there; for settings of the model, export it with this version."
+        ) from error
     if not loaded.cases:
         raise InputError(f"{sheet} names no patient.", "give a row for each, without a reason under `exclude`.")
     for case in loaded.cases:

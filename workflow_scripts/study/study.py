@@ -292,7 +292,8 @@ def _check_references(study: Study, files: ConfigFiles) -> None:
         if file and not Path(file).is_file() and not Path(file).is_relative_to(config["outdir"]):
             raise files.refuse(path, f"{file!r} is not a file.")
     require(["probe", "supervised"], controls, config["pretrainings"], "an entry of `pretrainings`")
-    require(["ingest", "lesion_labels"], config["ingest"]["lesion_labels"], cohorts, sheet)
+    if "model" not in config:  # new patients have no lesion to read, and are of no cohort of the configuration
+        require(["ingest", "lesion_labels"], config["ingest"]["lesion_labels"], cohorts, sheet)
     require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
     require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
     if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
