@@ -244,6 +244,7 @@ KINDS = (
     Kind("iodine map only", series(fields={"SeriesDescription": "Iodine no Water"})),
     Kind("maximum intensity projection only", series(image_type=("DERIVED", "SECONDARY", "AXIAL", "MAXIMUM"))),
     Kind("two series that are equally good", two_series({}, {"values": lambda points: head_hu(points) + 5})),
+    Kind("admission and follow-up in one folder", two_series({}, {"fields": {"StudyDate": "20200108"}})),
     Kind("series number that is not there", two_series({}, {}), options=("--series=7",)),
     Kind("two passes over the head in one series", _two_passes),
     Kind("no slice position", lacking("ImagePositionPatient")),

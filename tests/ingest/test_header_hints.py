@@ -87,6 +87,17 @@ def screen_save(folder: Path) -> Path:
     return folder
 
 
+def unnamed_localizer(folder: Path) -> Path:
+    """Two coronal images under the identifiers of the series, which do not say what they are."""
+    edit(folder, lambda image: setattr(image, "SeriesInstanceUID", "1.2.9"))
+    coronal = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    scan = Scan(
+        gaps=(60.0,), rows=48, columns=40, pixel=(4.0, 3.5), frame=coronal, fields={"SeriesInstanceUID": "1.2.9"}
+    )
+    write_series(scan, folder / "more")
+    return folder
+
+
 HINTS = {
     "no preamble, implicit": lambda folder: bare(folder, True),
     "no preamble, explicit": lambda folder: bare(folder, False),
@@ -105,6 +116,10 @@ HINTS = {
     "fragments": fragments,
     "hidden files beside": hidden,
     "screen save without patient": screen_save,
+    "one name in several forms": lambda folder: each(
+        folder, lambda d, i: setattr(d, "PatientName", ("Doe^Jane", "DOE^JANE^^^", "Doe Jane ")[i % 3])
+    ),
+    "localizer of another name in the series": unnamed_localizer,
 }
 
 

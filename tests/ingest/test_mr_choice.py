@@ -1,6 +1,7 @@
 """The DWI and the ADC map of a study are told by b-values and words, never by the number of their images."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -10,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.ingest.command import mri_command
-from tests.ingest.dicom_series import Scan, inside_head, write_series
+from tests.ingest.dicom_series import Scan, edit, inside_head, write_series
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.ingest.ingest_mri import main
 
@@ -85,6 +86,18 @@ def test_a_tie_stops_and_names_both(tmp_path):
     write(tmp_path / "study", 7, 210, "DWI", b=1000)
     with pytest.raises(InputError, match=r"MR series 5 \(20 slices\) and 7 \(20 slices\) are equally good as DWI"):
         ingest(tmp_path / "study", tmp_path, "dwi")
+
+
+def test_of_two_examinations_none_is_chosen(tmp_path):
+    write(tmp_path / "study", 5, 200, "DWI", b=1000)
+    followed = edit(write(tmp_path / "later", 7, 210, "DWI", b=1500) / "7-1500-210", later)
+    shutil.move(followed, tmp_path / "study")
+    with pytest.raises(InputError, match=r"different times: MR series 5, 7"):
+        ingest(tmp_path / "study", tmp_path, "dwi")
+
+
+def later(image: Dataset) -> None:
+    image.StudyDate, image.StudyInstanceUID = "20200103", "1.2.11"
 
 
 def test_missing_slices_are_recorded_and_stop_the_case_beyond_the_limit(tmp_path):

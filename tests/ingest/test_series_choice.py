@@ -131,6 +131,30 @@ def test_the_word_of_the_sheet_outweighs_a_mark_of_contrast(tmp_path):
     assert decisions(ingest(folder, tmp_path, "--series", "3")[1]) == {3: "chosen"}
 
 
+ADMISSION = {"StudyInstanceUID": "1.2.10", "StudyDate": "20200101", "AcquisitionTime": "101010"}
+TIMES = {
+    "a week later": ({"StudyInstanceUID": "1.2.11", "StudyDate": "20200108"}, True),
+    "a week later in one study": ({"StudyDate": "20200108"}, True),
+    "hours later": ({"StudyInstanceUID": "1.2.11", "AcquisitionTime": "161010"}, True),
+    "another study, times wiped out": ({"StudyInstanceUID": "1.2.11", "AcquisitionTime": "000000"}, True),
+    "another order, minutes later": ({"StudyInstanceUID": "1.2.11", "AcquisitionTime": "102010"}, False),
+    "no study": ({"StudyInstanceUID": "", "AcquisitionTime": ""}, False),
+}
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_of_examinations_at_different_times_the_user_names_one(time, tmp_path):
+    """The thinner one is the right one of two series of one examination, not of admission and follow-up."""
+    changes, several = TIMES[time]
+    folder = write_series(Scan(gaps=(8.0,) * 13, number=3, fields=ADMISSION), tmp_path / "dicom")
+    write_series(Scan(gaps=(4.0,) * 26, number=5, fields=ADMISSION | changes), folder)
+    if several:
+        with pytest.raises(InputError, match=r"different times: series 3, 5\..*column ncct_series"):
+            ingest(folder, tmp_path)
+    _, record = ingest(folder, tmp_path, *(["--series", "5"] if several else []))
+    assert record["chosen"]["series"] == 5
+
+
 def test_kernels_mixed_in_one_series_are_parted(tmp_path):
     folder = write_series(Scan(fields={**SOFT, "SeriesInstanceUID": "1.2.7"}), tmp_path / "a")
     bone = Scan(fields={**BONE, "SeriesInstanceUID": "1.2.7"}, values=lambda p: head_hu(p) + 9)

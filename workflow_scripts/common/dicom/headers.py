@@ -19,6 +19,7 @@ from workflow_scripts.common.dicom import diffusion
 from workflow_scripts.common.dicom import marks as pixel_marks
 from workflow_scripts.common.dicom.computed import computed
 from workflow_scripts.common.dicom.contrast import is_agent, says_contrast
+from workflow_scripts.common.dicom.examinations import seconds
 from workflow_scripts.common.dicom.files import (
     DAMAGE,
     files_below,
@@ -50,7 +51,8 @@ TAGS = [
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
     *("DerivationDescription", "ImageComments", "ManufacturerModelName"),
-    *("AcquisitionNumber", "InstanceNumber", "Manufacturer"),
+    *("AcquisitionNumber", "InstanceNumber", "Manufacturer", "StudyInstanceUID"),
+    *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "StudyDate", "StudyTime"),
     *("PatientID", "PatientName", "ContrastBolusAgent", "ContrastBolusAgentSequence", "LossyImageCompression"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
@@ -74,15 +76,18 @@ LEAST_SUSPECT = 0.5  # of the smallest image's file: a file of that size beside 
 class Image:
     """One slice: a classic image, or one ``frame`` (from 0) of a multi-frame object.
 
-    Numeric fields are None where they are missing or malformed. ``series``, ``patient`` and ``name`` are identifiers
-    of the header: for comparison only. ``rescale`` is slope and intercept; ``padding`` the stored value outside the
-    acquired field, ``computed`` what made the image where it is no CT as acquired, ``fault`` what is wrong with the
-    pixels, ``marks`` signs of text or a face in them. Lengths in mm, coordinates LPS, b-values in s/mm².
+    Numeric fields are None where they are missing or malformed. ``series``, ``study``, ``patient`` and ``name`` are
+    identifiers of the header, ``taken_s`` is when it was acquired: for comparison only. ``rescale`` is slope and
+    intercept; ``padding`` the stored value outside the acquired field, ``computed`` what made the image where it is no
+    CT as acquired, ``fault`` what is wrong with the pixels, ``marks`` signs of text or a face in them.
+    Lengths in mm, coordinates LPS, b-values in s/mm².
     """
 
     path: Path
     frame: int | None
     series: str
+    study: str
+    taken_s: float | None
     patient: str
     name: str
     modality: str
@@ -195,8 +200,10 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         path=path,
         frame=frame,
         series=_text(header, "SeriesInstanceUID"),
+        study=_text(header, "StudyInstanceUID"),
+        taken_s=_taken_s(header),
         patient=_text(header, "PatientID"),
-        name=_text(header, "PatientName"),
+        name=" ".join(re.split(r"[\^=\s]+", _text(header, "PatientName"))).strip(),
         modality=_modality(header),
         number=whole_number(header, "SeriesNumber"),
         acquisition=whole_number(header, "AcquisitionNumber"),
@@ -228,6 +235,13 @@ def _image(path: Path, header: pydicom.Dataset, frame: int | None, size: tuple[i
         fault=fault,
         marks=pixel_marks.marks(header),
     )
+
+
+def _taken_s(header: pydicom.Dataset) -> float | None:
+    if whole := _text(header, "AcquisitionDateTime"):
+        return seconds(whole[:8], whole[8:14])
+    date = _text(header, "AcquisitionDate") or _text(header, "StudyDate")
+    return seconds(date, _text(header, "AcquisitionTime") or _text(header, "StudyTime"))
 
 
 def _modality(header: pydicom.Dataset) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.common.dicom.computed import ESTIMATES
+from workflow_scripts.common.dicom.examinations import of_one_examination
 from workflow_scripts.common.dicom.grouping import find_series
 from workflow_scripts.common.dicom.headers import Folder, read_images
 from workflow_scripts.common.dicom.series import Limits, Series, judge
@@ -50,12 +51,14 @@ def choose_series(series: Sequence[Series], number: int | None) -> tuple[Series,
     after the other. ``number``, the user's word, leaves the series of that number only, whatever its words say.
 
     Returns the chosen series and one record a candidate: number, images, what the criteria saw, and the decision.
-    Raises `InputError` where no series can be used, or several are equally good.
+    Raises `InputError` where no series can be used, several are equally good, or they were taken at different times.
     """
     decisions = [_first_decision(one, number) for one in series]
     left = [index for index, decision in enumerate(decisions) if not decision]
     if not left:
         raise _none_usable(series, decisions, number)
+    if not of_one_examination([series[index].images for index in left]):
+        raise _several_examinations([series[index] for index in left], number)
     for criterion in CRITERIA:
         scores = {index: criterion.score(series[index]) for index in left}
         best = max(left, key=scores.__getitem__)
@@ -96,17 +99,28 @@ def _none_usable(series: Sequence[Series], decisions: Sequence[str], number: int
     return InputError(f"No series of the DICOM folder can be used ({reasons}).", remedy)
 
 
+def _several_examinations(series: Sequence[Series], number: int | None) -> InputError:
+    shown = ", ".join(str(one.number) for one in series)
+    return InputError(
+        f"The DICOM folder holds examinations of different times: series {shown}.",
+        _by_number(series, number) + "put the images of the right examination into a folder of their own.",
+    )
+
+
+def _by_number(series: Sequence[Series], number: int | None) -> str:
+    told_apart = number is None and len({one.number for one in series}) == len(series)
+    return f"give the number of the right one ({NUMBER}), or " if told_apart else ""
+
+
 def _equally_good(series: Sequence[Series], number: int | None) -> InputError:
     shown = " and ".join(
         f"series {one.number} ({len(one.images)} slices of {one.stack.columns} × {one.stack.rows}, "
         f"{one.gap_mm:.2f} mm apart, kernel {one.kernel})"
         for one in series
     )
-    told_apart = number is None and len({one.number for one in series}) == len(series)
     return InputError(
         f"Equally good in the DICOM folder: {shown}.",
-        (f"give the number of the right one ({NUMBER}), or " if told_apart else "")
-        + "put its images into a folder of their own.",
+        _by_number(series, number) + "put its images into a folder of their own.",
     )
 
 

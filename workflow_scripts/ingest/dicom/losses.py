@@ -10,6 +10,7 @@ from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.dicom.series import Limits, Refusal, Series
 from workflow_scripts.common.transform import RAS_LPS
 
+PERPENDICULAR = 0.1  # cosine
 FEW = 3  # images of a series of their own, whose identifiers may be damaged
 
 
@@ -35,11 +36,23 @@ def _with_losses(one: Series, series: Sequence[Series], damaged: Sequence[Path],
     return replace(one, lost=lost, refusal=Refusal(reason, remedy))
 
 
+def _across(one: Series, image: Image) -> bool:
+    """Say whether an image lies across the slices of a series, as a localizer does that is not called one."""
+    if image.orientation is None:
+        return False
+    normal = RAS_LPS[:3, :3] @ np.cross(image.orientation[:3], image.orientation[3:])
+    return abs(np.linalg.norm(normal) - 1) < PERPENDICULAR and abs(normal @ one.stack.normal) < PERPENDICULAR
+
+
 def _beyond(one: Series, others: Sequence[Image]) -> int:
     """Count images with the identifiers of a series, or few of its size, most of which lie beyond its ends."""
     first = one.images[0]
     same_series = (first.series, first.number) == (others[0].series, others[0].number)
-    if first.scout != others[0].scout or not (same_series or (len(others) <= FEW and first.size == others[0].size)):
+    if (
+        first.scout != others[0].scout
+        or _across(one, others[0])
+        or not (same_series or (len(others) <= FEW and first.size == others[0].size))
+    ):
         return 0
     placed = [image.position for image in others if image.position is not None]
     if not placed:

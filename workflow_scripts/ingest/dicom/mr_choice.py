@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from workflow_scripts.common.dicom.diffusion import LEAST_B
+from workflow_scripts.common.dicom.examinations import of_one_examination
 from workflow_scripts.common.dicom.headers import Image
 from workflow_scripts.common.dicom.series import missing_slices
 from workflow_scripts.common.errors import InputError
@@ -122,6 +123,12 @@ def choose_mr(
     left = [index for index, decision in enumerate(decisions) if not decision]
     if not left:
         raise _none_usable(series, decisions, refusals, modality)
+    if not of_one_examination([series[index].images for index in left]):
+        raise InputError(
+            f"The DICOM folder holds examinations of different times: MR series "
+            f"{', '.join(str(series[index].number) for index in left)}.",
+            "put the images of the right examination into a folder of their own.",
+        )
     keys = {index: _merit(series[index], modality) for index in left}
     best = max(keys.values())
     equal = [index for index in left if keys[index] == best]
