@@ -252,6 +252,14 @@ def targets(stage):
     return of_study(stage_files, stage=stage)
 
 
+def asked_of_steps(call):
+    """What a call asks for, and what of it is made by steps that are no jobs of a study of whole jobs."""
+    names = {r.name for r in workflow.rules}
+    asked = [*(call.targets or ["all"]), *(str(name) for name in call.forcerun or [] if str(name) not in names)]
+    of_steps = {r for r in workflow.rules if any(r.name in steps.names(those) for those in steps.WHOLE_JOBS.values())}
+    return asked, [name for name in asked if name == "all_ingest" or any(r.is_producer(name) for r in of_steps)]
+
+
 def check_call():
     """Name the targets that there are when a call asks for another one, and stop where jobs cannot be sent.
 
@@ -266,7 +274,8 @@ def check_call():
     except SystemExit:  # Snakemake found the profile where it was called, and works elsewhere since
         raise WorkflowError("With --directory, a profile is named by its whole path (--profile).") from None
     # The jobs of a cluster inherit it.
-    os.environ[FORCED] = ALL_STEPS if call.forceall else " ".join(map(str, call.forcerun or []))
+    forced = [*map(str, call.forcerun or []), *(call.targets if call.force else [])]
+    os.environ[FORCED] = ALL_STEPS if call.forceall else "\n".join(forced)
     if not (call.unlock or call.touch):
         whole_jobs = STUDY.results if STUDY.case_jobs else None
         for message in messages(Path.cwd(), called.name, sys.argv[1:], whole_jobs):
@@ -291,6 +300,12 @@ def check_call():
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
             steps.require_jobs("--forcerun", call.forcerun or [], together=True)
+            steps.require_alone(*asked_of_steps(call))
+            removing = ("--delete-all-output", call.delete_all_output), (
+                "--delete-temp-output",
+                call.delete_temp_output,
+            )
+            steps.require_files_known(dict(removing))
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:

@@ -151,15 +151,21 @@ def locked(path: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "force", [("--forcerun", "preprocess_case", "finalise"), ("--forcerun", "preprocess_case"), ("--forceall",)]
+    "force",
+    [
+        ("--forcerun", "preprocess_case", "finalise"),
+        ("--forcerun", RECORD),
+        ("--force",),
+        ("--forceall",),
+    ],
 )
 def test_a_forced_step_makes_its_job_run_and_is_forced_there(study, force, monkeypatch):
     (study / PREPROCESSED).mkdir(parents=True)
     said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", *force).stdout
     assert job_counts(said)["preprocess_case"] == 1
-    monkeypatch.setenv(FORCED, " ".join(force[1:]) or "all")
+    monkeypatch.setenv(FORCED, {"--force": RECORD, "--forceall": "all"}.get(force[0], "\n".join(force[1:])))
     words = ["--cohort", "A", "--case", "B", "--rules", "finalise", "lesion", "--threads", "1", "--mem-mb", "1"]
-    call = run.command(run.parse([*words, "--out", "files.json"]), ["x"], "study.json", [])
+    call = run.command(run.parse([*words, "--out", RECORD]), ["x"], "study.json", [])
     forced = call[call.index("--forcerun") + 1 :]
     assert forced == (["finalise"] if force[-1] == "finalise" else ["finalise", "lesion"])
 
@@ -168,6 +174,20 @@ def test_options_that_name_a_step_are_told_the_job(study):
     for option in ("--until", "--omit-from", "--forcerun"):
         said = snakemake(study, "-n", RECORD, "--configfile", "mine.yaml", option, "finalise", check=False)
         assert said.returncode and "it is a step of preprocess_case" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("all_ingest", RECORD), f"all_ingest and {RECORD} in one call"),
+        ((RECORD, "--forcerun", f"{PREPROCESSED}/ncct.nii.gz"), f"{PREPROCESSED}/ncct.nii.gz and {RECORD} in one call"),
+        ((RECORD, "--delete-all-output"), "--delete-all-output: with `jobs: cases`"),
+    ],
+)
+def test_what_knows_no_files_of_steps_is_refused(study, options, message):
+    """Two jobs of one call would write the same file; files of patients would stay where all were to go."""
+    said = snakemake(study, "-n", *options, "--configfile", "mine.yaml", check=False)
+    assert said.returncode and message in said.stdout
 
 
 def test_a_broken_scan_is_told_by_the_job_and_not_tried_again(study):

@@ -27,7 +27,10 @@ OF_MACHINE = {  # columns that two equal runs differ in: of when and how fast, a
     "test_looks.tsv": {"time", "config_sha256"},
 }
 COLUMNS = ("file", "sha256")
-MADE_ANEW = "give the call of Snakemake again that made it, with --forcerun and the path of the file at its end."
+MADE_ANEW = (
+    "give the call of Snakemake that made it with this file as its only target and --forcerun and the file at its end; "
+    "then that call itself."
+)
 
 
 def digests(results: Path) -> dict[str, str]:

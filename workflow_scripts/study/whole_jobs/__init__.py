@@ -4,7 +4,7 @@ Snakemake's own work grows with the number of jobs, and so does a cluster's. Eac
 own (`run`), which makes what is not up to date, and ends with a record of the files: what later stages wait for.
 """
 
-FORCED = "FORCED_STEPS"  # variable of their environment: steps that the call forces, or `ALL_STEPS`
+FORCED = "FORCED_STEPS"  # variable of their environment: lines; what the call forces, or `ALL_STEPS`
 ALL_STEPS = "all"
 INSIDE = "INSIDE_WHOLE_JOB"  # variable of their Snakemake: the call of the study has checked and told all there is
 SETUP = "STUDY_SETUP"  # variable of the environment of all jobs: the configuration, JSON

@@ -49,7 +49,7 @@ def command(
     arguments: argparse.Namespace, targets: Sequence[str], configuration: str, force: Sequence[str]
 ) -> list[str]:
     """Return the call of Snakemake, with steps to ``force``. The lock is that of the study's own call."""
-    again = [*steps.forced(os.environ.get(FORCED, "").split(), arguments.rules), *force]
+    again = [*steps.forced(os.environ.get(FORCED, "").splitlines(), arguments.rules, arguments.out), *force]
     gpus = ["--resources", f"mem_mb={arguments.mem_mb}", f"gpu={arguments.gpus}"]
     return [
         *(sys.executable, "-m", "snakemake", *targets, "--snakefile", str(SHIPPED.with_name("Snakefile"))),
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         status = ended(call, environment)
     if status:
         log.error("A step failed; what it said stands above, and in its own log.")
-        raise SystemExit(status)
+        raise SystemExit(status if status > 0 else 128 - status)  # as a shell tells of a signal
     write_record(arguments.out, targets)
 
 

@@ -1,6 +1,6 @@
 """The rules whose jobs a whole job runs, and the digest of their code."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.schemas import StudyError
@@ -29,19 +29,23 @@ def codes(steps: Steps) -> list[str]:
     return [code_digest(f"{stage}.{step}") for stage, rules in steps.items() for step in rules]
 
 
-def forced(named: Collection[str], rules: Collection[str]) -> list[str]:
-    """Return which of these steps are to run again, where a call forces ``named``: a whole job alone means all of its.
+def forced(named: Collection[str], rules: Collection[str], record: str) -> list[str]:
+    """Return which steps of a whole job are to run again, where a call forces ``named``.
+
+    The name of the job alone, and the job's ``record``, mean all of its steps.
 
     Examples
     --------
-    >>> forced(["preprocess_case"], ["ingest_ncct", "finalise"])
+    >>> forced(["preprocess_case"], ["ingest_ncct", "finalise"], "C1/files.json")
     ['ingest_ncct', 'finalise']
-    >>> forced(["preprocess_case", "finalise", "split"], ["ingest_ncct", "finalise"])
+    >>> forced(["preprocess_case", "finalise", "split"], ["ingest_ncct", "finalise"], "C1/files.json")
     ['finalise']
+    >>> forced(["C2/files.json"], ["ingest_ncct", "finalise"], "C1/files.json")
+    []
     """
     found = [rule for rule in rules if rule in named]
     whole = any(set(rules) <= set(names(steps)) for job, steps in WHOLE_JOBS.items() if job in named)
-    return list(rules) if ALL_STEPS in named or (whole and not found) else found
+    return list(rules) if ALL_STEPS in named or record in named or (whole and not found) else found
 
 
 def require_jobs(option: str, named: Collection[str], together: bool = False) -> None:
@@ -56,4 +60,28 @@ def require_jobs(option: str, named: Collection[str], together: bool = False) ->
             raise StudyError(
                 f"{option} {found[0]}: with `jobs: cases` it is a step of {job}, which runs all steps of a case or "
                 f"batch. Give {wanted}."
+            )
+
+
+def require_alone(asked: Sequence[str], of_steps: Collection[str]) -> None:
+    """Raise `StudyError` where a call asks for files of single steps (``of_steps``) and for others.
+
+    The others may need whole jobs, which would make the same files at the same time.
+    """
+    others = [target for target in asked if target not in of_steps]
+    if of_steps and others:
+        alone = next(target for target in asked if target in of_steps)
+        raise StudyError(
+            f"{alone} and {others[0]} in one call: with `jobs: cases` the first is made by single steps, the second "
+            f"may need whole cases or batches, which make the same files. Give two calls, the first for {alone} alone."
+        )
+
+
+def require_files_known(options: Mapping[str, bool]) -> None:
+    """Raise `StudyError` for an option that removes outputs: Snakemake knows only the records of whole jobs."""
+    for option, given in options.items():
+        if given:
+            raise StudyError(
+                f"{option}: with `jobs: cases` Snakemake knows a record of the files of a case, and not these files. "
+                "Give --config jobs=steps with it."
             )
