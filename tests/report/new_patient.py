@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +32,22 @@ def ball(radius_mm: float, offset_mm: float = 0.0) -> np.ndarray:
     return (np.linalg.norm(steps, axis=1) < radius_mm).reshape(SHAPE)
 
 
-def page_arguments(folder: Path, page: Path, notice: str = "Phantoms.") -> list[str]:
+def page_arguments(
+    folder: Path, page: Path, notice: str = "Phantoms.", lesion_mm: float = 15, report: dict[str, Any] = REPORT
+) -> list[str]:
     """Write the files of a new patient into ``folder``; return the arguments of new_patient_page."""
-    head, brain, lesion = ball(70), ball(55), ball(15, 25)
+    head, brain, lesion = ball(70), ball(55), ball(lesion_mm, 25)
     ncct = np.where(head, 1000.0, -1000) - 965 * brain - 15 * lesion
-    volumes = {"scan": ncct, "lesion": lesion, "agreement": ball(20, 25), "ncct": ncct, "mirrored": ncct[::-1]}
+    volumes = {
+        "scan": ncct,
+        "lesion": lesion,
+        "agreement": ball(4 / 3 * lesion_mm, 25),
+        "ncct": ncct,
+        "mirrored": ncct[::-1],
+    }
     for name, data in (volumes | {"brain": brain, "mask": lesion}).items():
         save_volume(folder / f"{name}.nii.gz", Volume(data.astype(np.float32), np.diag([MM] * 3 + [1])), np.float32)
-    (folder / "report.json").write_text(json.dumps(REPORT))
+    (folder / "report.json").write_text(json.dumps(report))
     files = [word for name in (*volumes, "brain", "mask") for word in (f"--{name}", str(folder / f"{name}.nii.gz"))]
     told = ["--report", str(folder / "report.json"), "--notice", notice, "--out", str(page)]
     return ["--cohort", "new", "--case", "patient", *files, *told]

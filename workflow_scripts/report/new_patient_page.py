@@ -25,12 +25,13 @@ from workflow_scripts.report.drawing.pictures import Tile, around
 from workflow_scripts.report.drawing.sheet import Row, draw
 from workflow_scripts.report.drawing.slices import load_ras, on_grid
 from workflow_scripts.report.drawing.style import OVERLAYS, REFERENCE
-from workflow_scripts.report.pages.new_patient import compared, meaning, numbers, texts
+from workflow_scripts.report.pages.new_patient import NOTHING, compared, joined, meaning, numbers, texts
 from workflow_scripts.report.pages.page import render
 from workflow_scripts.report.pages.quality import readings
 
 TITLE = "Infarct segmentation of one scan"
-LEGEND = (("mask-lesion", "the mask"), ("mask-any", "marked by at least one network"))
+BY_ANY = "marked by at least one network"
+LEGEND = (("mask-lesion", "the mask"), ("mask-any", BY_ANY))
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ def load(arguments: argparse.Namespace) -> Images:
     )
 
 
-def scan_panel(images: Images) -> Panel:
-    """Show the mask, and where at least one network marks a lesion, on the upright scan."""
-    masks = {"lesion": images.marked, "any": images.by_any}
+def scan_panel(images: Images, several: bool) -> Panel:
+    """Show the mask, and where at least one of ``several`` networks marks a lesion, on the upright scan."""
+    masks = {"lesion": images.marked, **({"any": images.by_any} if several else {})}
     panel = segmentation_panel(images.scan, images.in_brain, masks)
-    return replace(panel, title="The mask on the scan", legend=LEGEND)
+    return replace(panel, title="The mask on the scan", legend=LEGEND[: len(masks)])
 
 
 def hemispheres_panel(images: Images) -> Panel:
@@ -90,13 +91,14 @@ def hemispheres_panel(images: Images) -> Panel:
     return Panel("The other hemisphere", text, "compare", tiles, LEGEND[:1], rows=2)
 
 
-def sheet_rows(images: Images) -> list[Row]:
+def sheet_rows(images: Images, several: bool) -> list[Row]:
     """Return the same slices for the picture."""
     above = choose_views(images.in_brain, images.marked | images.by_any)
     below = choose_views(images.brain, images.mask)
-    both = [(images.by_any, OVERLAYS[0]), (images.marked, REFERENCE)]
+    masks = [*([(images.by_any, OVERLAYS[0])] if several else []), (images.marked, REFERENCE)]
+    blue = f". Blue: {BY_ANY}" if several else ""
     return [
-        Row("The scan. Red: the mask. Blue: marked by at least one network", images.scan, above, both),
+        Row(f"The scan. Red: the mask{blue}", images.scan, above, masks),
         Row("As the model sees it. Red: the mask", images.ncct, below, [(images.mask, REFERENCE)]),
         Row("The other hemisphere laid over it: an infarct is darker above than here", images.mirrored, below, []),
     ]
@@ -126,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the images and numbers of a segmented scan, write one page, and the same as a picture where wanted."""
     arguments = _parse(argv)
     report, images = read_json(arguments.report), load(arguments)
-    panels = [scan_panel(images), hemispheres_panel(images)]
+    several = len(report["model"]["seeds"]) > 1
+    panels = [scan_panel(images, several), hemispheres_panel(images)]
     page = render(
         "new_patient.html.j2",
         title=TITLE,
@@ -134,6 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         notice=arguments.notice,
         report=report,
         numbers=numbers(report),
+        nothing="" if report["components"] else NOTHING,
+        joined=joined(report["model"]),
         flags=[(flag, meaning(flag)) for flag in report["flags"]],
         compared=compared(report["compared_with_training"]),
         readings=readings(report["quality"]),
@@ -143,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     write_text(arguments.out, page)
     if arguments.out_picture:
-        picture = draw(report["notice"], texts(report, arguments.notice), sheet_rows(images))
+        picture = draw(report["notice"], texts(report, arguments.notice), sheet_rows(images, several))
         with replacing(arguments.out_picture) as temporary, temporary.open("wb") as file:
             np.save(file, picture, allow_pickle=False)
 

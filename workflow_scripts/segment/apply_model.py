@@ -116,7 +116,7 @@ def report(
         "flags": all_flags(ingest, case, compared, outside, made["preprocess"]["quality"]["max_lesion_outside_brain"]),
         "compared_with_training": compared,
         "not_made": not_made(ingest),
-        "quality": {"checks": case["quality"]["checks"], "flags": case["quality"]["flags"]},
+        "quality": case["quality"],
         "scan": {name: ingest[name] for name in ("source", "acquired_shape", "equal_gaps", "tilt_degrees")},
         "model": {name: manifest[name] for name in ("arm", "seeds", "vote", "format", "code", "versions", "licence")},
         "versions": layout.installed(),

@@ -218,7 +218,8 @@ def _lesion_panel(images: Images, views: Sequence[View]) -> Panel:
 
 def segmentation_panel(ncct: Volume, brain: np.ndarray, masks: Mapping[str, np.ndarray]) -> Panel:
     """Show the outlines of named masks, all on the grid of ``ncct``, each in the class ``mask-{name}``."""
-    views = choose_views(brain, np.any(list(masks.values()), axis=0))
+    marked = np.any(list(masks.values()), axis=0)
+    views = choose_views(brain, marked)
     tiles = [
         Tile(
             ((picture("ncct", ncct, view, greys(BRAIN_HU)), ""),),
@@ -226,7 +227,8 @@ def segmentation_panel(ncct: Volume, brain: np.ndarray, masks: Mapping[str, np.n
         )
         for view in views
     ]
-    text = f"One axial slice is where the masks are largest. Window {_window(BRAIN_HU)}."
+    largest = "One axial slice is where the masks are largest. " if marked.any() else ""
+    text = f"{largest}Window {_window(BRAIN_HU)}."
     return Panel("Segmentations", text, "row", tiles, tuple((f"mask-{name}", name) for name in masks))
 
 

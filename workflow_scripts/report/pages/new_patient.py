@@ -24,18 +24,40 @@ OWN = {
 UNLIKE = "The model was not trained on such scans: its mask may be wrong in ways that the page does not show."
 
 
+NOTHING = (
+    "The mask is empty. That does not say that there is no infarct: early and small ones are often invisible on CT, "
+    "and the model may have missed one."
+)
+
+
 def numbers(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the numbers on top of the page as pairs of a name and a value."""
-    low, high = min(report["lesion_ml_of_seeds"]), max(report["lesion_ml_of_seeds"])
-    found = [
-        ("lesion volume", f"{report['lesion_ml']:.1f} mL"),
-        ("one network alone", f"{low:.1f} to {high:.1f} mL"),
-        ("side", report["side"]),
-        ("parts", str(report["components"])),
-    ]
-    if pairs := report["seed_dice"]:
-        found.append(("Dice between networks", f"{np.mean(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"))
+    """Return the numbers on top of the page as pairs of a name and a value; some want several networks."""
+    alone, pairs = report["lesion_ml_of_seeds"], report["seed_dice"]
+    found = [("lesion volume", f"{_millilitres(report['lesion_ml'])} mL")]
+    if len(alone) > 1:
+        found.append(("one network alone", f"{_millilitres(min(alone))} to {_millilitres(max(alone))} mL"))
+    found += [("side", report["side"]), ("parts", str(report["components"]))]
+    if pairs and max(alone) > 0:
+        spread = f" ({min(pairs):.2f} to {max(pairs):.2f})" if len(pairs) > 1 else ""
+        found.append(("Dice between networks", f"{np.mean(pairs):.2f}{spread}"))
     return [*found, ("brain volume", f"{report['brain_ml']:.0f} mL")]
+
+
+def _millilitres(volume: float) -> str:
+    """Return a volume with one decimal, or two digits where that would make it 0.
+
+    Examples
+    --------
+    >>> [_millilitres(volume) for volume in (0, 0.0321, 0.96, 12.345)]
+    ['0', '0.032', '1.0', '12.3']
+    """
+    return f"{volume:.1f}" if volume >= 0.95 else f"{volume:.2g}"
+
+
+def joined(model: dict[str, Any]) -> str:
+    """Say how many networks a model has, and what makes one mask of several."""
+    count = len(model["seeds"])
+    return "one network" if count == 1 else f"{count} networks, joined by {model['vote']}"
 
 
 def compared(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -63,4 +85,6 @@ def texts(report: dict[str, Any], notice: str | None) -> list[str]:
         "   ".join(f"{name}: {value}" for name, value in numbers(report)),
         f"Flags: {flags}",
     ]
+    if not report["components"]:
+        said.append(NOTHING)
     return [*said, f"The study that trained the model says: “{notice}”"] if notice else said

@@ -61,20 +61,22 @@ FLAGS = {
         "distance between neighbouring slices of the NCCT (mm)",
         "{:.1f}",
         "The slices lie so far apart that small lesions are missed and all volumes are rough. Give a series of thinner "
-        "slices if there is one; leave the case out (column exclude) where volumes matter.",
+        "slices if there is one; in a study, leave the case out (column exclude) where volumes matter.",
     ),
     "identity in the pixels": Meaning(
         "signs in the DICOM headers that the images show text or a face",
         "{:.0f}",
-        "The headers announce text, graphics, recognisable features or a captured screen (quality.marks in case.json "
-        "says which): look at the images before you hand them, or this page, to anybody.",
+        "The headers announce text, graphics, recognisable features or a captured screen (quality.marks in case.json, "
+        "or in a new patient's report.json, says which): look at the images before you hand them, or this page, to "
+        "anybody.",
     ),
     "no native CT": Meaning(
         "signs in the headers that the NCCT is no native CT",
         "{:.0f}",
         "The headers say contrast medium, a virtual non-contrast or monoenergetic image, another computed one, or a "
-        "flat panel (quality.not_native in case.json says which): its HU are estimates or other values, and infarcts "
-        "may be hidden or feigned. Give the native series (column ncct_series), or leave the case out.",
+        "flat panel (quality.not_native in case.json, or in a new patient's report.json, says which): its HU are "
+        "estimates or other values, and infarcts may be hidden or feigned. Give the native series (column ncct_series "
+        "of the case sheet; --series for a single new patient).",
     ),
     "slices missing": Meaning(
         "slices of NCCT or MRI that are missing or damaged",
