@@ -15,6 +15,7 @@ from tests.ingest.dicom_series import edit, head_hu, write_series
 HEAD = SMALL.drawn(head_hu).astype(np.float32)
 NOISY = HEAD + np.random.default_rng(0).normal(0, 3, HEAD.shape).astype(np.float32)
 AFFINE = SMALL.affine
+LEANING = np.eye(4) + np.eye(4)[:, [1]] * np.array([0, 0, 8 * np.sqrt(3) / 5, 0])  # rows of 5 mm, slices of 8 mm
 
 
 def lesion(points: np.ndarray) -> np.ndarray:
@@ -60,6 +61,11 @@ def with_forms(sform: np.ndarray | None, qform: np.ndarray | None) -> Make:
 def at(start: int, values: np.ndarray) -> Callable[[bytes], bytes]:
     """Change what stands at an offset of an uncompressed file."""
     return lambda content: content[:start] + values.tobytes() + content[start + values.nbytes :]
+
+
+def _pair(folder: Path) -> Path:
+    nib.save(nib.Nifti1Pair(HEAD, AFFINE), empty(folder) / "scan.img")
+    return folder
 
 
 def _with_a_flipped_bit(content: bytes) -> bytes:
@@ -154,7 +160,10 @@ NCCT = (
     nifti("complex numbers", saved(HEAD.astype(np.complex64))),
     nifti("singular affine", with_forms(SINGULAR, None)),
     nifti("NaN in the affine", with_bytes(at(280, np.array([np.nan], "<f4"))), suffix=".nii"),
+    nifti("a kilometre from the scanner", saved(HEAD, AFFINE + 1e6 * np.eye(4, k=3))),
+    nifti("slices that lean by 60 degrees", saved(HEAD, AFFINE @ LEANING)),
     nifti("no orientation", with_forms(None, None)),
+    Kind("pair of .hdr and .img", _pair),
     nifti("qform and sform of opposite sides", with_forms(AFFINE, MIRRORED @ AFFINE)),
     nifti("rows and columns that are not perpendicular", with_forms(SKEWED, None)),
     nifti("voxel size in micrometres", with_forms(IN_MICROMETRES, None)),

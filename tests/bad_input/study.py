@@ -28,6 +28,7 @@ ROW = {
     "label_standard": "gold",
 }
 OTHERS = tuple(ROW | {"patient": f"P{number}", "case": f"C{number}"} for number in (2, 3))
+LOOSE = {"cohort": "icoAIS", "patient": "P1", "case": "C1", "ncct": ".", "lesion": "a.nii", "lesion_space": "ncct"}
 HEALTHY = {"cohort": "HEALTHY", "patient": "P1", "case": "C1", "ncct": "H1/ncct"}
 STUDY = {"run": {"arms": ["FS-STKi"]}, "report": {"best_arms": ["FS-STKi"], "interpreted": []}}
 
@@ -38,7 +39,7 @@ def write_masked(folder: Path, voxels: Sequence[int]) -> Path:
     for number, value in enumerate(voxels):
         header = struct.pack("<i66x2h32xf240x", 348, 2, 8, 352.0)  # size, type and bits of a voxel, where they begin
         (folder / f"{number}.nii.gz").write_bytes(gzip.compress(header + bytes([0] * 999 + [value])))
-        one = {"case": f"C{number}", "patient": f"P{number}", "ncct": f"{number}.nii.gz", "lesion": f"{number}.nii.gz"}
+        one = {"case": f"C{number}", "patient": f"P{number}", "ncct": ".", "lesion": f"{number}.nii.gz"}
         rows.append(one | {"cohort": "icoAIS", "lesion_space": "ncct"})
     return write_sheet(folder / "cases.tsv", *rows)
 
@@ -77,6 +78,17 @@ def _merge(config: dict, overrides: Mapping) -> None:
             _merge(config[key], value)
         else:
             config[key] = value
+
+
+def one_mask(name: str, *rows: Mapping[str, str]) -> Mistake:
+    """Rows with one mask, which exists."""
+
+    def load_it(folder: Path) -> Study:
+        (folder / LOOSE["lesion"]).touch()
+        write_sheet(folder / "cases.tsv", *rows)
+        return load(folder, check_paths=True)
+
+    return Mistake(name, load_it)
 
 
 def sheet(name: str, content: bytes | str, check_paths: bool = False) -> Mistake:
@@ -118,6 +130,8 @@ SHEET = (
     sheet("quotation mark without partner", sheet_text(ROW | {"exclude": '"motion'}, ROW | {"case": "C2"})),
     sheet("quotation marks over several rows", sheet_text(ROW | {"exclude": '"motion'}, ROW | {"exclude": 'motion"'})),
     sheet("more cells than columns", sheet_text(ROW).rstrip("\n") + "\t\tmotion\n"),
+    one_mask("mask of another patient", LOOSE, LOOSE | {"patient": "P2", "case": "C2"}),
+    one_mask("mask that is the scan", LOOSE | {"ncct": LOOSE["lesion"]}),
     sheet("case that is there twice", sheet_text(ROW, ROW)),
     sheet("path that does not exist", sheet_text(ROW), check_paths=True),
     sheet("path that no system takes", sheet_text(ROW | {"ncct": "C1/" + 300 * "n"}), check_paths=True),

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,6 +234,22 @@ def test_what_a_spreadsheet_adds_to_a_sheet_changes_nothing(place, caplog):
     study.write_sheet(place / "cases.tsv", plain | {"mri_aligned": "1"}, *study.OTHERS, study.HEALTHY)
     assert study.load(place).cases == wanted
     assert caplog.text.count("x_age") == 1
+
+
+def test_whole_numbers_that_a_table_made_fractions_are_whole_again(place):
+    cells = {"ncct_series": "3.0", "mri_volume": "1.0; 2.00", "lesion_labels": "1.0;2.0"}
+    study.write_sheet(place / "cases.tsv", study.ROW | cells, *study.OTHERS)
+    case = study.load(place).cases[0]
+    assert (case.ncct_series, case.mri_volume, case.lesion_labels) == (3, (1, 2), (1, 2))
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_path_whose_accents_are_written_in_another_form_is_found(forms, place):
+    stored, written = (unicodedata.normalize(form, "Müller") for form in forms)
+    (place / stored).mkdir()
+    study.write_sheet(place / "cases.tsv", study.HEALTHY | {"ncct": written})
+    (case,) = load_cases(place / "cases.tsv", None, check_paths=True)
+    assert Path(case.ncct).is_dir()
 
 
 def test_a_row_that_is_excluded_needs_no_files(place):

@@ -109,9 +109,10 @@ def place(tmp_path_factory) -> Path:
     cohorts = ("AISD", "APIS", "icoAIS", "CENTER-TBI")
     rows = [row | {"cohort": cohort, "stripped": "", "mri_aligned": ""} for row in (ROW, *OTHERS) for cohort in cohorts]
     rows += [rows[2] | {"patient": f"Q{number}", "case": f"Q{number}"} for number in range(37)]  # 20 labels are a part
+    rows = [row | {"lesion": f"{row['cohort']}-{row['case']}.nii.gz"} for row in rows]
     rows.append({"cohort": "new", "patient": "S01", "case": "S01", "ncct": "C1/ncct"})
     write_sheet(folder / "cases.tsv", *rows)
-    for name in ("C1/ncct/1.dcm", "C1/dwi.nii.gz", "C1/adc.nii.gz", "C1/lesion.nii.gz"):
+    for name in ("C1/ncct/1.dcm", "C1/dwi.nii.gz", "C1/adc.nii.gz", *(row["lesion"] for row in rows[:-1])):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     (folder / "mine.yaml").write_text("run: {segment: [icoAIS, new]}\narms: {FS-STKi: {labels: [20]}}\n")

@@ -23,6 +23,7 @@ from workflow_scripts.preprocess.quality.skull import skull_gap_cm2
 
 GOOD = {
     "brain_ml": 1400.0,
+    "lesion_ml": 20.0,
     "missing_slices": 0,
     "broken_forms": 0,
     "hull_excess": 0.1,
@@ -60,6 +61,7 @@ WORSE = [
     ({"registration": {"doubts": [], "deformation_mm": 2.1}}, "MRI of another shape"),
     ({"mri_offset_mm": 12.0}, "MRI misplaced"),
     ({"mri_side_ratio": 0.7}, "MRI fits mirrored NCCT as well"),
+    ({"lesion_ml": 900.0}, "lesion of half the brain"),
     ({"lesion_outside_brain_fraction": 0.2}, "lesion outside brain"),
     ({"lesion_darker_hu": -5.0}, "lesion on the brighter side"),
 ]

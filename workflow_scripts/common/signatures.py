@@ -3,6 +3,9 @@
 Imports the standard library alone: the rules use it, too.
 """
 
+import gzip
+import io
+import zlib
 from pathlib import Path
 
 ARCHIVE, PICTURE, NIFTI, OTHER_IMAGE = "archive", "picture", "NIfTI file", "image in another format"
@@ -14,19 +17,32 @@ SIGNATURES = (
     (257, b"ustar", ARCHIVE),
     (0x8001, b"CD001", ARCHIVE),  # ISO 9660, a disc as one file
     *((0, start, PICTURE) for start in (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"%PDF")),
-    *((344, magic, NIFTI) for magic in (b"n+1\0", b"ni1\0")),
-    *((4, magic, NIFTI) for magic in (b"n+2\0", b"ni2\0")),
+    *((place, magic, NIFTI) for place, magic in ((344, b"n+1\0"), (4, b"n+2\0"))),
+    *((0, size, OTHER_IMAGE) for size in (b"\x5c\x01\0\0", b"\0\0\x01\x5c")),  # .hdr of Analyze or a pair of NIfTI
     *((0, start, OTHER_IMAGE) for start in (b"NRRD", b"ObjectType", b"NDims", b"\x89HDF", b"CDF\x01")),
 )
 MOST_BYTES = 0x8006
+GZIP = b"\x1f\x8b"
 
 
 def kind_of_file(path: Path) -> str:
-    """Return one of the kinds above; a compressed NIfTI file is told from other archives by its name."""
+    """Return one of the kinds above; a compressed NIfTI file is none of the archives."""
     with path.open("rb") as file:
         start = file.read(MOST_BYTES)
     if not start:
         return EMPTY
-    if path.name.lower().endswith(".nii.gz"):
+    if start.startswith(GZIP) and _kind(_unpacked(start)) == NIFTI:
         return NIFTI
+    return _kind(start)
+
+
+def _kind(start: bytes) -> str:
     return next((what for place, sign, what in SIGNATURES if start[place:].startswith(sign)), OTHER)
+
+
+def _unpacked(start: bytes) -> bytes:
+    """Return as many of the first bytes of a gzip file as a header needs; none where it is damaged."""
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(start)).read(352)
+    except (OSError, EOFError, zlib.error):
+        return b""

@@ -20,7 +20,7 @@ from workflow_scripts.common.nifti import read_nifti
 from workflow_scripts.common.volume import COPY_AGAIN, Volume, broken_forms, orientation, save_volume, to_ras
 from workflow_scripts.ingest.dicom.mr_choice import choose_mr
 from workflow_scripts.ingest.image.conversion import convert, read_b_values
-from workflow_scripts.ingest.image.head_ct_check import require_head_size
+from workflow_scripts.ingest.image.head_ct_check import require_head_size, require_near
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,7 @@ def require_mri(image: Volume, name: str, min_slices: int) -> None:
             f"The {name} has {image.data.shape[2]} slices, fewer than {min_slices}.", "give the full series."
         )
     require_head_size(image.data.shape, image.spacing, name, WIDEST_GAP_MM)
+    require_near(image.affine[:3, 3], name)
     axes = image.affine[:3, :3] / image.spacing
     if np.abs(axes.T @ axes - np.eye(3)).max() > PERPENDICULAR:
         raise InputError(

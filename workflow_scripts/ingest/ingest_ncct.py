@@ -11,7 +11,7 @@ import numpy as np
 
 from workflow_scripts.common.acquisition import describe
 from workflow_scripts.common.cli import add_case, run
-from workflow_scripts.common.dicom.series import Limits
+from workflow_scripts.common.dicom.series import MOST_TILT, Limits
 from workflow_scripts.common.dicom.source import locate
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import write_json
@@ -21,7 +21,7 @@ from workflow_scripts.ingest.dicom.choice import find_ncct
 from workflow_scripts.ingest.dicom.plain import plain_images
 from workflow_scripts.ingest.image.conversion import choose_output, convert, in_stack_order, plain_output
 from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
-from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size
+from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size, require_near
 from workflow_scripts.ingest.image.padding import without_padding
 from workflow_scripts.ingest.image.plausible_slices import require_like_tissue, require_smooth_values
 from workflow_scripts.ingest.image.sidecar import said_beside
@@ -45,6 +45,7 @@ def from_dicom(
     found, chosen, series_records = find_ncct(folder, limits, number)
     stack = chosen.stack
     require_head_size(stack.shape, [*_pixel_mm(stack), chosen.gap_mm], "NCCT", WIDEST_GAP_MM)
+    require_near(stack.origins, "NCCT")
     own = chosen.own_rescale
     with plain_images(chosen.images, stack, rescaled=own is None) as files:
         outputs = convert(files)
@@ -111,6 +112,12 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
     if abs(first @ second) > 1e-3:
         raise InputError("The rows and columns of the NCCT are not perpendicular.", "give the DICOM images instead.")
     require_head_size(stack.shape, [*_pixel_mm(stack), stack.shares[0]], "NCCT", WIDEST_GAP_MM)
+    require_near(stack.origins, "NCCT")
+    if abs(stack.tilt_degrees) > MOST_TILT:
+        raise InputError(
+            f"The header of the NCCT leans its slices by {abs(stack.tilt_degrees):.0f} degrees, as no gantry does.",
+            "give the DICOM images, or the image with its true geometry.",
+        )
     require_smooth_values(given.data)
     upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
     slices = upright.data.shape[2]

@@ -3,6 +3,7 @@
 import csv
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import jsonschema
 
+from workflow_scripts.study.own_files import first_shared
 from workflow_scripts.study.schemas import StudyError, Validator, allowed, load_schema
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ WORDS = {
 }
 
 IDENTIFIERS = {"cohort", "patient", "case"}
+NUMBERS = {"ncct_series", "mri_volume", "lesion_labels"}  # 3.0 stands for 3 where a table had empty cells
 NAMES = {"patient", "case"}  # what is no identifier may be somebody's name, and is not repeated
 
 CellCheck = Callable[[str, str], jsonschema.ValidationError | None]
@@ -81,6 +84,10 @@ def load_cases(sheet: Path | str, root: Path | str | None, check_paths: bool = F
             )
     _require_one_spelling(sheet, rows, cases)
     _require_one_side(sheet, rows, cases)
+    numbered = zip((number for number, _ in rows), cases, strict=True)
+    if check_paths and (shared := first_shared(numbered)):
+        row, column, complaint = shared
+        raise StudyError(f"{sheet}, row {row}, column {column}: {complaint}")
     return cases
 
 
@@ -226,7 +233,7 @@ def _case_of_row(
         )
     paths = {"ncct": (row["ncct"],), "mri": mri, "lesion": _split(row["lesion"])}
     paths["brain_mask"] = _split(row["brain_mask"])
-    joined = {column: tuple(str(folder / path) for path in given) for column, given in paths.items()}
+    joined = {column: tuple(_as_stored(str(folder / path)) for path in given) for column, given in paths.items()}
     if check_paths and not row["exclude"]:
         for column, given in joined.items():
             for path in given:
@@ -254,6 +261,14 @@ def _case_of_row(
     )
 
 
+def _as_stored(path: str) -> str:
+    """Return a path as the file system spells it: letters with accents have two forms, and systems differ in theirs."""
+    if _is_there(Path(path)) or path.isascii():
+        return path
+    forms = [unicodedata.normalize(form, path) for form in ("NFC", "NFD")]
+    return next((form for form in forms if _is_there(Path(form))), path)
+
+
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -263,6 +278,8 @@ def _is_there(path: Path) -> bool:
 
 def _plain(column: str, cell: str) -> str:
     """Undo what spreadsheets and people do to words of the schema: TRUE or 1 for true, capitals, blanks beside a ;."""
+    if column in NUMBERS:
+        cell = re.sub(r"(?<![\d.])(\d+)\.0+(?![\d.])", r"\1", cell)
     if column not in WORDS:
         return cell
     cell = re.sub(r"\s*;\s*", ";", cell.lower())

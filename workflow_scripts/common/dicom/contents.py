@@ -18,7 +18,7 @@ REMEDIES = (
     (DAMAGED, "copy the files again."),
     (ARCHIVE, "unpack the archive, and give the folder that the images of the scan are in."),
     (NIFTI, "name the NIfTI file itself, not its folder."),
-    (OTHER_IMAGE, "give the DICOM images, or a NIfTI file."),
+    (OTHER_IMAGE, "give the DICOM images, or convert the image to NIfTI (.nii, .nii.gz)."),
     (PICTURE, "give the DICOM images: pictures have neither HU nor geometry."),
     (DIRECTORY, "copy the folders with the images from the medium, too; its directory only lists them."),
 )

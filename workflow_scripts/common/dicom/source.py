@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+from workflow_scripts.common import signatures
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import require_regular
-from workflow_scripts.common.signatures import ARCHIVE, kind_of_file
+from workflow_scripts.common.signatures import kind_of_file
 
 NIFTI = (".nii", ".nii.gz")
+FIRST = {
+    signatures.ARCHIVE: "unpack the archive, and ",
+    signatures.NIFTI: f"give the file a name that ends in {' or '.join(NIFTI)}, or ",
+    signatures.OTHER_IMAGE: "convert the image to NIfTI, or ",
+}
 SIDECARS = (".json", ".bval", ".bvec", ".txt")
 OPTIONS = {"ncct": "; --dicom or --nifti for a single new patient"}  # what stands for a column of the case sheet
 
@@ -41,9 +47,7 @@ def _locate(path: Path, image: str, column: str) -> Path:
             require_regular(path)
             raise InputError(
                 f"The {image} {str(path)!r} is neither a folder nor a NIfTI file ({', '.join(NIFTI)}).",
-                "unpack the archive, and name the folder that the DICOM images are in, or a NIfTI file."
-                if kind_of_file(path) == ARCHIVE
-                else "name the folder that the DICOM images are in, or a NIfTI file.",
+                FIRST.get(kind_of_file(path), "") + "name the folder that the DICOM images are in, or a NIfTI file.",
             )
         require_regular(path)
         path.open("rb").close()

@@ -15,6 +15,7 @@ TRUE_TISSUE_HU = (5, 110)  # brain has 20 to 45, muscle 60, a phantom up to 100
 LEAST_SHARE = 0.01
 WIDTH_MM = (100, 1000)
 WIDEST_GAP_MM = 15.0
+FARTHEST_MM = 1e5  # from the scanner's origin; beyond, the single precision of NIfTI headers rounds places visibly
 
 
 def require_head_size(shape: Sequence[int], spacing: Sequence[float], name: str, widest_gap_mm: float) -> None:
@@ -25,6 +26,15 @@ def require_head_size(shape: Sequence[int], spacing: Sequence[float], name: str,
             f"The {name} measures {size[0]:.3g} × {size[1]:.3g} × {size[2]:.3g} mm with slices {spacing[2]:.3g} mm "
             "apart, which is no scan of a head.",
             "give the image with its voxel size in mm.",
+        )
+
+
+def require_near(places: np.ndarray, name: str) -> None:
+    """Raise `InputError` where a place of an image, array (…, 3), mm, lies where no scanner has one."""
+    farthest = float(np.abs(places).max())
+    if not farthest < FARTHEST_MM:
+        raise InputError(
+            f"The {name} lies {farthest / 1000:.3g} m from the scanner's origin.", "give the image with its true place."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 HIGHEST = 10.0
 SAME_HEAD_RATIO = 1.1
 USUAL_SLICE_MM = 5.0
+USUAL_LESION_SHARE, MOST_LESION_SHARE = 0.25, 0.5  # of the brain; infarcts of a hemisphere have less
 NO_HULL = 9.9  # stands for the excess of a mask without volume
 
 
@@ -61,6 +62,7 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
         ("MRI fits mirrored NCCT as well", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),
         ("lesion outside brain", numbers["lesion_outside_brain_fraction"], 0.0, limits.max_lesion_outside_brain),
+        ("lesion of half the brain", _share(numbers), USUAL_LESION_SHARE, MOST_LESION_SHARE),
         ("lesion on the brighter side", numbers["lesion_darker_hu"], 0.0, limits.min_lesion_darker_hu),
     ]
     found = [
@@ -94,6 +96,11 @@ def flags(judged: list[dict[str, Any]]) -> list[str]:
 def concern(judged: list[dict[str, Any]]) -> float:
     """Return the highest level: above 1 for a case with a flag."""
     return max((check["level"] for check in judged), default=0.0)
+
+
+def _share(numbers: Mapping[str, Any]) -> float | None:
+    lesion = numbers["lesion_ml"]
+    return None if lesion is None else lesion / max(numbers["brain_ml"], 1.0)
 
 
 def _level(value: float, ideal: float, limit: float) -> float:

@@ -126,6 +126,11 @@ FLAGS = {
         "{:.3f}",
         "Part of the lesion mask lies outside the brain mask: one of them is wrong or misplaced.",
     ),
+    "lesion of half the brain": Meaning(
+        "lesion over brain (share of the volume)",
+        "{:.2f}",
+        "The lesion mask has more than half the brain's volume: it may be a mask of the brain, or an inverted one.",
+    ),
     "lesion on the brighter side": Meaning(
         "lesion darker than its mirrored place (HU)",
         "{:.1f}",
