@@ -180,6 +180,8 @@ MRI = (
     Kind("CT images", series()),
     Kind("two series that are equally good", two_mr_series),
     Kind("ADC maps only, for a DWI", series(modality="MR", image_type=("DERIVED", "PRIMARY", "ADC"))),
+    Kind("inverted grey", series(modality="MR", fields={"PhotometricInterpretation": "MONOCHROME1"})),
+    Kind("fractional anisotropy, for a DWI", series(modality="MR", fields={"SeriesDescription": "DWI FA"})),
     Kind("fewer slices than min_slices", series(modality="MR", gaps=(8.0,) * 5)),
     Kind("files cut off", cut_off_mr),
     Kind("no orientation", mr_without_orientation),
@@ -188,6 +190,7 @@ MRI = (
     nifti("NIfTI with fewer slices than min_slices", saved(HEAD[..., :6])),
     nifti("NIfTI with four dimensions", saved(np.stack([HEAD, HEAD], axis=-1))),
     nifti("NIfTI with NaN", saved(with_one(np.nan, HEAD))),
+    nifti("NIfTI of a CT", saved(NOISY)),
     nifti("NIfTI with one value everywhere", saved(np.zeros_like(HEAD))),
 )
 

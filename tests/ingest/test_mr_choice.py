@@ -152,8 +152,9 @@ def test_an_image_without_diffusion_weighting_is_no_dwi_whatever_it_is_called(tm
         ingest(write(tmp_path / "study", 5, 400, "DWI", b=0), tmp_path, "dwi")
 
 
-def test_an_adc_in_small_units_is_brought_to_the_usual_ones(tmp_path):
-    data = np.full((30, 30, 12), 8e-4, np.float32)
+@pytest.mark.parametrize("given", [8e-4, 0.8, 800], ids=["mm²/s", "µm²/ms", "1e-6 mm²/s"])
+def test_an_adc_in_small_units_is_brought_to_the_usual_ones(given, tmp_path):
+    data = np.full((30, 30, 12), given, np.float32)
     data[0] = 0
     nib.save(nib.Nifti1Image(data, np.diag([7.0, 7, 5, 1])), tmp_path / "scan.nii.gz")
     assert ingest(tmp_path / "scan.nii.gz", tmp_path, "adc")[0] == pytest.approx(800)

@@ -31,3 +31,4 @@ def test_a_b_value_makes_a_dwi_and_an_image_type_an_adc_map():
     assert kind_of(set(), "AXIAL", 1000.0) == "dwi"
     assert kind_of({"DERIVED", "ADC"}, "AXIAL", None) == "adc"
     assert kind_of(set(), "AXIAL", 0.0) == "unknown"
+    assert kind_of({"ORIGINAL", "PRIMARY", "P", "ND"}, "DWI", 1000.0) == "other"

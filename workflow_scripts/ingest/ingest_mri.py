@@ -25,7 +25,8 @@ from workflow_scripts.ingest.image.head_ct_check import require_head_size, requi
 log = logging.getLogger(__name__)
 
 WIDEST_GAP_MM = 25.0
-SMALL_UNITS = 0.1  # water has an ADC of 0.003 mm²/s, or 3000 in the usual 1e-6 mm²/s
+ADC_UNITS = ((0.1, 1e6), (20.0, 1e3))  # below these mm²/s and µm²/ms: water has 0.003 or 3, and 3000 in 1e-6 mm²/s
+NEGATIVE, MOST_NEGATIVE = -0.1, 0.2  # of the largest value; share of the voxels without their commonest value
 PERPENDICULAR = 1e-3  # cosine
 
 
@@ -127,6 +128,28 @@ def require_mri(image: Volume, name: str, min_slices: int) -> None:
         )
     if not np.isfinite(image.data).all() or image.data.min() == image.data.max():
         raise InputError(f"The {name} has one value everywhere, or NaN.", "export the image again.")
+    if _negative_share(image.data) > MOST_NEGATIVE:
+        raise InputError(
+            f"The values of the {name} are far below 0 in places, as in a CT.",
+            "give the MRI, in the units of the scanner.",
+        )
+
+
+def _negative_share(data: np.ndarray) -> float:
+    """Return the share of voxels far below 0, without those of the commonest value, which fills what was stripped."""
+    values, counts = np.unique(data, return_counts=True)
+    inside = data[data != values[counts.argmax()]]
+    return float((inside < NEGATIVE * np.abs(data).max()).mean()) if inside.size else 0.0
+
+
+def usual_units(highest: float) -> float:
+    """Return the factor that brings an ADC to 1e-6 mm²/s, by its highest value; raises `InputError` for no ADC."""
+    if highest <= 0:
+        raise InputError("The ADC has no value above 0.", "give the ADC map as the scanner computed it.")
+    factor = next((factor for below, factor in ADC_UNITS if highest < below), 1.0)
+    if factor > 1:
+        log.info("The ADC is written in 1e-6 mm2/s, %g times the values given.", factor)
+    return factor
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -154,9 +177,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         read, record = from_nifti(source, arguments.modality, arguments.volume)
     image = to_ras(read)
     require_mri(image, name, arguments.min_slices)
-    if arguments.modality == "adc" and 0 < np.abs(image.data).max() < SMALL_UNITS:
-        log.info("The ADC is in mm2/s; it is written in 1e-6 mm2/s.")
-        image = image.with_data(image.data * 1e6)
+    if arguments.modality == "adc":
+        image = image.with_data(image.data * usual_units(float(image.data.max())))
     save_volume(arguments.out_image, image, np.float32)
     write_json(arguments.out_record, record)
 

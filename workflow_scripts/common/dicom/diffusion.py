@@ -19,11 +19,18 @@ TAGS = [STANDARD, *(tag for creator, _, element in PRIVATE for tag in (creator, 
 LEAST_B = 100.0  # s/mm²; with less an image is not diffusion-weighted
 GE_OFFSET = 10**9  # GE adds it to b-values of some sequences
 ADC = re.compile(r"\bADC\b|APPARENT DIFFUSION")
-NO_ADC = re.compile(r"\bE(?:XP)? ?ADC\b|EXPONENTIAL")
+# Computed of diffusion-weighted images, or beside them; neither a DWI nor an ADC map.
+NEITHER = re.compile(
+    r"\bD?E(?:XP)? ?ADC\b|EXPONENTIAL|FRACTIONAL|ANISOTROP|\b[DR]?FA\b|COLFA|TENSOR|\bPHASE (?:MAP|IMAGE)|\bKURTOSIS"
+    r"|\bMASK\b"
+)
+PHASES = {"P", "PHASE"}  # values of ImageType
+UNWEIGHTED = re.compile(r"\bB ?=? ?0+\b")
+WEIGHTED = re.compile(r"\bB ?=? ?[1-9]\d*\b|TRACEW?\b")
 DWI = re.compile(r"DWI\b|\bDIFF?\b|DIFFUSION|TRACEW?\b|\bB ?=? ?[1-9]\d{2,3}\b|RESOLVE|\bDW SSH?\b")
 OTHER = re.compile(
     r"FLAIR|\bSWI\b|SWAN|VENBOLD|\bT2?\*|\bT1|\bT2|\bTOF|\bMRA\b|MPRAGE|\bGRE\b|\bPERF|\bPWI\b|\bASL\b|\bMIP\b"
-    r"|PHASE|FRACTIONAL|\bFA\b|COLFA|TENSOR|\bCBF\b|\bCBV\b|TMAX|LOCALI[SZ]ER|SURVEY"
+    r"|PHASE|\bCBF\b|\bCBV\b|TMAX|LOCALI[SZ]ER|SURVEY"
 )
 
 
@@ -46,11 +53,13 @@ def b_value(header: pydicom.Dataset) -> float | None:
 def kind_of(image_type: Set[str], description: str, b: float | None) -> str:
     """Return ``adc``, ``dwi``, ``other`` or ``unknown`` by the words, upper case, of type and description."""
     types, description = " ".join(sorted(image_type)), description.replace("_", " ")
-    if NO_ADC.search(types) or NO_ADC.search(description):
+    if NEITHER.search(types) or NEITHER.search(description) or not PHASES.isdisjoint(image_type):
         return "other"
     if ADC.search(types) or ADC.search(description):
         return "adc"
     if OTHER.search(types) or (OTHER.search(description) and not DWI.search(description)):
+        return "other"
+    if b is None and UNWEIGHTED.search(description) and not WEIGHTED.search(description):
         return "other"
     if (b is not None and b > 0) or DWI.search(types) or DWI.search(description):
         return "dwi"

@@ -87,6 +87,8 @@ class MrSeries:
         faults = [image.fault for image in self.images if image.fault]
         if first.scout:
             return "localizer", "give the full series."
+        if not first.grey:
+            return "colour or inverted pixels", "give the original images, not screenshots or maps."
         if faults:
             return f"{len(faults)} of {count} images are {faults[0]}", "copy the files again."
         if any(value is None for image in self.images for value in (image.position, image.orientation, image.spacing)):
