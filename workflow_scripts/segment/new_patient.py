@@ -20,6 +20,7 @@ from workflow_scripts.common.files import read_json, write_tsv, write_yaml
 from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.contents import PREPROCESSING
 from workflow_scripts.segment.model.memory import require_for_model
+from workflow_scripts.segment.patient.given import forget_others
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
 from workflow_scripts.segment.patient.workflow import RECORD, STUDY, UNNAMED, alone, command, run_patients
 from workflow_scripts.study.case_sheet import Case
@@ -220,6 +221,7 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Stu
 def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
     """Write the study of the new patients, run the workflow on it, publish what came out."""
     study = write_study(arguments, work, work / "results")
+    forget_others(study, work)
     words = command(work, arguments.cores, arguments.profile, arguments.memory_gb)
     missing, errors = run_patients(study, words, work, lock)
     single = arguments.cases is None

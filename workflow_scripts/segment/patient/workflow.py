@@ -87,7 +87,10 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
 
     Raises `Interrupted` when this process was asked to end; then the jobs have ended too.
     """
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "pass_fds": [lock]}
     errors: dict[str, None] = {}
     started: list[subprocess.Popen] = []
