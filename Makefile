@@ -6,6 +6,9 @@ SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
 
 .PHONY: setup demo export segment cases freeze-split plan digest archive test test-slurm test-conda test-gpu drill lint bench bench-transfer slurm browser dciodvfy
 
+# A path as one word of the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 # TORCH=cpu|cu126|cu130 TORCH_INDEX=address: that build of torch, from an index of yours (docs/gpu.md).
 BUILDS := cpu cu126 cu130
@@ -38,16 +41,16 @@ export: setup
 
 # make segment DICOM=folder MODEL=model.zip OUT=folder, or NIFTI=file instead of DICOM (docs/new_patient.md)
 segment: setup
-	@test -n "$(DICOM)$(NIFTI)" -a -n "$(MODEL)" -a -n "$(OUT)" || { echo "Give DICOM or NIFTI, MODEL and OUT (docs/new_patient.md)."; exit 1; }
-	python -m workflow_scripts.segment.new_patient $(if $(DICOM),--dicom "$(DICOM)",--nifti "$(NIFTI)") \
-	  --model "$(MODEL)" --out "$(OUT)" --cores $(CORES) $(OPTIONS)
+	@test -n $(call quoted,$(DICOM)$(NIFTI)) -a -n $(call quoted,$(MODEL)) -a -n $(call quoted,$(OUT)) || { echo "Give DICOM or NIFTI, MODEL and OUT (docs/new_patient.md)."; exit 1; }
+	python -m workflow_scripts.segment.new_patient $(if $(DICOM),--dicom $(call quoted,$(DICOM)),--nifti $(call quoted,$(NIFTI))) \
+	  --model $(call quoted,$(MODEL)) --out $(call quoted,$(OUT)) --cores $(CORES) $(OPTIONS)
 
 # make cases READER=aisd FOLDER=/data/AISD [OPTIONS="--labels 1 2 3 5"] [OUT=folder]: docs/public_data.md
 cases: OUT = results/datasets/$(READER)
 cases: setup
-	@test -n "$(READER)" -a -n "$(FOLDER)" || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
-	python -m workflow_scripts.datasets.$(READER) "$(FOLDER)" --out "$(OUT)" $(OPTIONS)
-	@echo "The case sheet: $(OUT)/cases.tsv; what was left out: $(OUT)/left_out.tsv"
+	@test -n "$(READER)" -a -n $(call quoted,$(FOLDER)) || { echo "Give READER and FOLDER (docs/public_data.md)."; exit 1; }
+	python -m workflow_scripts.datasets.$(READER) $(call quoted,$(FOLDER)) --out $(call quoted,$(OUT)) $(OPTIONS)
+	@echo The case sheet: $(call quoted,$(OUT))/cases.tsv, what was left out: $(call quoted,$(OUT))/left_out.tsv
 
 # make freeze-split [SHEET=cases.tsv] [RESULTS=results]: the split of a run, into the case sheet (docs/usage.md)
 SHEET = cases.tsv
