@@ -155,6 +155,25 @@ def test_of_examinations_at_different_times_the_user_names_one(time, tmp_path):
     assert record["chosen"]["series"] == 5
 
 
+@pytest.mark.parametrize(
+    ("fields", "enhanced"),
+    [
+        ({"ContrastBolusVolume": 80}, True),
+        ({"ContrastBolusIngredient": "IODINE"}, True),
+        ({"ContrastFlowRate": 4}, True),
+        ({"ContrastBolusVolume": 0, "ContrastBolusAgent": "Kein KM"}, False),
+    ],
+)
+def test_contrast_medium_shows_in_any_field_that_tells_of_it(fields, enhanced, tmp_path):
+    folder = write_series(Scan(gaps=(8.0,) * 13, number=2, fields=fields), tmp_path / "dicom")
+    write_series(Scan(gaps=(4.0,) * 26, number=7, fields={"SeriesDescription": "CTA"}), folder)
+    if enhanced:
+        with pytest.raises(InputError, match="series 2: contrast medium"):
+            ingest(folder, tmp_path)
+    else:
+        assert ingest(folder, tmp_path)[1]["chosen"]["series"] == 2
+
+
 def test_kernels_mixed_in_one_series_are_parted(tmp_path):
     folder = write_series(Scan(fields={**SOFT, "SeriesInstanceUID": "1.2.7"}), tmp_path / "a")
     bone = Scan(fields={**BONE, "SeriesInstanceUID": "1.2.7"}, values=lambda p: head_hu(p) + 9)

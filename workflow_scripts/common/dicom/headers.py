@@ -46,6 +46,8 @@ GROUPS = {
     "RescaleType": "PixelValueTransformationSequence",
     "DiffusionBValue": "MRDiffusionSequence",
 }
+CONTRAST_NAMES = ("ContrastBolusAgent", "ContrastBolusIngredient")
+CONTRAST_AMOUNTS = ("ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastFlowRate")
 TAGS = [
     *GROUPS,
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -53,7 +55,9 @@ TAGS = [
     *("DerivationDescription", "ImageComments", "ManufacturerModelName"),
     *("AcquisitionNumber", "InstanceNumber", "Manufacturer", "StudyInstanceUID"),
     *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "StudyDate", "StudyTime"),
-    *("PatientID", "PatientName", "ContrastBolusAgent", "ContrastBolusAgentSequence", "LossyImageCompression"),
+    *("PatientID", "PatientName", "ContrastBolusAgentSequence", "LossyImageCompression"),
+    *CONTRAST_NAMES,
+    *CONTRAST_AMOUNTS,
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
     *diffusion.TAGS,
@@ -281,7 +285,10 @@ def _functional_groups(header: pydicom.Dataset, frame: int | None) -> dict[str, 
 
 
 def _has_contrast(header: pydicom.Dataset) -> bool:
-    return bool(header.get("ContrastBolusAgentSequence")) or is_agent(_text(header, "ContrastBolusAgent"))
+    named = any(is_agent(_text(header, keyword)) for keyword in CONTRAST_NAMES)
+    amounts = [numbers(header, keyword, 1) for keyword in CONTRAST_AMOUNTS]
+    given = any(amount is not None and amount[0] > 0 for amount in amounts)
+    return bool(header.get("ContrastBolusAgentSequence")) or named or given
 
 
 def _text(header: pydicom.Dataset, keyword: str) -> str:
