@@ -40,7 +40,7 @@ STUDY = {  # over the demo's
         "pretrain": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "finetune": {"threads": 1, "mem_mb": 1500, "gpu": 1},
         "segment": {"threads": 1, "mem_mb": 1500, "gpu": 1},
-        "preprocess": {"threads": 1, "mem_mb": 1000},
+        "preprocess": {"mem_mb": 1000},
         "skull_stripping": {"threads": 1, "mem_mb": 1000},
         "case": {"threads": 1, "mem_mb": 1500},
         "dataset": {"threads": 1, "mem_mb": 1500},
