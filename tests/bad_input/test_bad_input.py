@@ -258,8 +258,15 @@ def test_a_row_that_is_excluded_needs_no_files(place):
     assert case.exclude == "motion"
 
 
-@pytest.mark.parametrize("name", ["NA", "None", "007", "1e5", "nan", "TRUE", "-A5"])
+@pytest.mark.parametrize("name", ["NA", "None", "007", "1e5", "nan", "TRUE", "A-5-"])
 def test_identifiers_are_text(name, place):
     study.write_sheet(place / "cases.tsv", study.HEALTHY | {"cohort": "2023", "patient": name, "case": name})
     (case,) = load_cases(place / "cases.tsv", None)
     assert (case.cohort, case.patient, case.case) == ("2023", name, name)
+
+
+@pytest.mark.parametrize("column", ["cohort", "patient", "case"])
+def test_a_name_that_a_program_would_take_for_an_option_is_refused(column, place):
+    study.write_sheet(place / "cases.tsv", study.HEALTHY | {column: "-A5"})
+    with pytest.raises(StudyError, match=f"column {column}.*no - first"):
+        load_cases(place / "cases.tsv", None)

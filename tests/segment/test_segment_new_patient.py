@@ -30,7 +30,7 @@ from workflow_scripts.segment.model import folder as layout
 from workflow_scripts.segment.model.steps import steps
 from workflow_scripts.segment.patient import results as published
 from workflow_scripts.segment.patient.workflow import alone, command, run_workflow
-from workflow_scripts.study import config_files, paths
+from workflow_scripts.study import case_sheet, config_files, paths
 
 FILES = {
     *(
@@ -276,9 +276,16 @@ def test_results_inside_the_scan_or_the_model_are_refused_and_a_refusal_leaves_n
         assert not (tmp_path / "out").exists()
 
 
-def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path):
+def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path, monkeypatch):
     (tmp_path / "scan.zip").touch()
+    monkeypatch.setattr(case_sheet.os, "access", lambda path, _: "secret" not in str(path))  # root may read all
+    (tmp_path / "secret").mkdir()
+    row = f"cohort\tpatient\tcase\tncct\nA\tp\tx\t{tmp_path / 'secret'}\n"
+    (tmp_path / "new.tsv").write_text(row)
     for words, message in (
+        (["--dicom", str(tmp_path / "secret")], "may not be read"),
+        (["--cases", str(tmp_path / "new.tsv")], "row 2, column ncct: .* may not be read"),
+        (["--cases", str(tmp_path)], "is not there.*--cases"),
         (["--dicom", str(next(dicom.glob("02-*")))], "is a file.*--nifti"),
         (["--nifti", str(dicom)], "no NIfTI file.*--dicom"),
         (["--nifti", str(tmp_path / "scan.zip")], "no NIfTI file"),
@@ -294,6 +301,15 @@ def test_a_number_that_is_none_is_refused(words, capsys):
     with pytest.raises(SystemExit):
         new_patient.main(["--dicom", "a", "--model", "b", "--out", "c", *words])
     assert words[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["--dicom", "--model", "--out"])
+def test_an_empty_path_is_refused_and_not_taken_for_the_folder_of_the_call(name, capsys):
+    """As of a variable of the shell that is not set."""
+    given = {"--dicom": "a", "--model": "b", "--out": "c"} | {name: ""}
+    with pytest.raises(SystemExit):
+        new_patient.main([word for pair in given.items() for word in pair])
+    assert f"{name}: the path is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["--nifti", "--cases"])

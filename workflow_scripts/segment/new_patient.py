@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.common.cli import run
+from workflow_scripts.common.cli import RIGHTS, run
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_tsv, write_yaml
@@ -23,7 +23,7 @@ from workflow_scripts.segment.model.memory import require_for_model
 from workflow_scripts.segment.patient.given import forget_others
 from workflow_scripts.segment.patient.results import CAPTURE, PAGE, REPORT, dicom_files, publish
 from workflow_scripts.segment.patient.workflow import RECORD, STUDY, UNNAMED, alone, command, run_patients
-from workflow_scripts.study.case_sheet import Case
+from workflow_scripts.study.case_sheet import Case, may_read
 from workflow_scripts.study.config_files import SHIPPED, complete
 from workflow_scripts.study.models import is_dicom
 from workflow_scripts.study.schemas import StudyError, load_schema
@@ -105,6 +105,13 @@ def cores(text: str) -> str:
     return text
 
 
+def place(text: str) -> Path:
+    """Return a path of the command line; an empty one, as of a variable of the shell that is not set, is none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def gigabytes(text: str) -> float:
     """Return a positive number of the command line."""
     number = float(text)
@@ -116,15 +123,15 @@ def gigabytes(text: str) -> float:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--dicom", type=Path, help="folder of the DICOM images of one patient")
-    given.add_argument("--nifti", type=Path, help="NIfTI file in HU")
-    given.add_argument("--cases", type=Path, help="case sheet of many patients; OUT gets a folder for each")
-    parser.add_argument("--model", type=Path, required=True, help="folder or zip of an exported model")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    given.add_argument("--dicom", type=place, help="folder of the DICOM images of one patient")
+    given.add_argument("--nifti", type=place, help="NIfTI file in HU")
+    given.add_argument("--cases", type=place, help="case sheet of many patients; OUT gets a folder for each")
+    parser.add_argument("--model", type=place, required=True, help="folder or zip of an exported model")
+    parser.add_argument("--out", type=place, required=True, help="folder of the results")
     parser.add_argument("--series", type=int, help="SeriesNumber of the wanted series, where several would do")
     parser.add_argument("--with-report", action="store_true", help="the page as a DICOM picture too: report.dcm")
-    parser.add_argument("--synthstrip-weights", type=Path, help="where the model's skull stripping needs them")
-    parser.add_argument("--synthsr-weights", type=Path, help="where the model's skull stripping needs them")
+    parser.add_argument("--synthstrip-weights", type=place, help="where the model's skull stripping needs them")
+    parser.add_argument("--synthsr-weights", type=place, help="where the model's skull stripping needs them")
     parser.add_argument("--cores", type=cores, default="all", help="of this machine (default: all)")
     parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU, though there is a GPU")
@@ -175,6 +182,8 @@ def require_kind(scan: Path, dicom: bool) -> None:
     """Raise `InputError` where a scan is not there, or no DICOM folder or NIfTI file, as was said."""
     if not scan.exists():
         raise InputError(f"The scan {str(scan)!r} does not exist.", "name a DICOM folder or a NIfTI file.")
+    if not may_read(scan):
+        raise InputError(f"The scan {str(scan)!r} may not be read by the user who runs this.", RIGHTS)
     if dicom and not scan.is_dir():
         raise InputError(
             f"{str(scan)!r} is a file.", "name the folder of the DICOM images; a NIfTI file wants --nifti."
@@ -189,6 +198,8 @@ def write_study(arguments: argparse.Namespace, work: Path, results: Path) -> Stu
     sheet = work / "cases.tsv"
     if arguments.cases:
         sheet = arguments.cases.absolute()
+        if not sheet.is_file():
+            raise InputError(f"The case sheet {str(arguments.cases)!r} is not there.", "name it for --cases.")
     else:
         scan = arguments.dicom or arguments.nifti
         require_kind(scan, arguments.dicom is not None)

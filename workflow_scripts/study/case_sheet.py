@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -239,6 +240,8 @@ def _case_of_row(
             for path in given:
                 if not _is_there(Path(path)):
                     raise refuse(column, f"{path!r} does not exist; relative paths start from {str(folder)!r}.")
+                if not may_read(Path(path)):
+                    raise refuse(column, f"{path!r} may not be read by the user who runs this.")
     return Case(
         cohort=row["cohort"],
         patient=row["patient"],
@@ -274,6 +277,11 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # the name is too long, or a folder above may not be entered
         return False
+
+
+def may_read(path: Path) -> bool:
+    """Whether the user who runs this may read a file, or list and enter a folder."""
+    return os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
 
 
 def _plain(column: str, cell: str) -> str:
