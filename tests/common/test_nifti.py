@@ -164,6 +164,17 @@ def test_an_sform_that_is_none_gives_way_to_the_qform_and_is_named(broken, tmp_p
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize(("size", "broken"), [(8.0, []), (8.05, []), (8.3, ["pixdim"])])
+def test_voxel_sizes_that_contradict_the_affine_are_named(size, broken, tmp_path):
+    """As where a byte of the affine was changed, which makes a plausible tilt of it."""
+    image = nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.diag([4.0, 5, 8, 1]))
+    image.header["pixdim"][3] = size
+    image.set_sform(image.affine, 1, update_affine=False)
+    path = tmp_path / "scan.nii"
+    path.write_bytes(image.header.binaryblock + bytes(4 + 2 * 24))
+    assert broken_forms(path) == broken
+
+
 def test_a_pipe_under_the_name_of_an_image_is_refused_before_it_is_opened(tmp_path):
     pipe = tmp_path / "scan.nii.gz"
     os.mkfifo(pipe)

@@ -41,6 +41,9 @@ UNLIKE_HU = 50.0
 LEAST_SEEN = 0.9  # of the voxels of an image that lacks slices
 
 
+HARMLESS = ("read", "refused", "read, slice lost and flagged", "read, header flagged")
+
+
 class TooLong(Exception):
     """A mutant took more time than any good scan of its size."""
 
@@ -118,6 +121,8 @@ def outcome(main, arguments: Sequence[str], image: Path, truth: nib.Nifti1Image)
         flagged = record.get("slices", {}).get("lost_at_the_ends")
         whole, like = compared(nib.load(image), truth)
         word = "read" if whole and like else "read, slice lost and flagged" if flagged and like else "read, unlike"
+        if word == "read, unlike" and record.get("broken_forms"):
+            word = "read, header flagged"
     finally:
         signal.alarm(0)
         logging.getLogger().removeHandler(handler)
@@ -157,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             word = outcome(script, line, image, truth)
             word = "read" if script is ingest_mri and word.startswith("read") else word  # no truth is known here
             counts[word] += 1
-            if word not in ("read", "refused", "read, slice lost and flagged"):
+            if word not in HARMLESS:
                 sys.stderr.write(f"mutant {index}: {word}\n")
             shutil.rmtree(folder)
     sys.stdout.write(json.dumps(counts) + "\n")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+from tests.ingest.fuzz import HARMLESS
 from tests.workflow import ROOT
 
 
@@ -12,5 +13,5 @@ def test_no_mutant_of_a_scan_ends_in_a_traceback_a_leak_or_a_hang():
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, result.stderr[-3000:]
     counts = json.loads(result.stdout)
-    assert set(counts) <= {"read", "refused", "read, slice lost and flagged"}, result.stderr[-3000:]
+    assert set(counts) <= set(HARMLESS), result.stderr[-3000:]
     assert counts["refused"] > 100

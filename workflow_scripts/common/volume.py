@@ -20,6 +20,7 @@ GRID_TOLERANCE_MM = 1e-3
 MAKE_AGAIN = "delete it; the same command makes it again."
 COPY_AGAIN = "convert or copy the file again."
 QUATERNION_ROUNDING = 0.01
+SAME_SIZE = 0.01  # relative; headers hold rounded sizes
 SAME_AXIS_COSINE = 0.5  # 60 degrees between an axis in qform and in sform: one was rotated to a template, none flipped
 
 
@@ -104,8 +105,18 @@ def orientation(header: nib.Nifti1Header, name: str) -> tuple[np.ndarray, np.nda
 
 
 def broken_forms(path: Path) -> list[str]:
-    """Return which of ``sform`` and ``qform`` a NIfTI header announces, and which are no affine."""
-    return [name for name, form in _forms(read_header(path)).items() if not _is_regular(form)]
+    """Return what of a NIfTI header is broken beside what is used.
+
+    ``sform`` or ``qform`` where it is announced and no affine; ``pixdim`` where its voxel sizes contradict the affine.
+    """
+    header = read_header(path)
+    forms = _forms(header)
+    broken = [name for name, form in forms.items() if not _is_regular(form)]
+    sizes = np.abs(np.array(header["pixdim"][1:4], float))
+    used = next((form for form in forms.values() if _is_regular(form)), None)
+    if used is not None and not np.allclose(sizes, np.linalg.norm(used[:3, :3], axis=0), rtol=SAME_SIZE, atol=0):
+        broken.append("pixdim")
+    return broken
 
 
 def _forms(header: nib.Nifti1Header) -> dict[str, np.ndarray | None]:

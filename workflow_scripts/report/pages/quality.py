@@ -85,10 +85,11 @@ FLAGS = {
         "unlike the others and may have been slices at its ends.",
     ),
     "header half broken": Meaning(
-        "affines in the NIfTI headers that are none",
+        "affines and voxel sizes in the NIfTI headers that are broken",
         "{:.0f}",
-        "A header announces a place of the image by a qform and an sform, and one of the two is none: the other one "
-        "was taken. Look whether left, right and the voxel size are as they should be.",
+        "A header announces a place of the image by a qform and an sform, and one of the two is none, so the other "
+        "one was taken, or its voxel sizes contradict the affine. Look whether left, right and the voxel size are as "
+        "they should be.",
     ),
     "mirroring implausible": Meaning(
         "doubts about the mirroring",
