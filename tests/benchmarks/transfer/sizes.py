@@ -11,12 +11,14 @@ from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 
 CONFIG = Path(__file__).parents[3] / "config.yaml"
 
+NO_FLIP = {"flip": {"probability": 0.0}}
+MAE = {"method": "mae", "optimiser": {"learning_rate": 1e-3}}
 # What each pretraining changes of the others' settings. "scratch" has none; "supervised" learned from labels.
 PRETRAININGS: Mapping[str, Mapping[str, Any]] = {
     "desd": {},
     "desd_sa": {"symmetry": True},
-    "desd_no_flip": {"augmentation": {"flip": {"probability": 0.0}}},
-    "mae": {"method": "mae"},
+    "desd_no_flip": {"augmentation": NO_FLIP},
+    "mae": MAE,
 }
 KEEP_CONTRAST = {
     "blur": {"probability": 0.0},
@@ -27,13 +29,15 @@ KEEP_CONTRAST = {
 }
 # Attempts to make a pretraining pay, chosen among on the test heads; a winner counts on the fresh heads alone.
 TRIALS: Mapping[str, Mapping[str, Any]] = {
-    "desd_keep_contrast": {"augmentation": KEEP_CONTRAST},
-    "desd_keep_contrast_sa": {"augmentation": KEEP_CONTRAST, "symmetry": True},
-    "desd_code": {"preset": "code"},
-    "desd_slow": {"optimiser": {"learning_rate": 2e-4}},
-    "mae_fine": {"method": "mae", "masking": {"block_size": [2, 4, 4], "fraction": 0.6}},
-    "mae_long": {"method": "mae", "epochs": 40},
-    "mae_half": {"method": "mae", "masking": {"block_size": [4, 8, 8], "fraction": 0.5}},
+    "desd_keep_contrast": {"augmentation": NO_FLIP | KEEP_CONTRAST},
+    "desd_no_flip_sa": {"augmentation": NO_FLIP, "symmetry": True},
+    "desd_cold": {"augmentation": NO_FLIP, "teacher_temperature": {"start": 0.02, "end": 0.02}},
+    "desd_slow": {"augmentation": NO_FLIP, "optimiser": {"learning_rate": 1e-3}},
+    "desd_code": {"augmentation": NO_FLIP, "preset": "code", "optimiser": {"learning_rate": 0.1}},
+    "desd_long": {"augmentation": NO_FLIP, "epochs": 36},
+    "mae_fine": MAE | {"masking": {"block_size": [2, 4, 4], "fraction": 0.6}},
+    "mae_half": MAE | {"masking": {"fraction": 0.5}},
+    "mae_long": MAE | {"epochs": 36},
 }
 
 
@@ -47,13 +51,15 @@ class Sizes:
     test: int = 100
     budgets: tuple[int, ...] = (5, 10, 20)
     draws: int = 5
-    steps: int = 400
-    batch: int = 2
-    epochs: int = 20
-    pairs_per_epoch: int = 3200
-    pairs: int = 32
+    patch: tuple[int, int, int] = (24, 32, 32)  # voxels (z, y, x) of the trainings on labels
+    steps: int = 300
+    batch: int = 4
+    supervised_steps: int = 1200
+    epochs: int = 12
+    pairs_per_epoch: int = 1600
+    pairs: int = 16
     features: tuple[int, ...] = (8, 16, 32, 64)
-    head: tuple[int, int, int] = (512, 128, 2048)  # hidden, bottleneck, prototypes
+    head: tuple[int, int, int] = (256, 64, 256)  # hidden, bottleneck, prototypes
     bootstrap: int = 2000
 
 
@@ -64,8 +70,10 @@ SMALL = Sizes(
     test=3,
     budgets=(1, 2),
     draws=2,
+    patch=(8, 12, 12),
     steps=2,
-    batch=1,
+    batch=2,
+    supervised_steps=2,
     epochs=1,
     pairs_per_epoch=4,
     pairs=4,
@@ -113,13 +121,17 @@ def pretrain_settings(sizes: Sizes, changes: Mapping[str, Any]) -> PretrainSetti
         "slab_slices": 20 if sizes.spacing_mm < 5 else 10,
         "masking": {"block_size": [4, 8, 8], "fraction": 0.75},
         "projection_head": dict(zip(("hidden", "bottleneck", "prototypes"), sizes.head, strict=True)),
-        "teacher_temperature": {"start": 0.04, "end": 0.04, "warmup_epochs": 0},
+        "teacher_temperature": {"start": 0.03, "end": 0.03, "warmup_epochs": 0},
         "teacher_momentum": {"start": 0.99, "end": 1.0},
-        "rankme_samples": 512 if sizes.unlabelled > 100 else 8,
+        "rankme_samples": 256 if sizes.unlabelled > 100 else 8,
         "compile": "never",
     }
     quiet = {"alarm": {"feature_deviation": 0.0, "information": 0.0, "epochs": 3, "first_epoch": 0}}
-    here = {"optimiser": {"warmup_epochs": 2}, "augmentation": {"blur": {"sigma_voxels": [0.1, 0.6]}}}
+    # Chosen without labels: with these the loss of DeSD falls below ln K, that of features that tell nothing apart.
+    here = {
+        "optimiser": {"learning_rate": 8e-3, "warmup_epochs": 1},
+        "augmentation": {"noise": {"sigma": [0.0, 0.07]}, "blur": {"sigma_voxels": [0.1, 0.4]}},
+    }
     return parse_settings(_merged(_merged(shared | own | fitted | quiet, here), changes))
 
 

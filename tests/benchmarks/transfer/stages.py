@@ -10,6 +10,7 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import torch
 from tests.benchmarks.transfer import results
 from tests.benchmarks.transfer.heads import Head, heads, normalised
 from tests.benchmarks.transfer.sizes import PRETRAININGS, SMALL, TRIALS, Sizes, pretrain_settings
-from tests.benchmarks.transfer.trainings import boxes, dice, finetuned, pretrained
+from tests.benchmarks.transfer.trainings import dice, finetuned, padded, pretrained
 from workflow_scripts.common import seeds
 from workflow_scripts.common.files import replacing, write_json, write_text
 
@@ -52,7 +53,7 @@ def statistics(out: Path, sizes: Sizes) -> tuple[float, float, float, float]:
 
 @cache
 def arrays(out: Path, name: str, sizes: Sizes) -> tuple[torch.Tensor, torch.Tensor]:
-    return boxes(group(out, name, sizes), statistics(out, sizes), 2 ** (len(sizes.features) - 1))
+    return padded(group(out, name, sizes), statistics(out, sizes), sizes)
 
 
 def make_encoder(out: Path, name: str, sizes: Sizes, device: str) -> None:
@@ -63,7 +64,8 @@ def make_encoder(out: Path, name: str, sizes: Sizes, device: str) -> None:
         return
     if name == "supervised":
         last = {}
-        encoder = finetuned(*arrays(out, "unlabelled", sizes), None, sizes, 77, torch.device(device)).encoder
+        longer = replace(sizes, steps=sizes.supervised_steps)
+        encoder = finetuned(*arrays(out, "unlabelled", sizes), None, longer, 77, torch.device(device)).encoder
     else:
         settings, seen = pretrain_settings(sizes, ALL[name]), group(out, "unlabelled", sizes)
         state = out / "state" / name
@@ -88,7 +90,7 @@ def score(out: Path, run: tuple[str, str, int, int], sizes: Sizes, device: str, 
     encoder = None if name == "scratch" else torch.load(out / "encoders" / f"{name}.pt", weights_only=True)
     seed = seeds.integer(0, f"transfer {prefix}", budget, draw)
     network = finetuned(images[chosen], labels[chosen], encoder, sizes, seed, torch.device(device))
-    write_json(path, dice(network, *arrays(out, f"{prefix}test", sizes), torch.device(device)).tolist())
+    write_json(path, dice(network, *arrays(out, f"{prefix}test", sizes), sizes, torch.device(device)).tolist())
 
 
 def read_scores(out: Path, prefix: str, names: Sequence[str], sizes: Sizes) -> dict[str, dict[int, np.ndarray]]:
