@@ -34,6 +34,11 @@ TRIALS: Mapping[str, Mapping[str, Any]] = {
     "desd_cold": {"augmentation": NO_FLIP, "teacher_temperature": {"start": 0.02, "end": 0.02}},
     "desd_slow": {"augmentation": NO_FLIP, "optimiser": {"learning_rate": 1e-3}},
     "desd_code": {"augmentation": NO_FLIP, "preset": "code", "optimiser": {"learning_rate": 0.1}},
+    "desd_masked": {
+        "method": "tests.benchmarks.transfer.masked:MaskedDistillation",
+        "masking": {"block_size": [8, 8, 8], "fraction": 0.4},
+        "augmentation": NO_FLIP,
+    },
     "desd_long": {"augmentation": NO_FLIP, "epochs": 36},
     "mae_fine": MAE | {"masking": {"block_size": [2, 4, 4], "fraction": 0.6}},
     "mae_half": MAE | {"masking": {"fraction": 0.5}},

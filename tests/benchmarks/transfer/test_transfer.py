@@ -29,11 +29,11 @@ def write_heads(folder: Path) -> None:
 def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     (tmp_path / "heads").mkdir()
     write_heads(tmp_path / "heads")
-    run = ["--small", "--device", "cpu", "--names", "desd_sa", "mae", "--out", str(tmp_path)]
+    run = ["--small", "--device", "cpu", "--names", "desd_sa", "mae", "desd_masked", "--out", str(tmp_path)]
     command = [sys.executable, "-m", "tests.benchmarks.transfer", *run, "--workers", "1"]
     subprocess.run(command, check=True, capture_output=True)
     table = (tmp_path / "table.md").read_text()
-    names = ("scratch", "supervised", "desd_sa", "mae")
+    names = ("scratch", "supervised", "desd_sa", "mae", "desd_masked")
     assert all(f"| {budget} | {name} |" in table for budget in (1, 2) for name in names)
     kept = sorted(tmp_path.rglob("*.json"))
     times = [path.stat().st_mtime_ns for path in kept]
