@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.benchmarks.transfer import results
-from tests.benchmarks.transfer.heads import Head, heads, normalised
-from tests.benchmarks.transfer.sizes import PRETRAININGS, SMALL, TRIALS, Sizes, pretrain_settings
-from tests.benchmarks.transfer.trainings import dice, finetuned, padded, pretrained
+from tests.benchmarks.transfer import results, skills
+from tests.benchmarks.transfer.heads import Head, heads, normalise, normalised
+from tests.benchmarks.transfer.sizes import PRETRAININGS, SMALL, TRIALS, Sizes, architecture, pretrain_settings
+from tests.benchmarks.transfer.trainings import dice, features, finetuned, padded, pretrained
 from workflow_scripts.common import seeds
 from workflow_scripts.common.files import replacing, write_json, write_text
+from workflow_scripts.common.nnunet.network import build_planned
 
 SEEDS = {"unlabelled": 1, "pool": 2, "test": 3, "fresh_pool": 4, "fresh_test": 5}
 ALL = {**PRETRAININGS, **TRIALS}
@@ -122,6 +123,22 @@ def stage(executor: Executor, function: Any, arguments: Sequence[tuple]) -> None
         raise next(error for error in errors if error)
 
 
+def tell(out: Path, names: Sequence[str], sizes: Sizes) -> None:
+    """Write what the encoders tell of the test heads; "untrained" is one of random weights."""
+    found, (images, _) = group(out, "test", sizes), arrays(out, "test", sizes)
+    whole = [normalise(head.image, statistics(out, sizes)) for head in found]
+    told = skills.baselines(whole, found)
+    torch.manual_seed(0)
+    encoder = build_planned(architecture(sizes), 1, 2, deep_supervision=False).encoder.eval()
+    told["untrained"] = features(encoder, images, torch.device("cpu"))
+    for name in names:
+        encoder.load_state_dict(torch.load(out / "encoders" / f"{name}.pt", weights_only=True))
+        told[name] = features(encoder, images, torch.device("cpu"))
+    lines = skills.table(told, skills.attributes(found), sizes.bootstrap, 0)
+    write_text(out / "skills.md", "\n".join([*lines, ""]))
+    print("\n".join(lines), flush=True)
+
+
 def report(out: Path, prefix: str, names: Sequence[str], sizes: Sizes) -> None:
     found = read_scores(out, prefix, names, sizes)
     if found["scratch"]:
@@ -152,5 +169,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             heads(out / "heads", name, count, SEEDS[name], sizes.spacing_mm, pool)
         stage(pool, make_encoder, [(out, name, sizes, arguments.device) for name in ("supervised", *names)])
         names = ["scratch", "supervised", *names]
+        tell(out, names[1:], sizes)
         stage(pool, score, [(out, run, sizes, arguments.device, until) for run in runs(prefix, names, sizes)])
     report(out, prefix, names, sizes)

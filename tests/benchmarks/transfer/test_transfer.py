@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.transfer import heads, results, stages
+from tests.benchmarks.transfer import heads, results, skills, stages
 from tests.benchmarks.transfer.heads import NAMES, Head, make_head
 from tests.benchmarks.transfer.sizes import SMALL
 
@@ -18,9 +18,10 @@ def write_heads(folder: Path) -> None:
         arrays = {}
         for index in range(count):
             image = np.full((20, 28, 24), -100, np.int16)
-            image[1:-1, 1:-1, 1:-1] = rng.normal(35, 5, (18, 26, 22))
+            image[1 : -1 - index % 3, 1:-1, 1:-1] = rng.normal(35, 5, (18 - index % 3, 26, 22))
             lesion = np.zeros(image.shape, bool)
-            lesion[6:12, 6:12, 6:12] = True
+            left = 4 + 10 * (index % 2)
+            lesion[6 : 8 + index % 4, 6:12, left : left + 6] = True
             head = Head((image - 10 * lesion).astype(np.int16), image[..., ::-1], image > -100, lesion)
             arrays |= {f"{name}{index}": getattr(head, name) for name in NAMES}
         np.savez_compressed(folder / f"{group}.npz", **arrays)
@@ -35,6 +36,8 @@ def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     table = (tmp_path / "table.md").read_text()
     names = ("scratch", "supervised", "desd_sa", "mae", "desd_masked")
     assert all(f"| {budget} | {name} |" in table for budget in (1, 2) for name in names)
+    rows = [line.split(" | ")[0] for line in (tmp_path / "skills.md").read_text().splitlines()[2:]]
+    assert rows == [f"| {name}" for name in ("moments", "histogram", "untrained", *names[1:])]
     kept = sorted(tmp_path.rglob("*.json"))
     times = [path.stat().st_mtime_ns for path in kept]
     lost = tmp_path / "dice" / "mae-2-1.json"
@@ -59,6 +62,17 @@ def test_table_tells_gains_and_what_labels_are_worth():
     assert all(row[3].startswith("**+0.") for row in rows if row[1] == "other")
     same = results.table({"scratch": scratch, "other": scratch}, 1000, 0)
     assert not any("**" in line for line in same)
+
+
+def test_skills_know_what_features_tell():
+    rng = np.random.default_rng(0)
+    values = {"size": rng.normal(size=60), "side": np.where(rng.random(60) < 0.5, "low", "high")}
+    noise = rng.normal(size=(60, 5))
+    told = {"size": np.column_stack([noise, values["size"]]), "side": np.column_stack([noise, values["side"] == "low"])}
+    rows = [line.strip("| ").split(" | ") for line in skills.table(told, values, 200, 0)[2:]]
+    found = {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows}
+    assert found["size"][0] > 0.9 > 0.3 > found["size"][1]
+    assert found["side"][1] > 0.9 > 0.3 > found["side"][0]
 
 
 def test_infarcts_are_as_faint_as_they_should_be_and_mirrors_lie_on_the_head(monkeypatch):
