@@ -91,3 +91,14 @@ def test_the_alarm_needs_some_epochs_in_a_row_below_a_bound():
         sound_alarm([high, low, low], alarm)
     with pytest.raises(InputError, match=r"collapsed: teacher_information .* was 0, 0 .*centre_momentum"):
         sound_alarm([high | {"teacher_information": 0.0}] * 3, alarm)
+
+
+def test_a_loss_of_chance_is_told_and_stops_nothing(caplog):
+    alarm = Alarm(feature_deviation=0.0, information=0.0, epochs=2, first_epoch=1)
+    nats = {"teacher_information": 1.0, "teacher_kl_uniform": 0.25, "teacher_entropy": math.log(256) - 1.25}
+    learned, stuck = nats | {"train_loss": 5.4}, nats | {"train_loss": 5.55}
+    sound_alarm([stuck, stuck, learned], alarm)
+    sound_alarm([{"train_loss": 9.0, "feature_deviation": 1.0}] * 3, alarm)
+    assert not caplog.records
+    sound_alarm([stuck, stuck, stuck], alarm)
+    assert "5.5500, is not below ln K, 5.5452" in caplog.text

@@ -20,6 +20,7 @@ from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
 from workflow_scripts.pretrain.encoder.initial import InitialWeights, read_initial
 from workflow_scripts.pretrain.engine.loop import Trained, pretrain
+from workflow_scripts.pretrain.methods.monitors import chance_loss
 from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
 from workflow_scripts.study.code_digest import code_digest
@@ -35,9 +36,10 @@ MEMORY = (
 
 
 def final_metrics(trained: Trained) -> dict[str, Any]:
-    """Return the last rows of the tables but for times, which differ between equal runs."""
-    last = trained.curves[-1] | trained.rankme[-1]
-    return {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
+    """Return the last rows of the tables but for times, which differ between equal runs, and the loss of chance."""
+    last, chance = trained.curves[-1] | trained.rankme[-1], chance_loss(trained.curves[-1])
+    kept = {name: value for name, value in last.items() if name not in ("epoch", *TIMES)}
+    return kept if chance is None else kept | {"chance_loss": chance}
 
 
 def origin(

@@ -1,5 +1,6 @@
 """What tells whether a self-supervised training learns or collapses (paper 3.4.2)."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.settings import Alarm
+
+log = logging.getLogger(__name__)
 
 RANKME_EPSILON = 1e-7
 
@@ -75,8 +78,20 @@ class Assignment:
         return math.log(len(self._sum)) - self.divergence - self.entropy
 
 
+def chance_loss(row: Mapping[str, Any]) -> float | None:
+    """Loss of a student that tells no view from another, ln K, from a row of the curves; None: the method is not DeSD.
+
+    A training whose loss stays there has learned nothing, however much its teacher's first weights tell of an image.
+    """
+    parts = [row.get(f"teacher_{name}") for name in ("information", "kl_uniform", "entropy")]
+    return None if any(part in (None, "") for part in parts) else sum(float(part) for part in parts)
+
+
 def sound_alarm(rows: Sequence[Mapping[str, Any]], alarm: Alarm) -> None:
-    """Raise `InputError` when a monitor of the last ``alarm.epochs`` rows of the curves is below its bound in all."""
+    """Raise `InputError` when a monitor of the last ``alarm.epochs`` rows of the curves is below its bound in all.
+
+    A loss that is not below that of chance is told and stops nothing: it may still fall.
+    """
     recent = rows[alarm.first_epoch :][-alarm.epochs :]
     if len(recent) < alarm.epochs:
         return
@@ -89,6 +104,14 @@ def sound_alarm(rows: Sequence[Mapping[str, Any]], alarm: Alarm) -> None:
             raise InputError(
                 f"The training collapsed: {name} ({meaning}) was {', '.join(f'{value:.3g}' for value in values)} "
                 f"in the last {len(values)} epochs, below pretrain.alarm.{name.removeprefix('teacher_')} {bound:g}.",
-                "check that centre_momentum is below 1 and teacher_temperature below student_temperature, lower the "
-                "learning rate, or raise teacher_momentum; the state of the epoch before is kept.",
+                "check that centre_momentum is below 1 and teacher_temperature below student_temperature, change the "
+                "learning rate (see docs/pretraining_evidence.md), or raise teacher_momentum; the state of the epoch "
+                "before is kept.",
             )
+    chances = [(row.get("train_loss"), chance_loss(row)) for row in recent]
+    if all(chance is not None and loss >= chance for loss, chance in chances):
+        log.warning(
+            "The loss, %.4f, is not below ln K, %.4f, as if no view were told from another. If it stays there, change "
+            "the learning rate, too low or too high, or make views more alike (docs/pretraining_evidence.md).",
+            *chances[-1],
+        )
