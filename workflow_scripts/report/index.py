@@ -35,7 +35,7 @@ ALTERNATIVES = {
     "examples": "Slices of single cases with the reference and the segmentation of each arm",
     "failures": "Slices of the cases with the lowest Dice, each with what went wrong",
     "finetune": "Curves of loss and pseudo-Dice over the epochs of every training",
-    "pretraining": "Curves of loss, RankMe and a monitor of collapse over the epochs of every pretraining",
+    "pretraining": "Curves of loss and that of chance, RankMe, and a monitor of collapse, of every pretraining",
     "interpretation": "t-SNE of the cases by the features, and slices of neighbouring cases with their attribution",
     "probe": "Skill with which attributes are read from the features, with intervals; the numbers are in the table",
     "neighbours": "Slices of heads beside those of their nearest neighbours by the features",
