@@ -109,9 +109,10 @@ test-conda: setup slurm
 # Things happen to a small study at random, and it ends as if nothing had (docs/usage.md, "After a kill"). As root: on a disk of its own.
 FAULTS = 30
 SEED = 1
+JOBS = cases
 drill: OUT = results/drill
 drill: setup
-	python -m tests.drill --faults $(FAULTS) --seed $(SEED) --out "$(OUT)"
+	python -m tests.drill --faults $(FAULTS) --seed $(SEED) --jobs $(JOBS) --out "$(OUT)"
 
 lint: setup
 	ruff check .

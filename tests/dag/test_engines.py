@@ -1,31 +1,57 @@
 """Engines other than this machine, by profile only; paths that their jobs cannot have stop a call at once."""
 
+import os
+
 import pytest
-import yaml
 
 from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import ROOT, copy_workflow, demo_arguments, snakemake
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.schemas import StudyError
 
-PROFILE = ROOT / "profiles" / "generic" / "config.yaml"
+# Stand-ins for the commands of Grid Engine and LSF. The first job is killed as by the queue: its script says nothing.
+RUNS = """#!/bin/bash
+echo "$@" >> {place}/submitted
+number=$(wc -l < {place}/submitted)
+(if [ $number = 1 ]; then echo 137; else "${{@: -1}}" > {place}/said.$number 2>&1; echo $?; fi) > {place}/ends.$number &
+"""
+ENDED = "#!/bin/bash\nend=$(cat {place}/ends.${{@: -1}})\n"
+ENGINES = {
+    "sge": {
+        "qsub": RUNS + "echo $number\n",
+        "qstat": ENDED + 'test -z "$end"\n',
+        "qacct": ENDED + 'echo "failed       0"; echo "exit_status  $end"\n',
+    },
+    "lsf": {
+        "bsub": RUNS + 'echo "Job <$number> is submitted to default queue <normal>."\n',
+        "bjobs": ENDED + 'case "$end" in "") echo RUN;; 0) echo DONE;; *) echo EXIT;; esac\n',
+    },
+}
+ASKED = {
+    "sge": ["-N template -pe smp 1 -l h_vmem={}M -l h_rt={} -l gpu=1", (2500, 300), (5000, 600)],
+    "lsf": [
+        "-n 1 -R span[hosts=1] rusage[mem={0}MB] -M {0}MB -W {1} -gpu num=1",
+        (2500, 5),
+        (5000, 10),
+    ],
+}
 
 
-def test_a_job_runs_through_a_submit_command_and_a_dry_run_passes(tmp_path):
-    submit = tmp_path / "submit"
-    submit.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/submitted\nsh "$3" > /dev/null 2>&1 &\necho 1\n')
-    submit.chmod(0o755)
-    profile = yaml.safe_load(PROFILE.read_text())
-    profile |= {"cluster-generic-submit-cmd": f"{submit} {{threads}} {{resources.mem_mb}}", "latency-wait": 5}
-    (tmp_path / "profile").mkdir()
-    (tmp_path / "profile" / "config.yaml").write_text(yaml.safe_dump(profile))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_job_that_the_queue_kills_is_sent_again_with_more(engine, tmp_path):
+    for name, text in ENGINES[engine].items():
+        (tmp_path / name).write_text(text.format(place=tmp_path))
+        (tmp_path / name).chmod(0o755)
     target = "results/demo/preprocess/template/template.nii.gz"
-    arguments = [target, "--profile", str(tmp_path / "profile"), *demo_arguments()]
-    assert "template" in snakemake(tmp_path, "-n", *arguments).stdout
-    snakemake(tmp_path, *arguments)
-    assert (tmp_path / target).is_file()
-    threads, memory, _ = (tmp_path / "submitted").read_text().split()
-    assert (threads, memory) == ("1", "2500")
+    options = ["--profile", str(ROOT / "profiles" / engine), "--seconds-between-status-checks", "1"]
+    options += ["--default-resources", "gpu=1", "--latency-wait", "5", *demo_arguments()]
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    said = snakemake(tmp_path, target, *options, variables=path).stdout
+    assert (tmp_path / target).is_file() and "Trying to restart" in said
+    form, *asked = ASKED[engine]
+    submitted = (tmp_path / "submitted").read_text().splitlines()
+    assert len(submitted) == 2
+    assert all(form.format(*values) in line for values, line in zip(asked, submitted, strict=True))
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "$HOME", "a&b", "ünï", "a\nb", 'a"b'])

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all that is left to chance (default: 1)")
     parser.add_argument("--target", default="all", help="target of the one command (default: all)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of faults (default: every kind)")
+    parser.add_argument("--jobs", choices=("cases", "steps"), default="cases", help="of the study (default: cases)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     out = arguments.out.resolve()
@@ -45,7 +46,7 @@ def main() -> None:
     command = [arguments.target, "--cores", "2", "--configfile", "study.yaml"]
     undisturbed = Place(out / "undisturbed", out / "first clone")
     struck = Place(out / "struck", out / "second clone", mounted)
-    write_small_study(undisturbed.folder)
+    write_small_study(undisturbed.folder, arguments.jobs)
     struck.folder.mkdir()
     for place in (undisturbed, struck):
         place.code.mkdir()

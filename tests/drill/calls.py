@@ -11,7 +11,7 @@ from pathlib import Path
 
 PATIENCE_S = 900
 BEGUN = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
-STEP = re.compile(r"-m workflow_scripts\.(\w+)\.(\w+)")
+STEP = re.compile(r"-m (?:workflow_scripts\.(\w+\.\w+)|(snakemake)) ")  # the Snakemake of a whole job is a step too
 TOLD = re.compile(
     r"Remedy:|cannot be locked|unlock it: |^Error in rule|Error: |Exiting because|Nothing to be done"
     r"|steps \(100%\) done|Changed since|Errno|older than"
@@ -58,7 +58,7 @@ class Call:
         for number in descendants(self.process.pid):
             step = STEP.search(_command(number))
             if step and Path(f"/proc/{number}/exe").resolve().name.startswith("python"):
-                found[number] = f"{step[1]}.{step[2]}"
+                found[number] = step[1] or step[2]
         return found
 
     def end(self) -> int:

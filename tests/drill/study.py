@@ -16,9 +16,9 @@ SMALLER = {
 }
 
 
-def write_small_study(folder: Path) -> None:
-    """Write scans, case sheet and study.yaml into ``folder``."""
+def write_small_study(folder: Path, jobs: str) -> None:
+    """Write scans, case sheet and study.yaml into ``folder``; ``jobs`` is the key of the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     write_study(folder, broken=False)
     study = yaml.safe_load((folder / "study.yaml").read_text())
-    (folder / "study.yaml").write_text(yaml.safe_dump(merged(study, SMALLER)))
+    (folder / "study.yaml").write_text(yaml.safe_dump(merged(study, SMALLER | {"jobs": jobs})))
