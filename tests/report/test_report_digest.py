@@ -12,10 +12,11 @@ from workflow_scripts.report import archive, digest
 
 def write_results(folder, seconds="1.5", value=3.0, level=6):
     """A study's results in small; ``seconds`` and ``level`` of compression are no results, ``value`` is one."""
-    (folder / "preprocess").mkdir(parents=True)
+    case = folder / "preprocess" / "batches" / "C1"  # a cohort of any name
+    case.mkdir(parents=True)
     image = nib.Nifti1Image(np.full((4, 4, 4), value, np.float32), np.eye(4))
     nib.openers.Opener.default_compresslevel = level
-    image.to_filename(folder / "preprocess" / "ncct.nii.gz")
+    image.to_filename(case / "ncct.nii.gz")
     nib.openers.Opener.default_compresslevel = 1
     curves = folder / "finetune" / "A" / "seed-0" / "curves.tsv"
     curves.parent.mkdir(parents=True)
@@ -26,7 +27,7 @@ def write_results(folder, seconds="1.5", value=3.0, level=6):
     (folder / "evaluate" / "test_looks.tsv").write_text(looks)
     np.savez(folder / "slices.npz", a=np.arange(3))
     # With `jobs: cases`, digests of the files of a whole job, by their bytes.
-    for record in ("preprocess/files.json", "segment/A/batches/icoAIS/0.json"):
+    for record in ("preprocess/icoAIS/C1/files.json", "segment/A/batches/icoAIS/0.json"):
         (folder / record).parent.mkdir(parents=True, exist_ok=True)
         (folder / record).write_text(f'{{"{folder}": "{level}"}}')
     for name in ("logs", "benchmarks"):
@@ -42,7 +43,8 @@ def whole(folder):
 def test_two_runs_agree_whatever_time_they_took(tmp_path):
     one = write_results(tmp_path / "one")
     other = write_results(tmp_path / "other", seconds="9", level=9)
-    assert (one / "preprocess/ncct.nii.gz").read_bytes() != (other / "preprocess/ncct.nii.gz").read_bytes()
+    image = "preprocess/batches/C1/ncct.nii.gz"
+    assert (one / image).read_bytes() != (other / image).read_bytes()
     assert whole(one) == whole(other)
 
 
@@ -50,7 +52,7 @@ def test_another_value_is_another_digest(tmp_path):
     one, other = write_results(tmp_path / "one"), write_results(tmp_path / "other", value=3.0000002)
     assert whole(one) != whole(other)
     first, second = digest.digests(one), digest.digests(other)
-    assert [name for name in first if first[name] != second[name]] == ["preprocess/ncct.nii.gz"]
+    assert [name for name in first if first[name] != second[name]] == ["preprocess/batches/C1/ncct.nii.gz"]
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

@@ -16,8 +16,8 @@ def write_record(record: str, files: Iterable[str]) -> None:
 
 
 def is_record(path: PurePath) -> bool:
-    """Whether a path below the results is a record: those of cases have one name, those of batches one folder."""
-    return path.name == RECORD or path.parent.parent.name == BATCHES
+    """Whether a path, below the folder of results, is a record of a case or of a batch."""
+    return any(path.match(form) for form in (f"preprocess/*/*/{RECORD}", f"segment/*/{BATCHES}/*/*.json"))
 
 
 def write_missing(record: str, files: Sequence[str]) -> None:
