@@ -183,6 +183,14 @@ def test_kernels_mixed_in_one_series_are_parted(tmp_path):
     assert largest_error(image) <= 1.5
 
 
+def test_that_every_other_slice_was_left_out_is_recorded(tmp_path):
+    """Equal gaps look whole; the thickness that the headers state tells."""
+    folder = write_series(Scan(), tmp_path / "dicom")
+    for path in sorted(folder.iterdir(), key=lambda path: path.name[-3:])[1::2]:
+        path.unlink()
+    assert ingest(folder, tmp_path)[1]["gap_over_thickness"] == pytest.approx(2)
+
+
 def test_a_sharp_kernel_is_better_than_none_and_warned_of(tmp_path, caplog):
     ingest(write_series(Scan(fields=BONE), tmp_path / "dicom"), tmp_path)
     assert "sharp kernel" in caplog.text

@@ -35,6 +35,7 @@ GOOD = {
     "slice_mm": 5.0,
     "marks": [],
     "not_native": [],
+    "gap_over_thickness": 1.0,
     "mri_offset_mm": 2.0,
     "mri_side_ratio": 1.3,
     "contralateral": {"doubts": []},
@@ -58,6 +59,7 @@ WORSE = [
     ({"broken_forms": 1}, "header half broken"),
     ({"skull_gap_cm2": 60.0}, "skull defect"),
     ({"slice_mm": 10.0}, "thick slices"),
+    ({"gap_over_thickness": 2.0}, "gaps between slices"),
     ({"registration": {"doubts": [], "deformation_mm": 2.1}}, "MRI of another shape"),
     ({"mri_offset_mm": 12.0}, "MRI misplaced"),
     ({"mri_side_ratio": 0.7}, "MRI fits mirrored NCCT as well"),
@@ -255,7 +257,13 @@ def test_the_command_tells_facts_and_quality_of_a_case_apart(head, stripped, tmp
         options += [f"--{name}", str(tmp_path / f"{name}.nii.gz")]
     write_affine(tmp_path / "to_template.txt", head.to_template, "the NCCT", "the template")
     acquired = describe(Stack.of_grid((9, 9, 9), np.diag([0.5, 0.5, 5, 1])))
-    facts = {"pixel_digest": "abc", "marks": [], "not_native": [], "slices": {"missing": 0, "lost_at_the_ends": 0}}
+    facts = {
+        "pixel_digest": "abc",
+        "marks": [],
+        "not_native": [],
+        "gap_over_thickness": None,
+        "slices": {"missing": 0, "lost_at_the_ends": 0},
+    }
     write_json(tmp_path / "ingest.json", {**acquired, **facts})
     brain_facts = {"hull_excess": 0.1, "cross_check_dice": 0.98, "tissue_beyond_mm": 1.0, "metal_ml": 0.0}
     brain_facts["skull_gap_cm2"] = 0.0

@@ -88,6 +88,7 @@ class FakeStudy:
             "slice_mm": SPACING,
             "marks": [],
             "not_native": [],
+            "gap_over_thickness": 1.0,
             "mri_offset_mm": 0.0 if labelled else None,
             "mri_side_ratio": 1.2 if labelled else None,
             "missing_slices": 0,

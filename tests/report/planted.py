@@ -145,6 +145,7 @@ def _preprocess(root: Path, case: str, head: Head, source: Source, *, aligned: b
             "pixel_digest": case,
             "marks": [],
             "not_native": [],
+            "gap_over_thickness": None,
             "slices": {"missing": 0, "lost_at_the_ends": 0},
         },
     )

@@ -185,6 +185,7 @@ def test_every_flag_of_the_preprocessing_has_a_meaning():
         "metal_ml": 1,
         "marks": ["overlay"],
         "not_native": ["monoenergetic"],
+        "gap_over_thickness": 2.0,
         "lesion_ml": 900,
         "skull_gap_cm2": 60,
         "slice_mm": 10,

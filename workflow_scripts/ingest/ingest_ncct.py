@@ -77,6 +77,7 @@ def from_dicom(
         "modality": "CT",
         "marks": sorted(set().union(*(image.marks for image in chosen.images))),
         "not_native": not_native,
+        "gap_over_thickness": chosen.gap_over_thickness,
         "files_without_image": len(found.others),
         "damaged_files": len(found.damaged),
         "series": series_records,
@@ -134,6 +135,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
         "modality": "CT",
         "marks": [],
         "not_native": said_beside(path),
+        "gap_over_thickness": None,
         "broken_forms": broken_forms(path),
         "slices": {
             "acquired": slices,

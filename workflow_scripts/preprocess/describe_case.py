@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "not_native": ingested["not_native"],
         "broken_forms": sum(len(record.get("broken_forms", [])) for record in records),
         "missing_slices": sum(slices["missing"] + slices["lost_at_the_ends"] for slices in stacks),
+        "gap_over_thickness": ingested["gap_over_thickness"],
         "slice_mm": stack_of(ingested).largest_step_mm,
         **{name: brain_record[name] for name in BRAIN_QUALITY},
         "end_share": end_share(to_ras(brain).data > 0),

@@ -89,6 +89,12 @@ class Series:
         return float(np.median(np.diff(self.stack.heights)))
 
     @property
+    def gap_over_thickness(self) -> float | None:
+        """Distance of neighbouring slices over their thickness; None where no thickness is stated."""
+        stated = [image.thickness_mm for image in self.images if image.thickness_mm and image.thickness_mm > 0]
+        return self.gap_mm / float(np.median(stated)) if stated else None
+
+    @property
     def padding_hu(self) -> float | None:
         """HU of the pixels outside the acquired field, None where the headers name no value or several."""
         stored = {(image.padding, *image.rescale) for image in self.images}

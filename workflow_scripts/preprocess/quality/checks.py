@@ -8,6 +8,7 @@ HIGHEST = 10.0
 SAME_HEAD_RATIO = 1.1
 USUAL_SLICE_MM = 5.0
 USUAL_LESION_SHARE, MOST_LESION_SHARE = 0.25, 0.5  # of the brain; infarcts of a hemisphere have less
+MOST_GAP = 1.5  # times the thickness; where every other slice was left out it is 2
 NO_HULL = 9.9  # stands for the excess of a mask without volume
 
 
@@ -58,6 +59,7 @@ def checks(numbers: Mapping[str, Any], limits: QualityLimits) -> list[dict[str, 
         ("metal near the brain", numbers["metal_ml"], 0.0, limits.max_metal_ml),
         ("skull defect", numbers["skull_gap_cm2"], 0.0, limits.max_skull_gap_cm2),
         ("thick slices", numbers["slice_mm"], USUAL_SLICE_MM, limits.max_slice_mm),
+        ("gaps between slices", numbers["gap_over_thickness"], 1.0, MOST_GAP),
         ("MRI of another shape", deformation, 0.0, limits.max_mri_deformation_mm),
         ("MRI misplaced", offset, 0.0, limits.max_mri_offset_mm),
         ("MRI fits mirrored NCCT as well", side_ratio, SAME_HEAD_RATIO, limits.min_mri_side_ratio),

@@ -63,6 +63,12 @@ FLAGS = {
         "The slices lie so far apart that small lesions are missed and all volumes are rough. Give a series of thinner "
         "slices if there is one; in a study, leave the case out (column exclude) where volumes matter.",
     ),
+    "gaps between slices": Meaning(
+        "distance between neighbouring slices of the NCCT over their thickness",
+        "{:.2f}",
+        "Between the slices lies tissue that none of them shows: every other one may not have been sent, or their "
+        "positions are wrong. Fetch the whole series; all volumes depend on the distance between the slices.",
+    ),
     "identity in the pixels": Meaning(
         "signs in the DICOM headers that the images show text or a face",
         "{:.0f}",
