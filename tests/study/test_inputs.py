@@ -2,11 +2,14 @@
 
 import copy
 import inspect
+import os
+import time
 
 import pytest
 
 from tests.bad_input.study import CONFIG, OTHERS, ROW, write_sheet
 from workflow_scripts.study import arguments, inputs
+from workflow_scripts.study.inputs.naming import tracked
 from workflow_scripts.study.models import export_settings
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.study import load_study
@@ -176,3 +179,12 @@ def test_a_page_of_segmentations_pairs_each_best_arm_with_its_own_mask(study, wh
     pairs = [words[i + 1 : i + 3] for i, word in enumerate(words) if word == "--segmentation"]
     assert [arm for arm, _ in pairs] == study.config["report"]["best_arms"]
     assert all(path == f"out/segment/{arm}/ensemble/icoAIS/{whole}.nii.gz" for arm, path in pairs)
+
+
+def test_a_file_from_tomorrow_is_read_and_not_watched(tmp_path):
+    """Snakemake refuses what is made of a file that is newer, and a scan keeps its time for good."""
+    scan = tmp_path / "scan.nii.gz"
+    scan.touch()
+    assert tracked(str(scan)) == [str(scan)]
+    os.utime(scan, (time.time() + 86_400,) * 2)
+    assert tracked(str(scan)) == []

@@ -1,6 +1,8 @@
 """How the inputs of all stages are named: paths of the study, one or many, and paths of the user."""
 
+import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from workflow_scripts.study import paths
@@ -9,6 +11,7 @@ from workflow_scripts.study.study import Study
 
 Named = dict[str, Any]
 
+CLOCKS_DIFFER_S = 60.0  # between machines
 RECORD = "files.json"  # in the folder of a case whose steps are one job
 
 
@@ -18,11 +21,20 @@ def file_of(study: Study, folder: str, name: str = "", **wildcards: object) -> s
 
 
 def tracked(path: str) -> list[str]:
-    """Return a user's path for Snakemake to watch; not where it has braces, which would be taken for wildcards.
+    """Return a user's path for Snakemake to watch.
 
-    The command line gets it as a param (`given` in rules/ingest.smk), and a digest of the files beside it.
+    Not where it has braces, which would be taken for wildcards; and not where its time lies ahead: Snakemake refuses
+    an output that is older than an input. The command line gets the path as a param (`given` in rules/ingest.smk), and
+    a digest of the files beside it.
     """
-    return [] if "{" in path or "}" in path else [path]
+    return [] if "{" in path or "}" in path or _lies_ahead(path) else [path]
+
+
+def _lies_ahead(path: str) -> bool:
+    try:
+        return Path(path).stat().st_mtime > time.time() + CLOCKS_DIFFER_S
+    except OSError:
+        return False
 
 
 def files_of_cases(study: Study, folder: str, names: Iterable[str], cases: Iterable[Case]) -> list[str]:
