@@ -192,7 +192,7 @@ def test_a_model_that_cannot_be_used_is_refused_before_anything_runs_and_leaves_
 def test_two_runs_do_not_write_into_one_folder(tmp_path):
     work = tmp_path / "out" / ".work"
     work.mkdir(parents=True)
-    with alone(work), pytest.raises(InputError, match="Another run"):
+    with alone(work), pytest.raises(InputError, match=rf"Another run .*process {os.getpid()} on "):
         new_patient.main(
             ["--dicom", str(tmp_path / "a"), "--model", str(tmp_path / "b"), "--out", str(tmp_path / "out")]
         )

@@ -52,6 +52,7 @@ def test_every_patient_whose_scan_can_be_used_has_a_mask(called):
         assert {"lesion.nii.gz", "lesion.dcm", "report.html"} <= {file.name for file in (out / "A" / case).iterdir()}, (
             done.stderr[-6000:]
         )
+        assert f"A/{case}: " in done.stderr
         assert nib.load(out / "A" / case / "lesion.nii.gz").shape[2] > 20
         assert read_json(out / "A" / case / "report.json")["seconds"]["run_networks"] > 0
     assert not (out / "A" / BROKEN).exists()

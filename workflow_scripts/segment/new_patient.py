@@ -237,11 +237,13 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
     missing, errors = run_patients(study, words, work, lock)
     single = arguments.cases is None
     outs = {case: arguments.out if single else arguments.out / case.cohort / case.case for case in study.cases}
-    for case, out in outs.items():
-        if case not in missing:
-            publish(Path(study.results), case.cohort, case.case, out, dicom_files(case, arguments.with_report))
-        elif (out / PAGE).exists():
-            log.warning("What lies in %s is of an earlier run.", out)
+    made = {case: out for case, out in outs.items() if case not in missing}
+    for case, out in made.items():
+        publish(Path(study.results), case.cohort, case.case, out, dicom_files(case, arguments.with_report))
+    tell(made, arguments.with_report)
+    for case in missing:
+        if (outs[case] / PAGE).exists():
+            log.warning("What lies in %s is of an earlier run.", outs[case])
     if missing or errors:
         names = ", ".join(f"{case.cohort}/{case.case}" for case in missing)
         raise InputError(
@@ -250,7 +252,6 @@ def segment(arguments: argparse.Namespace, work: Path, lock: int) -> None:
         )
     if not arguments.keep_work:
         shutil.rmtree(work)
-    tell(outs, arguments.with_report)
 
 
 def tell(outs: Mapping[Case, Path], with_report: bool) -> None:

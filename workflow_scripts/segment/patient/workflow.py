@@ -4,6 +4,7 @@ import csv
 import fcntl
 import logging
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -51,13 +52,26 @@ def _whole_path(profile: str) -> str:
 
 @contextmanager
 def alone(work: Path) -> Iterator[int]:
-    """Hold the lock of the work folder while entered; unlike Snakemake's own, it does not outlive a killed run."""
-    with (work / LOCK).open("w") as file:
+    """Hold the lock of the work folder while entered; unlike Snakemake's own, it does not outlive a killed run.
+
+    Its Snakemake may outlive it, and holds the lock too. So whoever finds it locked is told of both.
+    """
+    with (work / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"Another run writes into {str(work.parent)!r}.", "wait for it, or end it.") from None
+            file.seek(0)
+            raise InputError(
+                f"Another run writes into {str(work.parent)!r} ({file.read()}).", "wait for it, or end it (kill)."
+            ) from None
+        tell_holders(file.fileno(), os.getpid())
         yield file.fileno()
+
+
+def tell_holders(lock: int, *processes: int) -> None:
+    """Write into the lock which processes hold it."""
+    os.ftruncate(lock, 0)
+    os.write(lock, f"process {' and '.join(map(str, processes))} on {platform.node()}".encode())
 
 
 @contextmanager
@@ -101,6 +115,7 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
         subprocess.Popen(words, env=environment, start_new_session=True, **pipes) as process,
     ):
         started.append(process)
+        tell_holders(lock, os.getpid(), process.pid)
 
         def lines() -> Iterator[str]:
             for line in process.stdout:
