@@ -35,12 +35,13 @@ def shared_options(folder: Path, place: Path) -> list[str]:
     return [*CASE, *SETTINGS[1:], *series, "--algorithm", "network", "--algorithm-version", "1"]
 
 
-def make_seg(folder: Path, place: Path) -> np.ndarray:
+def make_seg(folder: Path, place: Path, empty: bool = False) -> np.ndarray:
     """Ingest a series, draw a mask, write lesion.dcm into ``place``; return the mask (column, row, slice)."""
     ingest_ncct(folder, place)
     mask = np.zeros(stack_of(read_json(place / "ncct.json")).shape, np.uint8)
-    mask[10:17, 20:29, 5:12] = 1
-    mask[40, 30, -1] = 1
+    if not empty:
+        mask[10:17, 20:29, 5:12] = 1
+        mask[40, 30, -1] = 1
     save_volume(place / "lesion.nii.gz", Volume(mask, np.eye(4)), np.uint8)
     lesion = ["--lesion", str(place / "lesion.nii.gz"), "--out", str(place / "lesion.dcm")]
     dicom_seg.main([*shared_options(folder, place), *lesion])
@@ -81,6 +82,16 @@ def test_every_frame_lies_on_the_slice_that_it_refers_to(made):
         uid = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         where = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
         np.testing.assert_allclose(where, scan.origins[uids.index(uid)], atol=0.01)
+
+
+def test_an_empty_mask_is_an_object_that_marks_nothing(tmp_path):
+    make_seg(write_series(SERIES["tilted"], tmp_path / "dicom"), tmp_path, empty=True)
+    segmentation = highdicom.seg.segread(tmp_path / "lesion.dcm")
+    uids = [image.SOPInstanceUID for image in sources(tmp_path)]
+    assert not segmentation.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True).any()
+    if shutil.which("dciodvfy"):
+        done = subprocess.run(["dciodvfy", "-new", tmp_path / "lesion.dcm"], capture_output=True, text=True)
+        assert done.stderr.splitlines() == ["Segmentation"]
 
 
 def test_the_distance_between_slices_is_along_their_normal_or_left_out(made):
