@@ -268,6 +268,7 @@ KINDS = (
     Kind("slope of zero", setting(RescaleSlope=0)),
     Kind("one image of another scan", with_header(_upside_down, every=False)),
     Kind("bits that contradict themselves", setting(BitsStored=20)),
+    Kind("rows and columns swapped", setting(Rows=32, Columns=40)),
     Kind("one image 50 mm aside", with_header(_aside, every=False)),
     Kind("slices too far apart", series(gaps=(40.0,) * 13)),
     Kind("values scaled to one byte", with_header(_as_bytes)),

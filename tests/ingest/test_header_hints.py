@@ -87,6 +87,23 @@ def screen_save(folder: Path) -> Path:
     return folder
 
 
+def previews(folder: Path) -> Path:
+    size = min(folder.iterdir()).stat().st_size
+    for number, start in enumerate((b"\xff\xd8\xff", b"\x89PNG", b"PK\x03\x04", b"%PDF") * 3):
+        (folder / f"preview{number}").write_bytes(start + bytes(size))
+    return folder
+
+
+def own_objects(folder: Path) -> Path:
+    """Raw data under a class that DICOM does not know, without rows and columns."""
+    image = pydicom.dcmread(min(folder.iterdir()))
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = "1.3.12.2.1107.5.9.1"
+    del image.Rows, image.Columns
+    for number in range(3):
+        image.save_as(folder / f"raw{number}")
+    return folder
+
+
 def unnamed_localizer(folder: Path) -> Path:
     """Two coronal images under the identifiers of the series, which do not say what they are."""
     edit(folder, lambda image: setattr(image, "SeriesInstanceUID", "1.2.9"))
@@ -120,6 +137,8 @@ HINTS = {
         folder, lambda d, i: setattr(d, "PatientName", ("Doe^Jane", "DOE^JANE^^^", "Doe Jane ")[i % 3])
     ),
     "localizer of another name in the series": unnamed_localizer,
+    "pictures and archives of an image's size": previews,
+    "objects of the maker's own": own_objects,
 }
 
 

@@ -23,7 +23,11 @@ from workflow_scripts.ingest.image.conversion import choose_output, convert, in_
 from workflow_scripts.ingest.image.drawn_on import dcm2niix_grids
 from workflow_scripts.ingest.image.head_ct_check import WIDEST_GAP_MM, require_head_ct, require_head_size, require_near
 from workflow_scripts.ingest.image.padding import without_padding
-from workflow_scripts.ingest.image.plausible_slices import require_like_tissue, require_smooth_values
+from workflow_scripts.ingest.image.plausible_slices import (
+    require_like_tissue,
+    require_smooth_values,
+    require_whole_rows,
+)
 from workflow_scripts.ingest.image.sidecar import said_beside
 from workflow_scripts.ingest.image.upright import place, straighten
 
@@ -62,6 +66,7 @@ def from_dicom(
         pixels = without_padding(pixels, padding, hu_floor)
         upright = Volume(without_padding(upright.data, padding, hu_floor), upright.affine) if stack.orthogonal else None
     require_smooth_values(pixels)
+    require_whole_rows(pixels, _pixel_mm(stack))
     placed = place(stack, pixels, upright, hu_floor)
     log.info("Series %s, output %s, placed by %s.", chosen.number, output.label, placed.method)
     if chosen.kernel == "sharp":
@@ -120,6 +125,7 @@ def from_nifti(path: Path, hu_floor: float, limits: Limits) -> tuple[Volume, dic
             "give the DICOM images, or the image with its true geometry.",
         )
     require_smooth_values(given.data)
+    require_whole_rows(given.data, _pixel_mm(stack))
     upright = to_ras(given) if stack.orthogonal else straighten(given, hu_floor)
     slices = upright.data.shape[2]
     if slices < limits.min_slices:

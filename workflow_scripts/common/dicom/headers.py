@@ -32,6 +32,7 @@ from workflow_scripts.common.dicom.files import (
     whole_number,
 )
 from workflow_scripts.common.dicom.makers import maker
+from workflow_scripts.common.signatures import OTHER, kind_of_file
 
 # Where an enhanced object keeps what a classic one states once an image: functional groups, per frame or shared.
 GROUPS = {
@@ -70,6 +71,7 @@ MODALITIES = {
 }
 CLASSES = {"CT": "CT", "Enhanced CT": "CT", "Legacy": "CT", "MR": "MR", "Enhanced MR": "MR"}  # by the class's name
 HU_UNITS = {"", "HU", "US", "HU_MOD", "HU*"}
+STANDARD = "1.2.840.10008."  # what the identifiers of DICOM's own classes begin with
 SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 MOST_FRAMES = 4096
 MOST_PIXELS = 4096 * 4096  # of one slice; CT has 1024 × 1024 at most
@@ -164,7 +166,7 @@ def _read(path: Path) -> tuple[list[Image], str]:
             with opened(path) as file:
                 return _images(path, read_dataset(file, TAGS), file)
         except InvalidDicomError:
-            return [], "foreign"
+            return [], "foreign" if kind_of_file(path) == OTHER else "other"
         except DAMAGE:
             return [], "damaged"
     except OSError as error:
@@ -175,7 +177,10 @@ def _images(path: Path, header: pydicom.Dataset, file: BinaryIO) -> tuple[list[I
     columns, rows = whole_number(header, "Columns"), whole_number(header, "Rows")
     if columns is None or rows is None:
         stored = UID(str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID", "")))
-        return [], "damaged" if stored.name == stored or "Image" in stored.name else "other"
+        unknown = stored.name == stored and (
+            not stored or stored.startswith(STANDARD)
+        )  # makers have objects of their own
+        return [], "damaged" if unknown or "Image" in stored.name else "other"
     frames = whole_number(header, "NumberOfFrames") or 1
     if not 0 < frames <= MOST_FRAMES or not 0 < columns * rows <= MOST_PIXELS:
         return [], "damaged"

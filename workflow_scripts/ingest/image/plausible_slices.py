@@ -1,5 +1,7 @@
 """Whether each slice of a CT goes with its neighbours."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from workflow_scripts.common.errors import InputError
@@ -11,6 +13,8 @@ JUMP_HU = (
 )
 STANDS_OUT = 2.0  # times as unlike either neighbour as these are unlike each other
 NOISE_HU = 30.0
+NEARLY_SQUARE = 1.5  # longer over shorter side of a pixel
+TORN = 3.0  # times the change along the other axis; heads have 1.0 to 1.5, rows of a wrong length 7
 TISSUE_HU = (-20, 120)
 BONE_HU = 300
 SAME_TISSUE_HU = 10.0  # medians of what is tissue in one of two neighbours; brain over ventricles makes 5
@@ -44,6 +48,26 @@ def require_smooth_values(slices: np.ndarray) -> None:
         raise InputError(
             f"Slice {first} of {count} does not go with its neighbours: it has other values, or other anatomy.",
             "fetch that image again; in a study, leave it out and raise ingest.max_missing_slices.",
+        )
+
+
+def require_whole_rows(slices: np.ndarray, pixel_mm: Sequence[float]) -> None:
+    """Raise `InputError` where neighbouring rows have nothing in common, as where their length is wrong.
+
+    Heads change as much from row to row as from column to column; array (column, row, slice), HU, and the size of a
+    pixel along both. Pixels that are not nearly square say nothing.
+    """
+    if max(pixel_mm) > NEARLY_SQUARE * min(pixel_mm):
+        return
+    changes = [0.0, 0.0]
+    for index in range(slices.shape[2]):
+        plane = np.clip(slices[..., index], *WINDOW_HU).astype(np.float32)
+        for axis in (0, 1):
+            changes[axis] += float(np.abs(np.diff(plane, axis=axis)).mean())
+    if max(changes) > TORN * min(changes):
+        raise InputError(
+            "The rows of the NCCT's slices do not go with each other: the number of rows or columns is wrong.",
+            "export the original images again.",
         )
 
 
