@@ -47,3 +47,13 @@ def test_a_lack_of_memory_has_a_remedy_in_every_step_and_may_be_tried_again(capl
         run(lambda _: np.empty(2**50), ["--cohort", "AISD", "--case", "A01"])
     assert stop.value.code == 1 and HOPELESS not in caplog.text
     assert caplog.messages[0].startswith("Case AISD/A01: More memory is needed than this process can get.")
+
+
+def test_ctrl_c_ends_without_a_traceback_and_with_the_status_to_run_again(caplog):
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with caplog.at_level(logging.WARNING), pytest.raises(SystemExit) as stop:
+        run(interrupted, [])
+    assert stop.value.code == 75
+    assert caplog.messages == ["Interrupted."]

@@ -278,6 +278,7 @@ def test_results_inside_the_scan_or_the_model_are_refused_and_a_refusal_leaves_n
 
 def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(model, dicom, tmp_path, monkeypatch):
     (tmp_path / "scan.zip").touch()
+    (tmp_path / "SCAN.NII.GZ").touch()
     monkeypatch.setattr(case_sheet.os, "access", lambda path, _: "secret" not in str(path))  # root may read all
     (tmp_path / "secret").mkdir()
     row = f"cohort\tpatient\tcase\tncct\nA\tp\tx\t{tmp_path / 'secret'}\n"
@@ -289,6 +290,7 @@ def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(mo
         (["--dicom", str(next(dicom.glob("02-*")))], "is a file.*--nifti"),
         (["--nifti", str(dicom)], "no NIfTI file.*--dicom"),
         (["--nifti", str(tmp_path / "scan.zip")], "no NIfTI file"),
+        (["--nifti", str(tmp_path / "SCAN.NII.GZ"), "--with-report"], "names no study"),  # so it is one
         (["--dicom", str(dicom), "--synthstrip-weights", str(tmp_path / "none")], "none' is not a file.*--synthstrip"),
     ):
         with pytest.raises(InputError, match=message):

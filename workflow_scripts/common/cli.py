@@ -35,9 +35,10 @@ def run(main: Main, argv: Sequence[str] | None = None, *, reads_headers: bool = 
 
     An `InputError` becomes one line that starts with the case (where ``--cohort`` and ``--case`` were given) and exit
     status 1, or `DATA_STATUS` for a case that another try would not help; a training that ended on a scheduler's
-    warning exits with 75. Any other exception keeps its traceback, since it is a fault of this program. The exceptions
-    are those that a user can correct: a full disk, a missing permission, a lack of memory. Where ``reads_headers``,
-    the traceback comes without the words of the exception, which may quote a patient's header or the name of a file.
+    warning, and what Ctrl-C ended, exit with 75. Any other exception keeps its traceback, since it is a fault of this
+    program. The exceptions are those that a user can correct: a full disk, a missing permission, a lack of memory.
+    Where ``reads_headers``, the traceback comes without the words of the exception, which may quote a patient's header
+    or the name of a file.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -56,8 +57,8 @@ def run(main: Main, argv: Sequence[str] | None = None, *, reads_headers: bool = 
             log.info(HOPELESS)
         log.error("%s%s", case, error)
         raise SystemExit(DATA_STATUS if hopeless else 1) from None
-    except Interrupted as error:
-        log.warning("%s", error)
+    except (Interrupted, KeyboardInterrupt) as error:
+        log.warning("%s", str(error) or "Interrupted.")
         raise SystemExit(INTERRUPTED_STATUS) from None
     except Exception as error:
         told = _told(error, reads_headers)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.common.cli import RIGHTS, run
+from workflow_scripts.common.dicom.source import NIFTI
 from workflow_scripts.common.digests import file_digest
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, write_tsv, write_yaml
@@ -105,7 +106,7 @@ def cores(text: str) -> str:
     return text
 
 
-def place(text: str) -> Path:
+def filled(text: str) -> Path:
     """Return a path of the command line; an empty one, as of a variable of the shell that is not set, is none."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the path is empty")
@@ -123,15 +124,15 @@ def gigabytes(text: str) -> float:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--dicom", type=place, help="folder of the DICOM images of one patient")
-    given.add_argument("--nifti", type=place, help="NIfTI file in HU")
-    given.add_argument("--cases", type=place, help="case sheet of many patients; OUT gets a folder for each")
-    parser.add_argument("--model", type=place, required=True, help="folder or zip of an exported model")
-    parser.add_argument("--out", type=place, required=True, help="folder of the results")
+    given.add_argument("--dicom", type=filled, help="folder of the DICOM images of one patient")
+    given.add_argument("--nifti", type=filled, help="NIfTI file in HU")
+    given.add_argument("--cases", type=filled, help="case sheet of many patients; OUT gets a folder for each")
+    parser.add_argument("--model", type=filled, required=True, help="folder or zip of an exported model")
+    parser.add_argument("--out", type=filled, required=True, help="folder of the results")
     parser.add_argument("--series", type=int, help="SeriesNumber of the wanted series, where several would do")
     parser.add_argument("--with-report", action="store_true", help="the page as a DICOM picture too: report.dcm")
-    parser.add_argument("--synthstrip-weights", type=place, help="where the model's skull stripping needs them")
-    parser.add_argument("--synthsr-weights", type=place, help="where the model's skull stripping needs them")
+    parser.add_argument("--synthstrip-weights", type=filled, help="where the model's skull stripping needs them")
+    parser.add_argument("--synthsr-weights", type=filled, help="where the model's skull stripping needs them")
     parser.add_argument("--cores", type=cores, default="all", help="of this machine (default: all)")
     parser.add_argument("--profile", help="profile of Snakemake, as slurm, instead of --cores")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU, though there is a GPU")
@@ -188,7 +189,7 @@ def require_kind(scan: Path, dicom: bool) -> None:
         raise InputError(
             f"{str(scan)!r} is a file.", "name the folder of the DICOM images; a NIfTI file wants --nifti."
         )
-    if not dicom and (scan.is_dir() or not scan.name.endswith((".nii", ".nii.gz"))):
+    if not dicom and (scan.is_dir() or not scan.name.lower().endswith(NIFTI)):
         raise InputError(f"{str(scan)!r} is no NIfTI file (.nii, .nii.gz).", "name one; a DICOM folder wants --dicom.")
 
 
