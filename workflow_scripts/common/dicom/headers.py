@@ -177,9 +177,8 @@ def _images(path: Path, header: pydicom.Dataset, file: BinaryIO) -> tuple[list[I
     columns, rows = whole_number(header, "Columns"), whole_number(header, "Rows")
     if columns is None or rows is None:
         stored = UID(str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID", "")))
-        unknown = stored.name == stored and (
-            not stored or stored.startswith(STANDARD)
-        )  # makers have objects of their own
+        # Makers have objects of their own under identifiers of their own.
+        unknown = stored.name == stored and (not stored or stored.startswith(STANDARD))
         return [], "damaged" if unknown or "Image" in stored.name else "other"
     frames = whole_number(header, "NumberOfFrames") or 1
     if not 0 < frames <= MOST_FRAMES or not 0 < columns * rows <= MOST_PIXELS:
