@@ -168,7 +168,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             count = getattr(sizes, name.removeprefix("fresh_"))
             heads(out / "heads", name, count, SEEDS[name], sizes.spacing_mm, pool)
         stage(pool, make_encoder, [(out, name, sizes, arguments.device) for name in ("supervised", *names)])
-        names = ["scratch", "supervised", *names]
-        tell(out, names[1:], sizes)
+        if not arguments.fresh:
+            names = ["supervised", *names]
+            tell(out, names, sizes)
+        names = ["scratch", *names]
         stage(pool, score, [(out, run, sizes, arguments.device, until) for run in runs(prefix, names, sizes)])
     report(out, prefix, names, sizes)
