@@ -155,12 +155,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", action="store_true", help="also the attempts to make a pretraining pay")
     parser.add_argument("--names", nargs="*", help="pretrainings, instead of all")
     parser.add_argument("--fresh", action="store_true", help="heads that no setting was chosen on")
+    parser.add_argument("--budgets", type=int, nargs="+", help="numbers of labels, instead of 5, 10 and 20")
+    parser.add_argument("--draws", type=int, help="of labelled heads, instead of 5: more make intervals narrower")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one alone")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=1e6, help="after which no training is begun")
     arguments = parser.parse_args(argv)
     until, out = time.time() + 60 * arguments.minutes, arguments.out
     sizes, prefix = SMALL if arguments.small else Sizes(), "fresh_" if arguments.fresh else ""
+    given = {"budgets": arguments.budgets and tuple(arguments.budgets), "draws": arguments.draws}
+    sizes = replace(sizes, **{name: value for name, value in given.items() if value})
     names = arguments.names or [*PRETRAININGS, *(TRIALS if arguments.trials else ())]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.workers, mp_context=spawn) if arguments.workers else Here() as pool:
