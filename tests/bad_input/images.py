@@ -181,7 +181,9 @@ MRI = (
     Kind("two series that are equally good", two_mr_series),
     Kind("ADC maps only, for a DWI", series(modality="MR", image_type=("DERIVED", "PRIMARY", "ADC"))),
     Kind("inverted grey", series(modality="MR", fields={"PhotometricInterpretation": "MONOCHROME1"})),
-    Kind("fractional anisotropy, for a DWI", series(modality="MR", fields={"SeriesDescription": "DWI FA"})),
+    Kind(
+        "fractional anisotropy, for a DWI", series(modality="MR", image_type=("DERIVED", "PRIMARY", "DIFFUSION", "FA"))
+    ),
     Kind("fewer slices than min_slices", series(modality="MR", gaps=(8.0,) * 5)),
     Kind("files cut off", cut_off_mr),
     Kind("no orientation", mr_without_orientation),

@@ -241,7 +241,7 @@ KINDS = (
     Kind("two slices of zero bytes", files(emptied, slice(6, 8))),
     Kind("localizer only", series(image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))),
     Kind("scan with contrast medium only", series(fields={"ContrastBolusAgent": "Iomeprol"})),
-    Kind("iodine map only", series(fields={"SeriesDescription": "Iodine no Water"})),
+    Kind("iodine map only", series(image_type=("DERIVED", "PRIMARY", "AXIAL", "IODINE"))),
     Kind("maximum intensity projection only", series(image_type=("DERIVED", "SECONDARY", "AXIAL", "MAXIMUM"))),
     Kind("two series that are equally good", two_series({}, {"values": lambda points: head_hu(points) + 5})),
     Kind("admission and follow-up in one folder", two_series({}, {"fields": {"StudyDate": "20200108"}})),

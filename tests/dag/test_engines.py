@@ -83,6 +83,7 @@ def test_a_broken_scan_is_not_tried_again_and_another_failure_is(tmp_path):
         (tmp_path / "C1" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "C1" / path).touch()
     targets = ["results/ingest/icoAIS/C1/ncct.nii.gz", "results/preprocess/weights/synthsr.weights"]
-    own = ["--config", "preprocess={skull_stripping: {synthsr_weights: {url: 'http://127.0.0.1:9/none'}}}"]
+    nowhere = "preprocess={skull_stripping: {synthsr_weights: {url: 'http://127.0.0.1:9/none'}}}"
+    own = ["--config", "jobs=steps", nowhere]
     said = snakemake(tmp_path, *targets, "--cores", "1", "--retries", "1", "--keep-going", *own, check=False).stdout
     assert said.count("Error in rule ingest_ncct") == 1 and said.count("Error in rule weights") == 2
