@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.nnunet.arrays import write_array
 from workflow_scripts.report import archive, digest
 
 
@@ -53,6 +54,16 @@ def test_another_value_is_another_digest(tmp_path):
     assert whole(one) != whole(other)
     first, second = digest.digests(one), digest.digests(other)
     assert [name for name in first if first[name] != second[name]] == ["preprocess/batches/C1/ncct.nii.gz"]
+
+
+def test_a_damaged_array_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "arrays" / "icoAIS__I01.b2nd"
+    path.parent.mkdir()
+    write_array(path, np.arange(4096, dtype=np.float32).reshape(1, 16, 16, 16), [8, 8, 8])
+    assert digest.digests(tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"icoAIS__I01\.b2nd"):
+        digest.digests(tmp_path)
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

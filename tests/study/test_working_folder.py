@@ -55,6 +55,21 @@ def test_a_file_that_a_job_is_writing_is_not_called_changed(tmp_path):
     assert "results/a" in messages(tmp_path, "snakemake", [])[0]
 
 
+def test_a_changed_file_in_a_folder_that_a_job_made_is_told(tmp_path):
+    record = tmp_path / ".snakemake" / "metadata" / base64.urlsafe_b64encode(b"results/arrays").decode()
+    record.parent.mkdir(parents=True)
+    record.write_text('{"endtime": 1000.0}')
+    array = tmp_path / "results" / "arrays" / "icoAIS" / "I01.b2nd"
+    array.parent.mkdir(parents=True)
+    array.touch()
+    for path in (record, array):
+        os.utime(path, (1000, 1000))
+    assert messages(tmp_path, "snakemake", []) == []
+    os.utime(array, (2000, 2000))
+    (told,) = messages(tmp_path, "snakemake", [])
+    assert told.endswith("rm -r results/arrays && snakemake --forcerun results/arrays")
+
+
 @pytest.mark.parametrize(
     ("name", "removed", "forced"),
     [

@@ -53,9 +53,9 @@ def content_digest(path: Path) -> str:
         header, voxels = read_nifti(path, MADE_ANEW, whole_path=True)
         return bytes_digest((values_digest(voxels) + values_digest(header.get_best_affine())).encode())
     if path.suffix == ".b2nd":
-        import blosc2
+        from workflow_scripts.common.nnunet.arrays import read_array  # imports torch, which takes seconds
 
-        return values_digest(np.asarray(blosc2.open(str(path), mode="r")[:]))
+        return read_array(path)[1]
     if path.suffix in (".npz", ".pt", ".pth") and zipfile.is_zipfile(path):
         return _members_digest(path)
     if path.name in OF_MACHINE:

@@ -85,8 +85,10 @@ def _records(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 def _is_changed(output: Path, record: Path, mark: Path) -> bool:
     try:
-        changed = output.stat().st_mtime
-        if output.is_dir() or changed <= record.stat().st_mtime + SLACK_S or mark.exists():
+        # The time of a folder says nothing of what is in its files.
+        files = [file for file in output.rglob("*") if file.is_file()] if output.is_dir() else [output]
+        changed = max((file.stat().st_mtime for file in files), default=0.0)
+        if changed <= record.stat().st_mtime + SLACK_S or mark.exists():
             return False
         return changed > json.loads(record.read_text())["endtime"] + SLACK_S
     except (OSError, ValueError, KeyError, TypeError):  # removed, or a record that is being written
