@@ -301,11 +301,8 @@ def check_call():
             steps.require_jobs("--omit-from", call.omit_from)
             steps.require_jobs("--forcerun", call.forcerun or [], together=True)
             steps.require_alone(*asked_of_steps(call))
-            removing = ("--delete-all-output", call.delete_all_output), (
-                "--delete-temp-output",
-                call.delete_temp_output,
-            )
-            steps.require_files_known(dict(removing))
+            removing = {"--delete-all-output": call.delete_all_output, "--delete-temp-output": call.delete_temp_output}
+            steps.require_files_known(removing)
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:
