@@ -1,11 +1,9 @@
 """With `jobs: cases` the steps of a case are one job of the study; each stays a target by the name of its file."""
 
-import fcntl
 import math
 import os
+import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,12 @@ from snakemake.cli import parse_args
 from tests.bad_input.study import ROW, write_sheet
 from tests.workflow import demo_arguments, job_counts, snakemake
 from workflow_scripts.study.config_files import SHIPPED, complete_files
-from workflow_scripts.study.study import load_study
-from workflow_scripts.study.whole_jobs import FORCED, INSIDE, run
+from workflow_scripts.study.study import Study, load_study
+from workflow_scripts.study.whole_jobs import FORCED, INSIDE, cases, run
 from workflow_scripts.study.whole_jobs.cases import changed, shared
 
 PREPROCESSED = "results/preprocess/icoAIS/C1"
 RECORD = f"{PREPROCESSED}/files.json"
-FILES = ("ncct", "brain_mask", "mirrored", "difference", "brain", "registered_dwi", "registered_adc", "lesion")
 
 
 @pytest.fixture
@@ -34,6 +31,23 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def loaded(study: Path, monkeypatch) -> Study:
+    monkeypatch.chdir(study)
+    return load_study(complete_files(["mine.yaml"]), [SHIPPED, "mine.yaml"], check_paths=False)
+
+
+@pytest.fixture
+def made(loaded: Study) -> list[Path]:
+    """The files of a finished case, empty and old."""
+    files = [Path(name) for name in (*cases.files(loaded, "icoAIS", "C1"), *cases.beside(loaded, "icoAIS", "C1"))]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (1e9, 1e9))
+    return files
+
+
 def jobs(folder: Path, *targets: str) -> dict[str, int]:
     return job_counts(snakemake(folder, "-n", *targets, "--cores", "2", "--configfile", "mine.yaml").stdout)
 
@@ -44,22 +58,38 @@ def test_a_case_is_one_job_and_a_step_is_one_by_its_file(study):
     assert {"ingest_ncct", "resample_ncct"} < jobs(study, f"{PREPROCESSED}/resampled_ncct.nii.gz").keys()
 
 
-def test_a_case_runs_again_where_a_file_is_gone_or_a_step_was_run_alone(study, monkeypatch):
-    monkeypatch.chdir(study)
-    loaded = load_study(complete_files(["mine.yaml"]), [SHIPPED, "mine.yaml"], check_paths=False)
-    (study / PREPROCESSED).mkdir(parents=True)
-    ingested = study / "results" / "ingest" / "icoAIS" / "C1"
-    ingested.mkdir(parents=True)
-    files = [*(study / PREPROCESSED / f"{name}.nii.gz" for name in FILES), study / PREPROCESSED / "case.json"]
-    files += [ingested / name for name in ("ncct.nii.gz", "ncct.json", "lesion.nii.gz")]
-    for file in (*files, study / RECORD):
-        file.touch()
-        os.utime(file, (1e9, 1e9))
+def test_every_file_that_the_steps_of_a_case_keep_is_known_to_its_job(study, loaded):
+    """One that is gone would not be made again; a step removes what it made before it runs, and may then be killed."""
+    steps = snakemake(study, "-n", f"{PREPROCESSED}/case.json", "--config", "jobs=steps").stdout
+    outputs = re.findall(r"^    output: (.+)$", steps, re.MULTILINE)
+    removed = set(re.findall(r"^Would remove temporary output (.+)$", steps, re.MULTILINE))
+    kept = {name for line in outputs for name in line.split(", ") if "/icoAIS/C1/" in name} - removed
+    missed = {f"{PREPROCESSED}/registered_adc.nii.gz", f"{PREPROCESSED}/registered_dwi.nii.gz"}
+    known = {*cases.files(loaded, "icoAIS", "C1"), *cases.beside(loaded, "icoAIS", "C1")}
+    assert kept | missed == known
+
+
+def test_a_case_runs_again_where_a_file_is_gone_or_a_step_was_run_alone(loaded, made):
+    record = Path(RECORD)
+    record.touch()
+    os.utime(record, (1e9, 1e9))
     assert changed(loaded, "icoAIS", "C1") == []
-    files[1].unlink()
-    assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
-    files[1].touch()
-    assert changed(loaded, "icoAIS", "C1") == [str(files[1].relative_to(study))]
+    for file in made:
+        file.unlink()
+        assert changed(loaded, "icoAIS", "C1") == [str(file)]
+        file.touch()
+        assert changed(loaded, "icoAIS", "C1") == [str(file)]
+        os.utime(file, (1e9, 1e9))
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("name", ["mri_to_ncct.json", "contralateral.json", "crop.json", "brain_mask.json"])
+def test_the_job_of_a_case_makes_what_is_gone_and_no_target(loaded, name):
+    Path(PREPROCESSED, name).unlink()
+    steps = cases.steps_of_missing(loaded, "icoAIS", "C1")
+    call = ("-n", f"{PREPROCESSED}/case.json", "--config", "jobs=steps", "--forcerun", *steps)
+    assert f"{PREPROCESSED}/{name}" in snakemake(Path.cwd(), *call).stdout
+    assert len(steps) == 1
 
 
 def test_a_case_waits_for_the_weights_that_it_needs(study, monkeypatch):
@@ -80,14 +110,9 @@ def test_the_snakemake_of_a_case_repeats_no_message_and_minds_no_other_scan(stud
     assert "ingest_ncct" in said and "Left out" not in said
 
 
+@pytest.mark.usefixtures("made")
 def test_touch_gives_files_of_single_steps_their_record(study):
     """So a study that is finished changes to `jobs: cases` and makes nothing again."""
-    for folder in (PREPROCESSED, "results/ingest/icoAIS/C1"):
-        (study / folder).mkdir(parents=True)
-    files = [*(f"{PREPROCESSED}/{name}.nii.gz" for name in FILES), f"{PREPROCESSED}/case.json"]
-    files += [f"results/ingest/icoAIS/C1/{name}" for name in ("ncct.nii.gz", "ncct.json", "lesion.nii.gz")]
-    for file in files:
-        (study / file).touch()
     call = (RECORD, "--cores", "1", "--configfile", "mine.yaml")
     snakemake(study, "--touch", *call)
     assert "preprocess_case" not in job_counts(snakemake(study, "-n", *call).stdout)
@@ -115,39 +140,6 @@ def test_steps_go_by_the_options_of_the_call(study):
     _, arguments = parse_args(call[call.index("snakemake") + 1 :])
     assert [trigger.name for trigger in arguments.rerun_triggers] == ["MTIME"] and arguments.notemp
     assert str(arguments.conda_prefix) == "my envs" and "finalise" in arguments.set_threads
-
-
-def test_a_case_waits_for_processes_that_a_killed_call_left(tmp_path):
-    """They hold the log, in which the shell of the next call begins anew."""
-    log = tmp_path / "case.log"
-    words = [
-        sys.executable,
-        "-c",
-        "from workflow_scripts.study.whole_jobs.run import wait_for_others as w; w(); input()",
-    ]
-    pipes = {"stdin": subprocess.PIPE, "cwd": SHIPPED.parent, "stderr": subprocess.PIPE, "text": True}
-    with started(words, log, **pipes) as left:
-        while not locked(log):
-            assert left.poll() is None
-        with started(words, log, **pipes) as next_call:
-            assert "Waiting" in next_call.stderr.readline()
-            left.communicate("\n", timeout=60)
-            next_call.communicate("\n", timeout=60)
-            assert next_call.returncode == 0
-
-
-def started(words: list[str], log: Path, **pipes) -> subprocess.Popen:
-    with log.open("w") as file:
-        return subprocess.Popen(words, stdout=file, **pipes)
-
-
-def locked(path: Path) -> bool:
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,11 @@ def main() -> None:
     finally:
         rows = [row | {key: " | ".join(row[key]) for key in ("said", "next")} for row in drill.rows]
         write_tsv(out / "drill.tsv", rows, COLUMNS)
-    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    logging.info("%d calls; files that differ from the undisturbed run: %s", drill.calls, differing or "none")
+    logging.info("%d calls; missing: %s", drill.calls, sorted(expected.keys() - found.keys()) or "nothing")
+    differing = sorted(name for name in found if expected.get(name) != found[name])
+    logging.info("files that differ from the undisturbed run: %s", differing or "none")
     logging.info("left over: %s", drill.left_over() or "nothing")
-    raise SystemExit(bool(differing or drill.left_over()))
+    raise SystemExit(expected != found or bool(drill.left_over()))
 
 
 def _may_mount() -> bool:

@@ -129,6 +129,6 @@ class Drill:
 
     def left_over(self) -> list[str]:
         """Return what should not be there: temporary names, locks, marks of steps that have not ended."""
-        half = self.place.results.rglob(".partial-*")
+        half = (path for form in (".partial-*", ".*.lock") for path in self.place.results.rglob(form))
         marks = [(self.place.folder / ".snakemake" / name).glob("*") for name in ("locks", "incomplete")]
         return [str(path.relative_to(self.place.folder)) for path in itertools.chain(half, *marks)]

@@ -11,7 +11,6 @@ from workflow_scripts.study.source_digest import source_digest
 from workflow_scripts.study.study import Study
 from workflow_scripts.study.whole_jobs import record as records
 
-MASK_STEP = "brain_mask"
 NO_STEP_READS = ("patient", "label_standard", "split", "exclude")  # columns of the case sheet
 
 
@@ -42,7 +41,7 @@ def case_folders(study: Study, cohort: str, case: str) -> list[str]:
 
 
 def files(study: Study, cohort: str, case: str) -> list[str]:
-    """What later stages read of a case, but its `mask`."""
+    """What later stages read of a case; other files that its steps keep are `beside` them."""
     found = study.case(cohort, case)
     ingested, preprocessed = case_folders(study, cohort, case)
     names = ["ncct", "mirrored", "difference", "brain"]
@@ -52,9 +51,29 @@ def files(study: Study, cohort: str, case: str) -> list[str]:
     return [f"{ingested}/ncct.nii.gz", f"{ingested}/ncct.json", *drawn, *images, f"{preprocessed}/case.json"]
 
 
-def mask(study: Study, cohort: str, case: str) -> str:
-    """The brain mask: no target of the job, since Snakemake would keep all that its step makes."""
-    return paths.file(study.results, "preprocessed", f"{MASK_STEP}.nii.gz", cohort=cohort, case=case)
+def beside(study: Study, cohort: str, case: str) -> dict[str, str]:
+    """What the steps of a case make and keep beside `files`, and which step makes it.
+
+    No targets of the job: Snakemake would keep all else that their steps make, intermediates too.
+    """
+    found = study.case(cohort, case)
+    ingested, preprocessed = case_folders(study, cohort, case)
+    made = {
+        "brain_mask": [f"{preprocessed}/brain_mask.nii.gz", f"{preprocessed}/brain_mask.json"],
+        "contralateral": [f"{preprocessed}/contralateral.json", f"{preprocessed}/ncct_to_template.txt"],
+        "finalise": [f"{preprocessed}/crop.json"],
+        "ingest_brain": [f"{ingested}/brain.nii.gz"] if found.brain_mask else [],
+        "ingest_mri": [f"{ingested}/{modality}.{end}" for modality in found.mri_modality for end in ("nii.gz", "json")],
+    }
+    if found.mri:
+        made["register_mri"] = [f"{preprocessed}/mri_to_ncct.txt", f"{preprocessed}/mri_to_ncct.json"]
+    return {file: step for step, files in made.items() for file in files}
+
+
+def steps_of_missing(study: Study, cohort: str, case: str) -> list[str]:
+    """The steps that made files which are gone and no target of the job."""
+    made = beside(study, cohort, case)
+    return sorted({step for file, step in made.items() if not Path(file).exists()})
 
 
 def settings_digest(study: Study, cohort: str, case: str) -> str:
@@ -74,5 +93,5 @@ def record(study: Study, cohort: str, case: str) -> str:
 def changed(study: Study, cohort: str, case: str) -> list[str]:
     """Files of a finished case that are gone or newer than its record; also those that no later stage reads."""
     others = (str(path) for folder in case_folders(study, cohort, case) for path in Path(folder).glob("*"))
-    made = [*files(study, cohort, case), mask(study, cohort, case)]
+    made = [*files(study, cohort, case), *beside(study, cohort, case)]
     return records.changed(record(study, cohort, case), made, others)

@@ -4,7 +4,6 @@ The configuration comes in the environment, as JSON (rules/common.smk): it is lo
 """
 
 import argparse
-import fcntl
 import json
 import logging
 import os
@@ -18,10 +17,13 @@ from typing import Any
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import write_json
+from workflow_scripts.common.locks import alone_with
 from workflow_scripts.study.config_files import SHIPPED
 from workflow_scripts.study.study import load_study
 from workflow_scripts.study.whole_jobs import FORCED, INSIDE, SETUP, batches, cases, steps
 from workflow_scripts.study.whole_jobs.record import write_record
+
+STILL_WRITTEN = "Waiting for processes of an earlier call, which still write these files."
 
 log = logging.getLogger(__name__)
 
@@ -61,21 +63,12 @@ def command(
     ]
 
 
-def wait_for_others() -> None:
-    """Wait for what a killed call left running at the same case: it has inherited the log, and holds it."""
-    log_file = 1  # standard output
-    try:
-        fcntl.flock(log_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.warning("Waiting for processes of an earlier call, which still write these files.")
-        fcntl.flock(log_file, fcntl.LOCK_EX)
-    except OSError:
-        log.debug("This file system has no locks.")
+def ended(call: Sequence[str], environment: Mapping[str, str], lock: int) -> int:
+    """Run a call and return its status. Ctrl-C reaches it too, and it is let to end its steps.
 
-
-def ended(call: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a call and return its status. Ctrl-C reaches it too, and it is let to end its steps."""
-    with subprocess.Popen(call, env=environment) as process:
+    ``lock`` is its standard input, which all its steps inherit: they hold it as long as they run.
+    """
+    with subprocess.Popen(call, env=environment, stdin=lock) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -86,23 +79,26 @@ def ended(call: Sequence[str], environment: Mapping[str, str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the steps; write the record of the files."""
     arguments = parse(argv)
-    wait_for_others()
+    record = Path(arguments.out)
+    with alone_with(record.with_name(f".{record.name}.lock"), STILL_WRITTEN) as lock:
+        make(arguments, lock)
+
+
+def make(arguments: argparse.Namespace, lock: int) -> None:
+    """Run the steps; write the record of the files. ``lock`` keeps others from the same case or batch."""
     config: dict[str, Any] = json.loads(os.environ[SETUP])
     study = load_study(config, [SHIPPED], check_paths=False)
-    force = []
     if arguments.case:
         targets = cases.files(study, arguments.cohort, arguments.case)
-        if not Path(cases.mask(study, arguments.cohort, arguments.case)).exists():
-            force = [cases.MASK_STEP]
+        force = cases.steps_of_missing(study, arguments.cohort, arguments.case)
     else:
-        targets = batches.files(study, arguments.arm, arguments.cohort, arguments.batch)
+        targets, force = batches.files(study, arguments.arm, arguments.cohort, arguments.batch), []
     environment = {name: value for name, value in os.environ.items() if name not in ("SNAKEMAKE_PROFILE", SETUP)}
     environment[INSIDE] = "yes"
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "study.json")
         write_json(configuration, config)
-        call = command(arguments, targets, str(configuration), force)
-        status = ended(call, environment)
+        status = ended(command(arguments, targets, str(configuration), force), environment, lock)
     if status:
         log.error("A step failed; what it said stands above, and in its own log.")
         raise SystemExit(status if status > 0 else 128 - status)  # as a shell tells of a signal
