@@ -14,13 +14,13 @@ from workflow_scripts.common.files import read_json, read_yaml, write_text, writ
 from workflow_scripts.common.nnunet.plans import architecture, read_plans
 from workflow_scripts.common.out_of_memory import memory_shortage_told
 from workflow_scripts.common.saved_states import States
+from workflow_scripts.common.training_curves import chance_loss
 from workflow_scripts.common.training_store import open_training
 from workflow_scripts.pretrain.distributed import joined, processes_here
 from workflow_scripts.pretrain.encoder.checkpoint import save_encoder
 from workflow_scripts.pretrain.encoder.description import describe, model_card
 from workflow_scripts.pretrain.encoder.initial import InitialWeights, read_initial
 from workflow_scripts.pretrain.engine.loop import Trained, pretrain
-from workflow_scripts.pretrain.methods.monitors import chance_loss
 from workflow_scripts.pretrain.settings import PretrainSettings, parse_settings
 from workflow_scripts.pretrain.views.scans import Cohort, open_cohort
 from workflow_scripts.study.code_digest import code_digest

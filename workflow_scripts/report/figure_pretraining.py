@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.files import read_tsv
+from workflow_scripts.common.training_curves import chance_loss
 from workflow_scripts.report.drawing.style import COLOURS, MUTED, curve, drawing
 from workflow_scripts.report.figure_finetune import column
 
@@ -13,8 +14,6 @@ MONITORS = {
     "teacher_entropy": "entropy of the teacher (nats)",
     "feature_deviation": "deviation of the embeddings",
 }
-# Their sum is ln K in every epoch: the loss of a student of DeSD that tells no view from another.
-OF_CHANCE = ("teacher_information", "teacher_kl_uniform", "teacher_entropy")
 PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.1
 
 Table = Sequence[Mapping[str, str]]
@@ -28,8 +27,7 @@ def draw(paths: Sequence[Path], trainings: Mapping[str, tuple[Table, Table]]) ->
             epochs, colours = column(curves, "epoch"), iter(COLOURS)
             curve(loss, epochs, column(curves, "train_loss"), color=next(colours), label="training")
             curve(loss, epochs, column(curves, "validation_loss"), color=next(colours), ls="--", label="validation")
-            if all(part in curves[0] for part in OF_CHANCE):
-                chance = sum(float(curves[0][part]) for part in OF_CHANCE)
+            if (chance := chance_loss(curves[0])) is not None:
                 loss.axhline(chance, color=MUTED, ls=":", label="of chance (ln K)")
             loss.set_title(f"{name}: loss")
             measured = column(rankme, "epoch")

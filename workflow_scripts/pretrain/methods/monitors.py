@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workflow_scripts.common.errors import InputError
+from workflow_scripts.common.training_curves import chance_loss
 from workflow_scripts.pretrain.settings import Alarm
 
 log = logging.getLogger(__name__)
@@ -76,15 +77,6 @@ class Assignment:
         0 when all images have the same probabilities, whether uniform or on one prototype: either kind of collapse.
         """
         return math.log(len(self._sum)) - self.divergence - self.entropy
-
-
-def chance_loss(row: Mapping[str, Any]) -> float | None:
-    """Loss of a student that tells no view from another, ln K, from a row of the curves; None: the method is not DeSD.
-
-    A training whose loss stays there has learned nothing, however much its teacher's first weights tell of an image.
-    """
-    parts = [row.get(f"teacher_{name}") for name in ("information", "kl_uniform", "entropy")]
-    return None if any(part in (None, "") for part in parts) else sum(float(part) for part in parts)
 
 
 def sound_alarm(rows: Sequence[Mapping[str, Any]], alarm: Alarm) -> None:
