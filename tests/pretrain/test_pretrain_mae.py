@@ -4,7 +4,7 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from workflow_scripts.common.files import read_tsv
-from workflow_scripts.pretrain.encoder.checkpoint import encoder_state
+from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.pretrain.methods.mae import Reconstruction, draw_mask, masked_error, pad_to_multiple
 from workflow_scripts.pretrain.settings import Masking
 from workflow_scripts.pretrain.views.augment import draw_parameters
@@ -110,6 +110,6 @@ def test_the_rule_writes_the_same_files_and_an_encoder_for_nnunets_network(run_r
     assert {"train_loss", "validation_loss", "feature_deviation", "learning_rate", "images_per_second"} <= set(rows[0])
     assert not any("teacher_information" in name or "stage" in name for name in rows[0])
     network = get_network_from_plans(*architecture.values(), 1, 2, deep_supervision=True)
-    network.encoder.load_state_dict(encoder_state(folder / "encoder.pt"), strict=True)
+    network.encoder.load_state_dict(read_encoder(folder / "encoder.pt")["state_dict"], strict=True)
     card = (folder / "model_card.md").read_text()
     assert "masked autoencoding" in card and "teacher" not in card

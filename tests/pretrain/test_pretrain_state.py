@@ -13,7 +13,6 @@ from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain import pretrain as pretrain_rule
-from workflow_scripts.pretrain.encoder.checkpoint import encoder_state
 from workflow_scripts.pretrain.engine import loop as train
 from workflow_scripts.pretrain.engine.fitting_batch import smaller_sizes
 from workflow_scripts.pretrain.methods.desd import Distillation
@@ -74,7 +73,7 @@ def assert_equal_results():
 @pytest.fixture
 def assert_equal_weights():
     def compare(one, two):
-        ours, theirs = (encoder_state(folder / "encoder.pt") for folder in (one, two))
+        ours, theirs = (read_encoder(folder / "encoder.pt")["state_dict"] for folder in (one, two))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
     return compare

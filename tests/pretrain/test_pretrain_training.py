@@ -12,7 +12,7 @@ from workflow_scripts.common.files import read_tsv
 from workflow_scripts.common.nnunet.network import read_encoder
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
-from workflow_scripts.pretrain.encoder.checkpoint import encoder_state, load_encoder
+from workflow_scripts.pretrain.encoder.checkpoint import load_encoder
 from workflow_scripts.pretrain.engine import loop as train
 from workflow_scripts.pretrain.methods.networks import build_encoder
 from workflow_scripts.pretrain.pretrain import TIMES
@@ -84,7 +84,7 @@ def test_encoder_file_describes_itself_and_loads_into_nnunets_network(run_rule, 
     assert info["plans"]["configurations"]["3d_fullres"]["architecture"] == architecture
     assert info["code"] == [code_digest("pretrain.pretrain")]
     network = get_network_from_plans(*architecture.values(), 1, 2, deep_supervision=True)
-    network.encoder.load_state_dict(encoder_state(path), strict=True)
+    network.encoder.load_state_dict(read_encoder(path)["state_dict"], strict=True)
     network.eval()
     image = torch.randn(1, 1, 8, 16, 16)
     for ours, theirs in zip(encoder(image), network.encoder(image), strict=True):
@@ -140,7 +140,7 @@ def test_gradients_see_only_the_splits_of_the_settings(cohort, make_settings, ar
 
 def test_validation_has_no_influence_on_the_result(run_rule, column):
     few, many = run_rule("few", validation_samples=2), run_rule("many", validation_samples=9)
-    one, two = encoder_state(few / "encoder.pt"), encoder_state(many / "encoder.pt")
+    one, two = (read_encoder(folder / "encoder.pt")["state_dict"] for folder in (few, many))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert column(few, "train_loss") == column(many, "train_loss")
     assert column(few, "validation_loss") != column(many, "validation_loss")

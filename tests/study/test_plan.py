@@ -11,7 +11,7 @@ from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_json, read_tsv
 from workflow_scripts.study.plan import picture_of, plan, rows_of, told
 from workflow_scripts.study.planning.cluster import Cluster, Partition
-from workflow_scripts.study.planning.costs import Costs, Measured, mean_of_rules, measured, write_costs
+from workflow_scripts.study.planning.costs import Costs, Measured, measured, write_costs
 from workflow_scripts.study.planning.jobs import Job
 from workflow_scripts.study.planning.simulate import critical_path
 from workflow_scripts.study.schemas import StudyError
@@ -133,7 +133,7 @@ def test_costs_are_written_and_read_and_come_from_benchmark_files_too(tmp_path, 
         (tmp_path / f"out/benchmarks/a/x/{n}.tsv").write_text(header + f"{4 + 2 * n}\t\t100\t\t\t\t\t\t\tNA\n")
         (tmp_path / f"out/{n}").write_bytes(bytes(MIB * (n + 1)))
     write_costs(tmp_path / "all.tsv", measured(jobs))
-    write_costs(tmp_path / "means.tsv", mean_of_rules(measured(jobs)))
+    write_costs(tmp_path / "means.tsv", [Measured("a/x", 1, 5.0, outputs_mb=(1.5,))])
     for name, exact in (("all.tsv", 4), ("means.tsv", 5), ("out/benchmarks", 4)):
         costs = Costs.read([tmp_path / name, tmp_path / "means.tsv"])
         assert costs.of(jobs[0]).seconds == exact

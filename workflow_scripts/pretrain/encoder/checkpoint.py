@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workflow_scripts.common.files import replacing
 from workflow_scripts.common.nnunet.network import load_weights, read_encoder
@@ -32,11 +32,6 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
     with replacing(path) as temporary, temporary.open("wb") as handle:
         # Into a handle: given a path, torch stores its random temporary name in the file.
         torch.save(dict(content), handle)
-
-
-def encoder_state(path: Path) -> dict[str, Tensor]:
-    """Read the weights only: they load strictly into ``network.encoder`` of nnU-Net's network for the same plans."""
-    return read_encoder(path)["state_dict"]
 
 
 def load_encoder(path: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -66,12 +66,6 @@ class Scan:
     brain_area: np.ndarray
     background: np.ndarray
 
-    @property
-    def box_area(self) -> int:
-        """Voxels of one slice of the brain's bounding box."""
-        (_, _), (y0, y1), (x0, x1) = self.box
-        return (y1 - y0) * (x1 - x0)
-
     def in_memory(self) -> Self:
         """Return the same scan with its arrays read, float32."""
         read = [

@@ -18,7 +18,7 @@ It has no finetuning, segmentation, datasets or scores.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -130,24 +130,6 @@ def measured(jobs: Iterable[Job]) -> list[Measured]:
     ]
 
 
-def mean_of_rules(rows: Iterable[Measured]) -> list[Measured]:
-    """Return one row a rule, with the means of its jobs; a size that not all jobs have is left out."""
-    kinds: dict[str, list[Measured]] = defaultdict(list)
-    for row in rows:
-        kinds[row.kind].append(row)
-    return [
-        Measured(
-            name=kind,
-            cases=round(fmean(row.cases or 1 for row in those)),
-            seconds=fmean(row.seconds for row in those),
-            cpu_seconds=_mean(those, lambda row: row.cpu_seconds),
-            memory_mb=_mean(those, lambda row: row.memory_mb),
-            outputs_mb=tuple(map(fmean, zip(*(row.outputs_mb for row in those), strict=False))),
-        )
-        for kind, those in sorted(kinds.items())
-    ]
-
-
 def write_costs(path: Path, rows: Iterable[Measured]) -> None:
     """Write a table of costs."""
     cells = (vars(row) | {"outputs_mb": " ".join(f"{size:.3g}" for size in row.outputs_mb)} for row in rows)
@@ -188,8 +170,3 @@ def _of_table(row: Mapping[str, str]) -> Measured:
         number(row["memory_mb"]),
         tuple(map(float, row["outputs_mb"].split())),
     )
-
-
-def _mean(rows: Iterable[Measured], value: Callable[[Measured], float | None]) -> float | None:
-    known = [found for found in map(value, rows) if found is not None]
-    return fmean(known) if known else None
