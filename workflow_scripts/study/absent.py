@@ -2,7 +2,7 @@
 
 The configuration that comes with the project names the cohorts of the paper. A user's sheet has others, or not yet the
 masks, and everything that does not need what is absent works. Only what the project's own file says is left out: a
-cohort that a user names and the sheet lacks is a mistake (`workflow_scripts.study.study`).
+cohort that a user names and the sheet lacks is a mistake (`workflow_scripts.study.references`).
 """
 
 import difflib

@@ -9,16 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.common.vocabulary import TEST
 from workflow_scripts.study.absent import leave_out_absent
 from workflow_scripts.study.case_sheet import Case, load_cases
 from workflow_scripts.study.compiler import without_compiler
 from workflow_scripts.study.config_files import ConfigFiles
-from workflow_scripts.study.enough_patients import shortage
-from workflow_scripts.study.label_budgets import Budget, budgets_of, check_labels, most_labels
-from workflow_scripts.study.lesion_voxels import empty_masks
+from workflow_scripts.study.label_budgets import Budget, budgets_of
+from workflow_scripts.study.references import check_references, require_compiler, require_lesions
 from workflow_scripts.study.schemas import StudyError, allowed, first_error, load_schema
-from workflow_scripts.study.training_values import contradiction
 from workflow_scripts.study.typed import restore_types
 
 TWO_CHANNELS = "-D"  # after the name of the image set, in the name of its folder of arrays
@@ -213,10 +210,10 @@ def load_study(
         return Study(config, included, excluded)
     left_out = leave_out_absent(config, included, lambda path: files.are_shipped(config, path))
     study = Study(config, included, excluded, left_out)
-    _check_references(study, files)
+    check_references(study, files)
     if check_paths:
-        _require_lesions(study, files)
-        _require_compiler(study, files)
+        require_lesions(study, files)
+        require_compiler(study, files)
     return study
 
 
@@ -226,127 +223,3 @@ def _validate_config(config: dict[str, Any], files: ConfigFiles) -> None:
     if error := first_error(config, schema):
         raise files.refuse(list(error.absolute_path), allowed(error))
     config["evaluate"]["comparisons"] = config["evaluate"]["comparisons"] or {}
-
-
-def _check_pairs(families: Mapping[str, Sequence[Sequence[str]]], files: ConfigFiles) -> None:
-    """Check that each comparison is of two arms and stands in one family alone."""
-    seen: dict[frozenset[str], str] = {}
-    for family, pairs in families.items():
-        for index, pair in enumerate(pairs):
-            path, arms = ["evaluate", "comparisons", family, index], frozenset(pair)
-            if len(arms) == 1:
-                raise files.refuse(path, f"{pair[0]!r} is compared with itself; name two arms.")
-            if arms in seen:
-                told = f"{list(pair)!r} stands in family {seen[arms]} already"
-                raise files.refuse(path, f"{told}; name it once, so that it has one corrected p.")
-            seen[arms] = family
-
-
-def _check_references(study: Study, files: ConfigFiles) -> None:
-    """Check what a schema cannot express: names of other entries, and sums."""
-    config = study.config
-
-    def require(path: Sequence[str | int], names: Iterable[str], known: Iterable[str], what: str) -> None:
-        known = list(known)
-        for name in names:
-            if reason := study.why_left_out(name):
-                raise files.refuse(path, f"{name!r} is left out of this study: {reason}.")
-            if name not in known:
-                raise files.refuse(path, f"{name!r} is not {what}; known: {', '.join(known)}.")
-
-    cohorts = study.cohorts
-    sheet = f"a cohort of {config['cases']}"
-    require(["run", "arms"], study.arms, config["arms"], "an entry of `arms`")
-    for name in study.arms:
-        arm, path = study.arm(name), ["arms", name]
-        require([*path, "train"], arm["train"], cohorts, sheet)
-        if not study.labelled(arm["train"]):
-            raise files.refuse([*path, "train"], f"{arm['train']!r} have no case with a lesion mask.")
-        for key in ("pretraining", "statistics_from"):
-            if arm[key]:
-                require([*path, key], [arm[key]], config["pretrainings"], "an entry of `pretrainings`")
-                channels = config["pretrainings"][arm[key]]["channels"]
-                if channels != arm["channels"]:
-                    complaint = f"{arm[key]!r} has channels {channels!r}, the arm has {arm['channels']!r}."
-                    raise files.refuse([*path, key], complaint)
-        if arm["pretraining"] and arm["statistics_from"]:
-            raise files.refuse(
-                [*path, "statistics_from"], "must be null where a pretraining is given, which decides them."
-            )
-        if "encoder" in arm and not arm["pretraining"]:
-            raise files.refuse([*path, "encoder"], "an encoder from scratch is trained as the rest of the network.")
-    interpreted = config["report"]["interpreted"]
-    require(["report", "interpreted"], interpreted, config["pretrainings"], "an entry of `pretrainings`")
-    for name in study.pretrainings:
-        image_set = config["pretrainings"][name]["image_set"]
-        require(["pretrainings", name, "image_set"], [image_set], config["image_sets"], "an entry of `image_sets`")
-        require(["image_sets", image_set], config["image_sets"][image_set], cohorts, sheet)
-    controls = config["probe"]["supervised"] or {}
-    weights = {
-        ("pretrainings", name, "initial_weights"): study.pretraining(name).get("initial_weights")
-        for name in study.pretrainings
-    }
-    weights |= {("probe", "supervised", name): file for name, file in controls.items()}
-    for path, file in weights.items():
-        # A file of the results may be one that a rule makes.
-        if file and not Path(file).is_file() and not Path(file).is_relative_to(config["outdir"]):
-            raise files.refuse(path, f"{file!r} is not a file.")
-    require(["probe", "supervised"], controls, config["pretrainings"], "an entry of `pretrainings`")
-    if "model" not in config:  # new patients have no lesion to read, and are of no cohort of the configuration
-        require(["ingest", "lesion_labels"], config["ingest"]["lesion_labels"], cohorts, sheet)
-    require(["run", "segment"], config["run"]["segment"], cohorts, sheet)
-    require(["run", "evaluate"], config["run"]["evaluate"], config["run"]["segment"], "a cohort of run.segment")
-    if config["run"]["evaluate"] and not study.labelled(config["run"]["evaluate"]):
-        raise files.refuse(["run", "evaluate"], f"{config['run']['evaluate']!r} have no case with a lesion mask.")
-    require(["report", "best_arms"], config["report"]["best_arms"], study.arms, "an arm of run.arms")
-    require(["evaluate", "test_arms"], config["evaluate"]["test_arms"], study.arms, "an arm of run.arms")
-    if config["evaluate"]["selected_on"] == TEST:
-        raise files.refuse(
-            ["evaluate", "selected_on"],
-            "arms that are chosen on the test set have no test set left to be judged on; choose on validation.",
-        )
-    for family, pairs in config["evaluate"]["comparisons"].items():
-        for index, pair in enumerate(pairs):
-            require(["evaluate", "comparisons", family, index], pair, config["arms"], "an entry of `arms`")
-    _check_pairs(config["evaluate"]["comparisons"], files)
-    if len(study.seeds) % 2 == 0:
-        raise files.refuse(["run", "seeds"], f"{study.seeds!r}: a majority vote needs an odd number of seeds.")
-    ratios = config["split"]["ratios"]
-    if abs(sum(ratios.values()) - 1) > 1e-6:
-        raise files.refuse(["split", "ratios"], f"{dict(ratios)!r} must add up to 1.")
-    if found := contradiction(config["pretrain"], config["resources"]["pretrain"]):
-        key, complaint = found
-        raise files.refuse(["pretrain", key], complaint)
-    for name in study.arms:
-        train = study.arm(name)["train"]
-        if complaint := shortage(study.in_cohorts(train), ratios):
-            raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
-        most = most_labels(study.in_cohorts(train), ratios)
-        check_labels(name, study.arm(name), most, config["arms"], files.refuse)
-    stripping, template = config["preprocess"]["skull_stripping"], config["preprocess"]["template"]
-    for path, file in (
-        (["preprocess", "skull_stripping", "synthstrip_weights", "path"], stripping["synthstrip_weights"]["path"]),
-        (["preprocess", "skull_stripping", "synthsr_weights", "path"], stripping["synthsr_weights"]["path"]),
-        (["preprocess", "template", "image"], template["image"]),
-        (["preprocess", "template", "mask"], template["mask"]),
-    ):
-        if file and not Path(file).is_file():
-            raise files.refuse(path, f"{file!r} is not a file.")
-
-
-def _require_lesions(study: Study, files: ConfigFiles) -> None:
-    ratios, labels = study.config["split"]["ratios"], study.config["ingest"]["lesion_labels"]
-    for name in study.arms:
-        train = study.arm(name)["train"]
-        if complaint := empty_masks(study.in_cohorts(train), ratios, labels):
-            raise files.refuse(["arms", name, "train"], f"of {train!r}, {complaint}.")
-
-
-def _require_compiler(study: Study, files: ConfigFiles) -> None:
-    for section, choice in study.without_compiler.items():
-        if choice == "always":
-            raise files.refuse(
-                [section, "compile"],
-                "'always' needs a C compiler, and this machine has none; install gcc, name one in CC, or say 'auto', "
-                "which tries it where the job runs and goes on without.",
-            )
