@@ -12,6 +12,7 @@ import torch
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
+from tests.beside import second_waits
 from tests.finetune.study import dataset_options, write_case, write_study
 from tests.finetune.trainings import SETTINGS, same, train
 from tests.short_of_memory import messages
@@ -217,6 +218,15 @@ def test_a_finished_model_comes_back_without_training(dataset, settings, encoder
     assert run_main(dataset, settings, encoder, tmp_path).read_bytes() == trained
     with pytest.raises(TypeError, match="not callable"):
         run_main(dataset, settings, encoder, tmp_path, "--retrain")
+
+
+def test_a_training_that_still_runs_is_waited_for_and_its_model_taken(
+    dataset, settings, encoder, tmp_path, monkeypatch, caplog
+):
+    model = second_waits(monkeypatch, lambda: run_main(dataset, settings, encoder, tmp_path), finetune, "train")
+    assert f"works in {tmp_path / 'state'}" in caplog.text
+    alone = run_main(dataset, settings, encoder, tmp_path / "alone")
+    assert model.read_bytes() == alone.read_bytes()
 
 
 def test_a_dataset_made_again_puts_the_model_back_unless_a_voxel_differs(

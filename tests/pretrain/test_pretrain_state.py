@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 
+from tests.beside import second_waits
 from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
@@ -287,6 +288,12 @@ def test_what_is_trained_is_put_back_not_trained_again(run_rule, tmp_path, monke
         idle.setattr(Distillation, "step", stop)
         run_rule("run", state=tmp_path / "state")
     assert (first / "encoder.pt").read_bytes() == content
+
+
+def test_a_training_that_still_runs_is_waited_for_and_its_encoder_taken(run_rule, monkeypatch, caplog):
+    run = second_waits(monkeypatch, lambda: run_rule("run"), Distillation, "step")
+    assert f"works in {run / 'state'}" in caplog.text
+    assert (run_rule("alone") / "encoder.pt").read_bytes() == (run / "encoder.pt").read_bytes()
 
 
 @pytest.mark.parametrize("folder", ["arrays", "companions"])

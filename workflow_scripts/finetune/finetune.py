@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from workflow_scripts.common import seeds
+from workflow_scripts.common.claims import Claim
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_tsv, read_yaml, replacing, write_tsv
@@ -199,6 +200,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     seed = seeds.integer(arguments.seed, "finetune", arguments.number)
     encoder = read_encoder(arguments.encoder) if arguments.encoder else None
     require_network(arguments.dataset, encoder)
+    with Claim(arguments.state) as claim:
+        claim.wait()
+        _train_or_put_back(arguments, settings, parsed, encoder, seed, device)
+
+
+def _train_or_put_back(
+    arguments: argparse.Namespace,
+    settings: Mapping[str, Any],
+    parsed: FinetuneSettings,
+    encoder: Mapping[str, Any] | None,
+    seed: int,
+    device: torch.device,
+) -> None:
     training = open_training(
         arguments.state,
         describe(arguments.dataset, settings, encoder, seed, arguments.threads, arguments.cases),

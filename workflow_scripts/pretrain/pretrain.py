@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from workflow_scripts.common.claims import Claim
 from workflow_scripts.common.cli import run
 from workflow_scripts.common.device import choose_device, device_name
 from workflow_scripts.common.files import read_json, read_yaml, write_text, write_tsv
@@ -88,33 +89,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     initial = read_initial(args.initial_weights, architecture(plans)) if args.initial_weights else None
     code = code_digest("pretrain.pretrain")
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
-    with joined(device) as (processes, device):
-        cohort = processes.from_first(
-            lambda: open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
-        )
-        training = processes.from_first(
-            lambda: open_training(args.state, origin(settings, cohort, plans, initial), code, outputs, args.retrain)
-        )
-        trained = None
-        if not training.finished:
-            states = States(training.folder)
-            weights = initial.weights if initial else None
-            trained = pretrain(cohort, architecture(plans), settings, device, args.threads, states, processes, weights)
-    if not processes.first:
-        return
-    if trained is None:
-        log.info("trained before with these settings and images: the encoder of then is put back")
-        training.restore()
-        return
-    began = initial.description() if initial else None
-    metrics = final_metrics(trained)
-    description = describe(trained.encoder, settings, cohort, plans, statistics_cases, metrics, training.code, began)
+    with Claim(args.state) as claim:
+        with joined(device) as (processes, device):
+            claim.wait(processes.from_first)
+            cohort = processes.from_first(
+                lambda: open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
+            )
+            began = origin(settings, cohort, plans, initial)
+            training = processes.from_first(lambda: open_training(args.state, began, code, outputs, args.retrain))
+            trained = None
+            if not training.finished:
+                states = States(training.folder)
+                weights = initial.weights if initial else None
+                trained = pretrain(
+                    cohort, architecture(plans), settings, device, args.threads, states, processes, weights
+                )
+        if not processes.first:
+            return
+        if trained is None:
+            log.info("trained before with these settings and images: the encoder of then is put back")
+            training.restore()
+            return
+        metrics, first = final_metrics(trained), initial.description() if initial else None
+        described = describe(trained.encoder, settings, cohort, plans, statistics_cases, metrics, training.code, first)
+        _write(args, trained, described, device)
+        training.finish()
+
+
+def _write(args: argparse.Namespace, trained: Trained, description: dict[str, Any], device: torch.device) -> None:
     save_encoder(args.out_encoder, trained.encoder, description)
     write_text(args.out_card, model_card(description, sum(p.numel() for p in trained.encoder.parameters())))
     curves = [row | {"device": device_name(device)} for row in trained.curves]
     write_tsv(args.out_curves, curves, list(curves[0]))
     write_tsv(args.out_rankme, trained.rankme, list(trained.rankme[0]))
-    training.finish()
 
 
 if __name__ == "__main__":
