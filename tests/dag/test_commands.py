@@ -39,7 +39,7 @@ NO_SHELL = {  # what blocks without a language begin with, where they hold no co
     "└───────────────────────┴─────────────┴───────────┴────────────┴───────────┘": "the order of the stages",
     "final": "the order of the stages",
     "Snakefile": "the tree of the rooms",
-    "{stage}/{name}/{digest}/began_from.json": "folders of a training",
+    "{stage}/{name}/in_use": "folders of a training",
     "sub-X/[ses-Y/]{anat,ct}/sub-X[_ses-Y][_…]_{ct,ncct}.nii[.gz]": "names of BIDS",
 }
 PLACEHOLDER = re.compile(r"<\w+>")
