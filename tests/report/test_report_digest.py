@@ -74,8 +74,9 @@ def test_a_folder_without_results_is_refused(tmp_path):
 def run_archive(folder, table):
     results = write_results(folder / "results")
     (results / "evaluate" / "summary.tsv").write_text(table)
+    (results / "evaluate" / "subgroups.tsv").write_text("by\n")
     (results / "evaluate" / "scores.tsv").write_text("case\ndice\nJaneDoe-1\t0.5\n")
-    (folder / "cases.tsv").write_text("cohort\tpatient\tcase\nA\tJaneDoe\tJaneDoe-1\nA\t12\t12\n")
+    (folder / "cases.tsv").write_text("cohort\tpatient\tcase\nA\tJaneDoe\tJaneDoe-1\nA\t12\t12\nA\t0538050\t253805\n")
     digest.main([f"--results={results}", f"--out={results / 'digest.tsv'}"])
     out = folder / "archive.tar.gz"
     given = [f"--results={results}", f"--sheet={folder / 'cases.tsv'}", f"--digest={results / 'digest.tsv'}"]
@@ -84,15 +85,18 @@ def run_archive(folder, table):
 
 
 def test_an_archive_holds_tables_and_digest_and_no_name_of_the_sheet(tmp_path):
-    with tarfile.open(run_archive(tmp_path, "arm\tcases\nA\t12\n")) as members:
+    with tarfile.open(run_archive(tmp_path, "arm\tcases\tdice\nA\t12\t0.0538050\n")) as members:
+        assert len(members.getnames()) == len(set(members.getnames()))
         content = {member.name: members.extractfile(member).read() for member in members}
         assert all(member.uname == "" and member.mtime == 0 for member in members)
-    assert set(content) == {"study/evaluate/summary.tsv", "study/evaluate/test_looks.tsv", "study/sha256.txt"}
+    tables = {f"study/evaluate/{name}.tsv" for name in ("subgroups", "summary", "test_looks")}
+    assert set(content) == {*tables, "study/sha256.txt"}
     assert b"JaneDoe" not in b"".join(content.values())
 
 
-def test_a_table_that_names_a_case_is_refused_and_leaves_no_archive(tmp_path):
+@pytest.mark.parametrize("name", ["JaneDoe-1", "0538050", "253805"])
+def test_a_table_that_names_a_case_is_refused_and_leaves_no_archive(tmp_path, name):
     with pytest.raises(InputError, match=r"summary\.tsv has a patient") as refused:
-        run_archive(tmp_path, "arm\tworst\nA\tJaneDoe-1\n")
-    assert "JaneDoe" not in str(refused.value)
+        run_archive(tmp_path, f"arm\tworst\nA\t{name}\n")
+    assert name not in str(refused.value)
     assert not (tmp_path / "archive.tar.gz").exists()

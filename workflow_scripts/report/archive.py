@@ -28,7 +28,6 @@ TABLES = (
     "evaluate/label_curve.tsv",
     "evaluate/label_savings.tsv",
     "evaluate/test_looks.tsv",
-    "evaluate/subgroups.tsv",
     "split/balance.tsv",
     "report/tables/*",
     "finetune/*/settings.yaml",
@@ -37,6 +36,8 @@ TABLES = (
 )
 ENVIRONMENT = ("requirements.txt", "config.yaml", "envs/*.yaml")
 TEXT = {".tsv", ".json", ".yaml", ".md", ".txt", ".tex", ".html"}
+COUNT = re.compile(r"0|[1-9]\d{0,4}")  # as a table may hold it: no sign of a patient who is called so
+WORD = re.compile(r"\d+\.\d+|[A-Za-z0-9-]+")  # the digits of a decimal number are no names
 
 
 def contents(results: Path, model: Path, repository: Path) -> Iterator[tuple[Path, str]]:
@@ -55,7 +56,7 @@ def contents(results: Path, model: Path, repository: Path) -> Iterator[tuple[Pat
 
 def named(text: str, names: Sequence[str]) -> str | None:
     """Return the first of ``names`` that stands in a text as a word of its own, or None."""
-    words = set(re.findall(r"[A-Za-z0-9-]+", text))
+    words = set(WORD.findall(text))
     return next((name for name in names if name in words), None)
 
 
@@ -68,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--repository", type=Path, default=Path(), help="folder of the workflow")
     parser.add_argument("--out", type=Path, required=True, help="archive to write, .tar.gz")
     arguments = parser.parse_args(argv)
-    # Whole numbers are no sign of a patient in a table of numbers.
-    sheet = read_tsv(arguments.sheet)
-    names = sorted({row[key] for row in sheet for key in ("patient", "case") if not row[key].isdigit()})
+    given = {(row[key] or "").strip() for row in read_tsv(arguments.sheet) for key in ("patient", "case")}
+    names = sorted(name for name in given if not COUNT.fullmatch(name))
     files = list(contents(arguments.results, arguments.results / "models", arguments.repository))
     if not files:
         raise InputError(f"There is nothing to publish below {arguments.results}.", "run the study first.")

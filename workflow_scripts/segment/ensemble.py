@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.common.acquired_grid import resample_mask
-from workflow_scripts.common.cli import run
+from workflow_scripts.common.cli import add_case, run
 from workflow_scripts.common.files import read_json
 from workflow_scripts.common.volume import Volume, load_volume, require_same_grid, save_volume
 from workflow_scripts.segment.masks.acquired_grid import write_acquired
@@ -32,8 +32,7 @@ def read_members(paths: Sequence[Path]) -> list[Volume]:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohort", required=True)
-    parser.add_argument("--case", required=True)
+    add_case(parser)
     parser.add_argument("--masks", nargs="+", type=Path, required=True, help="one a model")
     parser.add_argument("--probabilities", nargs="+", type=Path, required=True, help="of the lesion, one a model")
     parser.add_argument("--ncct", type=Path, required=True, help="ingested NCCT: the upright grid")
