@@ -135,7 +135,7 @@ if "model" in config:
         params:
             files=as_options,
             picture=lambda wildcards, output: options({"out-picture": output.get("picture")}),
-            notice=options({"notice": config["notice"]}),
+            notice=lambda wildcards: options({"notice": config["notice"]}),  # a text may hold braces
             code=code("report.new_patient_page"),
         log:
             "<logs>/report/new_patient_page/{cohort}/{case}.log",

@@ -338,6 +338,12 @@ def test_what_snakemake_itself_refuses_is_told(tmp_path):
     assert "rofile" in told
 
 
+def test_what_a_step_says_need_not_be_utf_8(tmp_path):
+    says = r"import os; os.write(1, b' ERROR a.b: caf\xe9 is empty.\n'); raise SystemExit(1)"
+    with alone(tmp_path) as lock:
+        assert run_workflow([sys.executable, "-c", says], tmp_path / "log", lock) == ["caf\ufffd is empty."]
+
+
 def test_a_model_whose_settings_this_code_does_not_know_is_refused_before_anything_runs(model, dicom, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
     settings = json.loads((folder / "preprocessing.json").read_text())

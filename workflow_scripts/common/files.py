@@ -18,6 +18,8 @@ import yaml
 from workflow_scripts.common.errors import InputError
 
 PARTIAL, RANDOM_LETTERS = ".partial-", 8  # names of the module tempfile
+UMASK = os.umask(0o077)  # read once: it can only be read by setting it, for other threads too
+os.umask(UMASK)
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~UMASK)
         temporary.replace(path)
     finally:
         os.close(handle)
@@ -201,9 +203,3 @@ def _claim(handle: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -147,7 +147,7 @@ def _read(path: Path) -> Output:
 def read_b_values(path: Path) -> tuple[float, ...]:
     """Return the numbers of a .bval file, s/mm²; none where it is missing, empty, or holds what is no b-value."""
     try:
-        found = tuple(float(word) for word in re.split(r"[\s,;]+", path.read_text().strip()))
+        found = tuple(float(word) for word in re.split(r"[\s,;]+", path.read_text("utf-8").strip()))
     except (OSError, ValueError):
         return ()
     return found if all(0 <= value <= HIGHEST_B for value in found) else ()

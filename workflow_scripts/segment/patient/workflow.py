@@ -25,6 +25,7 @@ from workflow_scripts.study.study import Study
 ROOT = Path(__file__).parents[3]
 LOCK, STUDY, RECORD = "lock", "study.yaml", "snakemake.log"
 UNNAMED = ("new", "patient")  # cohort and case of a single patient, whose steps are told without them
+TEXT = {"encoding": "utf-8", "errors": "replace"}  # what a step says may name a file whose name is not UTF-8
 ERROR = re.compile(r" ERROR [\w.]+: (.*)")
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def run_workflow(words: Sequence[str], record: Path, lock: int) -> list[str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "pass_fds": [lock]}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "pass_fds": [lock], **TEXT}
     errors: dict[str, None] = {}
     started: list[subprocess.Popen] = []
     with (
@@ -180,7 +181,7 @@ def unfinished(words: Sequence[str]) -> set[Path] | None:
 
     One that exists all the same was made before an error, of another scan or with another model.
     """
-    told = subprocess.run([*words, "--summary"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    told = subprocess.run([*words, "--summary"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, **TEXT)
     if told.returncode:
         return None
     rows = csv.DictReader(told.stdout.splitlines(), delimiter="\t")
