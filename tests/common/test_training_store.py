@@ -38,6 +38,14 @@ def test_a_finished_training_comes_back_and_its_checkpoints_go(tmp_path):
     assert [output.read_text() for output in again.outputs] == ["content of weights.pt", "content of curves.tsv"]
 
 
+def test_states_that_a_process_killed_as_it_finished_has_left_go(tmp_path):
+    finish(begin(tmp_path))
+    again = begin(tmp_path)
+    (again.folder / "step-000000004-abc.pt").touch()
+    again.restore()
+    assert not (again.folder / "step-000000004-abc.pt").exists()
+
+
 def test_an_output_that_is_damaged_comes_back_whole(tmp_path):
     training = begin(tmp_path)
     finish(training)

@@ -1,8 +1,11 @@
 import os
 import random
 import resource
+import shutil
 import signal
+import tempfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -175,13 +178,46 @@ def test_damage_anywhere_in_the_file_is_found(tmp_path):
     assert states.load()["step"] == 8
 
 
+@pytest.mark.parametrize("name", ["of another seed", None])
+def test_a_state_of_another_training_is_told_and_not_gone_on_from(tmp_path, caplog, name):
+    """Its file is sound, and its weights would fit."""
+    other, states = States(tmp_path / "other", name), States(tmp_path / "this", "this")
+    for each, step in ((states, 4), (other, 8)):
+        each.save({"step": step}, step)
+        each.wait()
+    foreign = files(tmp_path / "other")[8]
+    shutil.copy(foreign, tmp_path / "this")
+    if name is None:  # of a training without a name
+        assert states.load() == {"step": 8}
+        return
+    assert states.load() == {"step": 4}
+    assert f"{foreign.name} is of another training; falling back" in caplog.text
+    files(tmp_path / "this")[4].unlink()
+    with pytest.raises(InputError, match=rf"or of another training: {foreign.name}\. Remedy: delete"):
+        states.load()
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), {1, 2}, torch.float16, object()])
+def test_a_state_that_could_not_be_read_again_is_refused_by_the_name_of_what_it_holds(tmp_path, value):
+    with pytest.raises(InputError, match=rf"state\['ours'\]\[1\] is a {type(value).__name__}\."):
+        States(tmp_path).save({"ours": [torch.zeros(2), value]}, 4)
+    assert not files(tmp_path)
+
+
+def test_a_number_of_numpy_comes_back_as_one_of_python(tmp_path):
+    states = States(tmp_path)
+    states.save({"numbers": [np.float64(0.5), np.float32(0.5), np.int64(2), np.True_]}, 4)
+    numbers = states.load()["numbers"]
+    assert numbers == [0.5, 0.5, 2, True] and [type(number) for number in numbers] == [float, float, int, bool]
+
+
 def test_when_every_state_is_damaged_the_training_is_not_begun_anew_unasked(tmp_path):
     states = States(tmp_path)
     for step in (4, 8):
         states.save({"step": step}, step)
         states.wait()
         files(tmp_path)[step].write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match=rf"Every saved state is damaged.* delete {tmp_path} to start anew"):
+    with pytest.raises(InputError, match=rf"Every saved state is damaged or .* delete {tmp_path} to start anew"):
         states.load()
 
 
@@ -199,6 +235,17 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(list(tmp_path.iterdir())) == 1 and states.load() == {"step": 4}
+
+
+def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    states = States(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be saved: Permission denied.* get the permission to write into"):
+        states.save({"step": 4}, 4)
+        states.wait()
 
 
 def test_a_long_epoch_is_saved_by_the_clock(run_rule, tmp_path, at_call, monkeypatch, assert_equal_results):

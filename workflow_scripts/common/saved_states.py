@@ -1,15 +1,17 @@
 """The states that a stopped training goes on from."""
 
+import errno
 import io
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ from workflow_scripts.common.training_store import STATES
 log = logging.getLogger(__name__)
 
 GENERATIONS = 2
+TRAINING = "training"  # key of its name
+PLAIN = (int, float, str, bool)
 
 
 class States:
@@ -28,10 +32,13 @@ class States:
 
     Each file's name holds the optimiser steps done and a checksum of its content, since torch loads a file with
     changed weights without a word. States are written in the background; leaving the ``with`` block waits for that.
+
+    Where the ``training`` has a name, each state holds it, and one of another training is not gone on from.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, training: str | None = None) -> None:
         self.folder = folder
+        self._training = training
         self._pool = ThreadPoolExecutor(1, "state")
         self._writing: Future[None] | None = None
         self._last = time.monotonic()
@@ -49,20 +56,23 @@ class States:
         self.wait()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the newest sound state, or None where none was saved.
+        """Return the newest sound state of this training, or None where none was saved.
 
-        Raises `InputError` when states were saved and every one is damaged.
+        Raises `InputError` when states were saved and none is sound and of this training.
         """
         self.wait()
         files = self._newest_first()
         for file in files:
-            content = file.read_bytes()
+            content, fault = file.read_bytes(), "damaged"
             if _checksum(content) in file.name:
-                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            log.warning("%s is damaged; falling back to the state before it", file.name)
+                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+                if state.pop(TRAINING, self._training) == self._training:
+                    return state
+                fault = "of another training"
+            log.warning("%s is %s; falling back to the state before it", file.name, fault)
         if files:
             raise InputError(
-                f"Every saved state is damaged: {', '.join(file.name for file in files)}.",
+                f"Every saved state is damaged or of another training: {', '.join(file.name for file in files)}.",
                 f"delete {self.folder} to start anew.",
             )
         return None
@@ -70,11 +80,14 @@ class States:
     def save(self, state: Mapping[str, Any], step: int) -> None:
         """Copy a state after some optimiser steps and write it while the training goes on.
 
-        Older ones go when it is safely on the disk. Raises what `wait` raises of the state before.
+        Older ones go when it is safely on the disk. Raises what `wait` raises of the state before, and `InputError`
+        for a state that could not be read again: only tensors and plain values are.
         """
         self.wait()
         self._last = time.monotonic()
-        copy = _with_tensors(lambda tensor: tensor.detach().to("cpu", copy=True), dict(state))
+        copy = _copied(dict(state), "state")
+        if self._training is not None:
+            copy[TRAINING] = self._training
         self._writing = self._pool.submit(self._write, copy, step)
 
     def wait(self) -> None:
@@ -100,7 +113,7 @@ class States:
         except OSError as error:
             raise InputError(
                 f"The state after step {step} cannot be saved: {error.strerror}. Earlier ones are intact.",
-                f"make room in {self.folder} and run the same command again.",
+                f"{_remedy(error)} {self.folder}, and run the same command again.",
             ) from error
         # What claims to be newer is damaged, or the training would have gone on from there.
         earlier = [file for file in self._newest_first() if file.name < newest.name]
@@ -111,15 +124,27 @@ class States:
         return sorted(self.folder.glob(STATES), reverse=True)
 
 
-def _with_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """Return nested mappings and sequences with a function of each tensor in the tensor's place."""
+def _copied(tree: Any, where: str) -> Any:
+    """Copy nested mappings and sequences of tensors, onto the CPU, and of plain values, as Python's own types."""
     if isinstance(tree, Tensor):
-        return function(tree)
+        return tree.detach().to("cpu", copy=True)
     if isinstance(tree, Mapping):
-        return {key: _with_tensors(function, branch) for key, branch in tree.items()}
+        return {key: _copied(branch, f"{where}[{key!r}]") for key, branch in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_with_tensors(function, branch) for branch in tree]
-    return tree
+        return [_copied(branch, f"{where}[{place}]") for place, branch in enumerate(tree)]
+    if isinstance(tree, np.generic):
+        tree = tree.item()
+    if tree is None or type(tree) in PLAIN:
+        return tree
+    raise InputError(
+        f"The state of this training cannot be saved: {where} is a {type(tree).__name__}.",
+        "let state_dict() of the method return tensors, numbers, words, and lists and mappings of these alone.",
+    )
+
+
+def _remedy(error: OSError) -> str:
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return "get the permission to write into" if refused else "make room in"
 
 
 def _checksum(content: bytes | memoryview) -> str:

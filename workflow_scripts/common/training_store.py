@@ -14,6 +14,7 @@ a week of training, and a person decides whether changed code needs a new traini
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Training:
         """Put copies of the kept outputs under their names, with the current time, as Snakemake expects of new outputs.
 
         Raises `InputError` when a kept output is missing, damaged or without a checksum; it is not put back then.
+        Saved states go, which a process that was killed as it finished has left.
         """
         checksums = _record_of(self.folder).get("kept", {})
         for output in self.outputs:
@@ -64,15 +66,19 @@ class Training:
                         f"The result of this training, kept in {kept}, is missing, damaged or without a checksum.",
                         "put an intact copy there; or give --config retrain=true to train anew.",
                     )
+        self._remove_states()
 
     def finish(self) -> None:
         """Keep copies of the outputs, record their checksums and remove all saved states."""
         record = self.folder / RECORD
         with replacing_folder(self.folder / FINISHED) as kept:
             for output in self.outputs:
-                shutil.copyfile(output, kept / output.name)
+                _copy_safely(output, kept / output.name)
             checksums = {output.name: file_digest(output) for output in self.outputs}
             write_json(record, {**_record_of(self.folder), "kept": checksums})
+        self._remove_states()
+
+    def _remove_states(self) -> None:
         for entry in self.folder.iterdir():
             if entry.is_dir() and entry.name not in (FINISHED, EVENTS):
                 shutil.rmtree(entry)
@@ -137,6 +143,14 @@ def made_with_other_code(states: Path, code: str) -> list[str]:
         for state, (_, folder) in latest.items()
         if _record_of(folder)["code"][-1] != code
     )
+
+
+def _copy_safely(source: Path, target: Path) -> None:
+    """Copy a file and wait until it is on the disk: after a power failure the states that it came from are gone."""
+    with source.open("rb") as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing)
+        writing.flush()
+        os.fsync(writing.fileno())
 
 
 def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -70,7 +70,8 @@ def train(
     seed
         of the first weights and of each batch and step, whoever makes the batch; a run on the CPU repeats bit by bit
     state
-        folder for saved states and nnU-Net's own files; a training that was cut short goes on from there
+        folder for saved states and nnU-Net's own files, of this training alone: a training that was cut short goes on
+        from there, by the folder's name
     workers
         processes that make the batches, in addition half as many for validation
     cases
@@ -90,7 +91,7 @@ def train(
         _link_dataset(dataset, plans, state / "preprocessed")
         seed_everything(seed)
         trainer = StudyTrainer({**plans, "continue_training": False}, CONFIGURATION, 0, description, device)
-        trainer.configure(settings, keys["train"], keys["validation"], seed, States(state), workers)
+        trainer.configure(settings, keys["train"], keys["validation"], seed, States(state, state.name), workers)
         trainer.initialize()
         if encoder is not None:
             load_encoder(trainer.bare_network, plans, encoder)

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             training = processes.from_first(lambda: open_training(args.state, began, code, outputs, args.retrain))
             trained = None
             if not training.finished:
-                states = States(training.folder)
+                states = States(training.folder, training.folder.name)
                 weights = initial.weights if initial else None
                 trained = pretrain(
                     cohort, architecture(plans), settings, device, args.threads, states, processes, weights
