@@ -25,6 +25,10 @@ from workflow_scripts.report import (
 )
 from workflow_scripts.report.tables.reference import beside
 
+# A reference to anything that is not on the page itself or another page of the report.
+LINKED = r"(?:\.\./)*(?:index\.html|(?:cases/|segmentations/)?[A-Za-z0-9-]+(?:/[A-Za-z0-9-]+)?\.html)"
+OUTSIDE = re.compile(rf"""(?:src|href)\s*=\s*["'](?!data:|#|{LINKED}["'])|https?://|@import|url\(|<script src""")
+
 ROOT = Path(__file__).parents[2]
 CAPTIONS = ROOT / "rules" / "captions"
 PAPER = Path(table.__file__).parent / "tables" / "paper.tsv"

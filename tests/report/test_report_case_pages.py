@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.preprocess.settings import LIMITS
-from tests.report.conftest import OUTSIDE
+from tests.report.parts import OUTSIDE
 from workflow_scripts.common.files import read_json, write_json
 from workflow_scripts.common.stack import Stack
 from workflow_scripts.common.volume import Volume

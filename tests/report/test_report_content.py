@@ -212,7 +212,7 @@ def test_the_checklists_are_whole(list_, items):
 
 
 def test_every_answer_belongs_to_an_item(study):
-    from tests.report.conftest import settings
+    from tests.report.settings import settings
 
     known = dict.fromkeys(("clinical", "comparisons", "interpretation", "failures", "scores"), True)
     answers = checklists.answers_of(settings(), cohorts.cohort_rows(study.rows), known)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.path import Path as MplPath
 from PIL import Image
 
-from tests.report.conftest import settings
+from tests.report.settings import settings
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv, write_tsv
 from workflow_scripts.common.volume import Volume, save_volume

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.report import parts
-from tests.report.conftest import OUTSIDE
-from tests.report.parts import CAPTIONS, FIGURES, KINDS, ROOT
+from tests.report.parts import CAPTIONS, FIGURES, KINDS, OUTSIDE, ROOT
 from workflow_scripts.common.files import read_tsv
 from workflow_scripts.evaluate.measures.agreement import Agreement
 from workflow_scripts.evaluate.measures.comparison import Comparison
