@@ -10,6 +10,7 @@ configfile: f"{REPOSITORY}/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/storage.smk"
 
 
 if config["container"]:
@@ -145,6 +146,9 @@ wildcard_constraints:
     batch=r"\d+",
     modality=r"dwi|adc",
     network=r"synthstrip|synthsr",
+
+
+constrain_storage()
 
 
 # Last of all, when every rule is known.

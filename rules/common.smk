@@ -114,33 +114,6 @@ def of_study(function, **given):
     return of_wildcards
 
 
-def given(of_wildcards):
-    """Mark what a function of wildcards names outside the results: a storage plugin leaves it where it is."""
-
-    def marked(paths):
-        if isinstance(paths, dict):
-            return {name: marked(one) for name, one in paths.items()}
-        if isinstance(paths, list):
-            return [marked(one) for one in paths]
-        return paths if str(paths).startswith(f"{STUDY.results}/") else local(paths)
-
-    return lambda wildcards: marked(of_wildcards(wildcards))
-
-
-def stage_folder(folder):
-    """The folder in which a stage keeps all cases, as a param; many paths are longer than a command line may be.
-
-    A storage plugin gives the inputs of a job other paths, so the folder is where they are.
-    """
-    place = paths.stage_folder(STUDY.results, folder)
-    return lambda wildcards, input: paths.local_folder(place, input)
-
-
-def arm_masks(wildcards, input):
-    """The folder of an arm's masks, as a param."""
-    return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
-
-
 def again(jobs):
     """An input function that names no file, and forces a whole job whose files are gone or newer than its record.
 

@@ -14,9 +14,9 @@ if "phantom" in config:
             output:
                 [
                     (
-                        directory(f"{PHANTOM_ROOT}/{_cohort}/{{case}}/{name}")
+                        local(directory(f"{PHANTOM_ROOT}/{_cohort}/{{case}}/{name}"))
                         if is_folder(name)
-                        else f"{PHANTOM_ROOT}/{_cohort}/{{case}}/{name}"
+                        else local(f"{PHANTOM_ROOT}/{_cohort}/{{case}}/{name}")
                     )
                     for name in _layout.files.values()
                 ],

@@ -56,14 +56,14 @@ rule pretrain_settings:
 rule pretrain:
     """Pretrain an encoder on images without labels."""
     input:
-        unpack(of_study(inputs.pretrain.pretrain)),
+        unpack(given(of_study(inputs.pretrain.pretrain))),
     output:
         encoder="<pretraining>/encoder.pt",
         card="<pretraining>/model_card.md",
         curves="<pretraining>/curves.tsv",
         rankme="<pretraining>/rankme.tsv",
     params:
-        dataset=of_study(inputs.pretrain.pretraining_images),
+        dataset=subpath(input.plans, parent=True),
         # No rule declares the state: Snakemake removes the outputs of a job that failed, and this must outlive it.
         state=lambda wildcards: paths.file(STUDY.results, "state", f"pretrain/{wildcards.pretraining}"),
         initial=of_study(arguments.initial_weights),
@@ -110,12 +110,12 @@ rule pretrain_audit:
 rule pretrain_probe:
     """Predict attributes of heads from what an encoder computes."""
     input:
-        unpack(of_study(inputs.pretrain.probe)),
+        unpack(given(of_study(inputs.pretrain.probe))),
     output:
         skills="<pretraining>/probe.tsv",
         neighbours="<pretraining>/neighbours.tsv",
     params:
-        dataset=of_study(inputs.pretrain.pretraining_images),
+        dataset=subpath(input.cases, parent=True),
         preprocess=stage_folder("preprocessed"),
         probed_splits=config["probe"]["splits"],
         attributes=config["probe"]["attributes"],
@@ -153,7 +153,7 @@ rule pretrain_interpret:
         neighbours="<pretraining>/interpretation/neighbours.tsv",
         slices="<pretraining>/interpretation/slices.npz",
     params:
-        dataset=of_study(inputs.pretrain.pretraining_images),
+        dataset=subpath(input.cases, parent=True),
         perplexity=config["report"]["tsne_perplexity"],
         steps=config["report"]["gradient_steps"],
         seed=config["seed"],

@@ -85,7 +85,7 @@ rule table:
     input:
         summary="<evaluated>/summary.tsv",
         agreement="<evaluated>/agreement.tsv",
-        paper=f"{REPOSITORY}/workflow_scripts/report/tables/paper.tsv",
+        paper=local(f"{REPOSITORY}/workflow_scripts/report/tables/paper.tsv"),
     output:
         tsv=report("<report>/tables/{table}.tsv", caption="captions/table.rst", category="Tables"),
         markdown="<report>/tables/{table}.md",
@@ -209,7 +209,7 @@ rule index:
             for file in ("settings.yaml", "curves.tsv")
         ],
         finetune=[f"<results>/finetune/{arm}/{file}" for arm in STUDY.arms for file in ARM_RECORDS],
-        clinical=config["report"]["clinical"] or [],
+        clinical=local(config["report"]["clinical"] or []),
         audits=[f"<results>/pretrain/{name}/audit.json" for name in STUDY.pretrainings],
         probes=PROBES,
         case_json=inputs.split.case_records(STUDY),
@@ -220,8 +220,8 @@ rule index:
         ],
         tables=TABLE_FILES,
         figures=FIGURE_FILES,
-        captions=[f"{REPOSITORY}/rules/captions/{kind}.rst" for kind in CAPTIONS],
-        requirements=f"{REPOSITORY}/requirements.txt",
+        captions=local([f"{REPOSITORY}/rules/captions/{kind}.rst" for kind in CAPTIONS]),
+        requirements=local(f"{REPOSITORY}/requirements.txt"),
         cohorts=inputs.report.cohort_pages(STUDY),
         segmentations=inputs.report.segmentation_pages(STUDY),
     output:

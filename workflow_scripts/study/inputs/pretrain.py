@@ -18,9 +18,10 @@ def pretraining_images(study: Study, pretraining: str) -> str:
 
 
 def pretrain(study: Study, pretraining: str) -> Named:
-    """Settings, the description of the arrays, and the weights to begin from, if any are given."""
+    """Settings, the arrays and their description, and the weights to begin from, if any are given."""
     folder = pretraining_images(study, pretraining)
     files = {"plans": "plans.json", "fingerprint": "fingerprint.json", "cases": "cases.tsv"}
+    files |= {name: name for name in ("arrays", "companions")}
     settings = file_of(study, "pretraining", "settings.yaml", pretraining=pretraining)
     given = study.pretraining(pretraining).get("initial_weights")
     return {
