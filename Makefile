@@ -12,14 +12,15 @@ quoted = '$(subst ','\'',$(1))'
 # The stamp holds the requirements that are installed, so a second call has nothing to do.
 # TORCH=cpu|cu126|cu130 TORCH_INDEX=address: that build of torch, from an index of yours (docs/gpu.md).
 BUILDS := cpu cu126 cu130
-PINNED_TORCH = $(shell grep '^torch==' requirements.txt)
+# torchvision refuses a torch for another CUDA, so its build changes too.
+PINNED_TORCH = $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 setup:
 	@test -z "$(TORCH)" || test -n "$(TORCH_INDEX)" -a -n "$(filter $(TORCH),$(BUILDS))" || { \
 	  echo "Give TORCH (one of: $(BUILDS)) and TORCH_INDEX, the address that has this build (docs/gpu.md)."; exit 1; }
 	@test -z "$(TORCH)" && cmp -s requirements.txt .venv/installed.txt || { \
 	  { test -x .venv/bin/python || $(PYTHON) -m venv .venv; } && \
 	  python -m pip install --disable-pip-version-check -r requirements.txt \
-	    $(if $(TORCH),"$(PINNED_TORCH)+$(TORCH)" --extra-index-url "$(TORCH_INDEX)") && \
+	    $(if $(TORCH),$(PINNED_TORCH:%="%+$(TORCH)") --extra-index-url "$(TORCH_INDEX)") && \
 	  cp requirements.txt .venv/installed.txt; }
 
 # Ends with what a stranger would do: a model is exported, and segments a head that the study has never seen.

@@ -81,7 +81,8 @@ def test_no_registry_host_and_no_local_path_is_named():
 def test_setup_installs_another_build_of_the_same_torch(build):
     command = ["make", "-n", "setup", f"TORCH={build}", "TORCH_INDEX=address"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert f'"torch=={required()["torch"]}+{build}" --extra-index-url "address"' in shown
+    builds = [f'"{name}=={required()[name]}+{build}"' for name in ("torch", "torchvision")]
+    assert f'{" ".join(builds)} --extra-index-url "address"' in shown
 
 
 @pytest.mark.parametrize("given", [["TORCH=cu126"], ["TORCH=cu99", "TORCH_INDEX=address"]])

@@ -1,6 +1,6 @@
 """A training whose numbers are no longer finite stops, and its last sound state is kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,17 @@ from torch import Tensor
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.pretrain.methods.schedules import values_at
 from workflow_scripts.pretrain.settings import PretrainSettings
+from workflow_scripts.pretrain.views.ahead import tensors_in
+
+
+def as_losses(losses: Tensor, method: str) -> Tensor:
+    """Return what a step has returned; raises `InputError` where it is not losses of shape (N,), without gradients."""
+    if not isinstance(losses, Tensor) or losses.ndim != 1 or losses.requires_grad:
+        raise InputError(
+            f"A step of the method {method!r} returned no losses of shape (N,) without gradients.",
+            "return loss.detach()[None] where there is one.",
+        )
+    return losses
 
 
 def require_finite_losses(losses: Sequence[Tensor], first: int, settings: PretrainSettings) -> None:
@@ -27,18 +38,10 @@ def require_finite_state(state: Mapping[str, Any], step: int, settings: Pretrain
     A gradient that overflows in the last step shows in no loss yet.
     """
     devices: dict[torch.device, list[Tensor]] = {}
-    for tensor in _tensors(state):
+    for tensor in tensors_in(state):
         devices.setdefault(tensor.device, []).append(tensor.isfinite().all())
     if not all(bool(torch.stack(finite).all()) for finite in devices.values()):
         raise _divergence("A weight", step, settings)
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping | list | tuple):
-        for branch in tree.values() if isinstance(tree, Mapping) else tree:
-            yield from _tensors(branch)
 
 
 def _divergence(what: str, step: int, settings: PretrainSettings) -> InputError:

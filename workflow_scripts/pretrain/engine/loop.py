@@ -16,16 +16,16 @@ from workflow_scripts.common.events import Events
 from workflow_scripts.common.interruption import Interrupted, Interruption
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.pretrain.distributed import ALONE, Processes
-from workflow_scripts.pretrain.engine.finite import require_finite_losses, require_finite_state
+from workflow_scripts.pretrain.engine.finite import as_losses, require_finite_losses, require_finite_state
 from workflow_scripts.pretrain.engine.fitting_batch import step_within_memory
-from workflow_scripts.pretrain.methods.method import Method, method_of, start_from
+from workflow_scripts.pretrain.methods.method import Method, make_method, start_from
 from workflow_scripts.pretrain.methods.monitors import rankme, sound_alarm
 from workflow_scripts.pretrain.methods.networks import bytes_of_step, check_patch
 from workflow_scripts.pretrain.methods.schedules import values_at
 from workflow_scripts.pretrain.settings import PATCH_KEYS, PretrainSettings
 from workflow_scripts.pretrain.views.ahead import prepared
 from workflow_scripts.pretrain.views.batches import Purpose, Source
-from workflow_scripts.pretrain.views.scans import Cohort
+from workflow_scripts.pretrain.views.scans import Cohort, require_channels
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ def pretrain(
     scans = cohort.of_splits(settings.splits)
     if not scans:
         raise InputError(f"No case is in splits {list(settings.splits)}.", "change pretrain.splits or the split.")
+    for scan in cohort.scans:
+        require_channels(scan, len(settings.channels))
     if architecture:
         for key, patch in zip(PATCH_KEYS, settings.patch_sizes, strict=False):
             check_patch(architecture, patch, key)
@@ -105,7 +107,7 @@ def pretrain(
             "change pretrain.batch_size or resources.pretrain.gpu.",
         )
     torch.manual_seed(seeds.integer(settings.seed, "pretrain network"))
-    method = method_of(settings.method)(architecture, settings, device, processes)
+    method = make_method(settings, architecture, device, processes)
     step_bytes = bytes_of_step(architecture, settings) if architecture else 0
     if initial is not None:
         start_from(method, initial)
@@ -185,7 +187,8 @@ def train_epoch(
     for step, (batch, inputs) in enumerate(pairs, start=first + done):
         # Views have streams of their own; only a network planned with dropout draws from the global generator.
         torch.manual_seed(seeds.integer(settings.seed, "pretrain step", step))
-        progress.losses.append(step_within_memory(method, batch, inputs, step, settings, processes))
+        losses = step_within_memory(method, batch, inputs, step, settings, processes)
+        progress.losses.append(as_losses(losses, settings.method))
         if len(progress.losses) % FINITE_CHECK_STEPS == 0:
             require_finite_losses(progress.losses, first, settings)
         if settings.save_minutes and saver.due:
@@ -269,13 +272,13 @@ def _loss_columns(name: str, losses: Tensor) -> Row:
 def _report(row: Row, rank: Row, epochs: int) -> None:
     validation = "none" if row["validation_loss"] is None else f"{row['validation_loss']:.4f}"
     log.info(
-        "epoch %d of %d: train loss %.4f, validation loss %s, feature deviation %.3f, RankMe %.1f, "
+        "epoch %d of %d: train loss %.4f, validation loss %s, feature deviation %s, RankMe %.1f, "
         "learning rate %.2e, %.1f images/s, %.1f s",
         row["epoch"] + 1,
         epochs,
         row["train_loss"],
         validation,
-        row["feature_deviation"],
+        f"{row['feature_deviation']:.3f}" if "feature_deviation" in row else "not measured",
         rank["rankme"],
         row["learning_rate"],
         row["images_per_second"],

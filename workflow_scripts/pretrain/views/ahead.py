@@ -1,19 +1,20 @@
 """The next batch is made while the present one is learned from."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from workflow_scripts.pretrain.views.batches import Batch
 
-Inputs = TypeVar("Inputs", bound=tuple | list)
+Inputs = TypeVar("Inputs")
 
 
 def prepared(
     batches: Iterator[Batch], prepare: Callable[[Batch], Inputs], device: torch.device
 ) -> Iterator[tuple[Batch, Inputs]]:
-    """Yield each batch with what ``prepare`` makes of it, a sequence of tensors.
+    """Yield each batch with what ``prepare`` makes of it: tensors, alone or in sequences and mappings.
 
     On a GPU a batch is cut and prepared on a stream of its own, beside the step on the batch before it.
     """
@@ -34,7 +35,16 @@ def _one_ahead(pairs: Iterator[tuple[Batch, Inputs]], device: torch.device) -> I
     while ready is not None:
         batch, inputs = ready
         here.wait_stream(aside)
-        for tensor in (*inputs, *(views.plain for views in batch)):
+        for tensor in (*tensors_in(inputs), *(views.plain for views in batch)):
             tensor.record_stream(here)  # its memory is not used again before a step is done with it
         ready = following()
         yield batch, inputs
+
+
+def tensors_in(tree: Any) -> Iterator[Tensor]:
+    """Yield the tensors of nested mappings and sequences."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for branch in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from tensors_in(branch)

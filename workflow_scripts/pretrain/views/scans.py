@@ -116,19 +116,30 @@ def describe_scan(
     image, mirrored
         arrays of shape (C, z, y, x)
     brain
-        bool, shape (z, y, x)
+        true or above 0 in the brain, shape (z, y, x)
 
-    Raises `InputError` for an empty mask and for shapes that differ.
+    Raises `InputError` for an empty mask, shapes that differ, and values that are no finite numbers.
     """
+    brain = np.asarray(brain) > 0
     shapes = {tuple(image.shape[1:]), brain.shape} | ({tuple(mirrored.shape[1:])} if mirrored is not None else set())
     if len(shapes) != 1:
         raise InputError(f"{name}: image, brain mask and mirrored image differ in shape {shapes}.", _REMAKE)
     if not brain.any():
         raise InputError(f"{name}: the brain mask is empty.", "look at the case's brain_mask.nii.gz or exclude it.")
+    if not all(np.isfinite(array[WHOLE]).all() for array in (image, mirrored) if array is not None):
+        raise InputError(f"{name}: the image holds values that are no finite numbers.", "replace them; " + _REMAKE)
     box = tuple((side.start, side.stop) for side in bounding_box(brain))
     background = background_of(np.asarray(image[WHOLE], np.float32), brain)
     area = brain.sum((1, 2))[slice(*box[0])]
     return Scan(name, split, image, mirrored, box, area, background)
+
+
+def require_channels(scan: Scan, channels: int) -> None:
+    """Raise `InputError` where an image has another number of channels."""
+    for array in (scan.image, scan.mirrored):
+        if array is not None and array.shape[0] != channels:
+            found = f"{scan.name}: the array has {array.shape[0]} channels, the settings name {channels}."
+            raise InputError(found, _REMAKE)
 
 
 def _open_scan(folder: Path, row: dict[str, str], channels: int, symmetry: bool) -> tuple[Scan, str]:
@@ -140,9 +151,8 @@ def _open_scan(folder: Path, row: dict[str, str], channels: int, symmetry: bool)
     if absent:
         raise InputError(f"{name}: {', '.join(absent)} not found in {folder.name}.", _REMAKE)
     (image, brain, *mirrored), digests = zip(*map(read_array, paths), strict=True)
-    if image.shape[0] != channels:
-        raise InputError(f"{name}: the array has {image.shape[0]} channels, the settings name {channels}.", _REMAKE)
-    scan = describe_scan(name, row["split"], image, brain[0] > 0, *mirrored)
+    scan = describe_scan(name, row["split"], image, brain[0], *mirrored)
+    require_channels(scan, channels)
     stored = [StoredArray(path, array.shape) for path, array in zip(paths, (image, brain, *mirrored), strict=True)]
     digest = " ".join(digests)
     return replace(scan, image=stored[0], mirrored=stored[2] if symmetry else None), digest
