@@ -111,7 +111,9 @@ def read_only(place: Place, _: Call) -> Iterator[None]:
     """Take the right to write results away, for as long as the call lasts."""
     if place.mounted:  # root writes wherever a mount lets it
         subprocess.run(["mount", "--bind", place.results, place.results], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", place.results], check=True)
+        remount = ["mount", "-o", "remount,bind,ro", place.results]
+        while subprocess.run(remount, check=False, capture_output=True).returncode:  # a step has just opened a file
+            time.sleep(0.1)
         try:
             yield
         finally:
