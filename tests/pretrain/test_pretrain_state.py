@@ -1,6 +1,5 @@
 import os
 import random
-import resource
 import shutil
 import signal
 import tempfile
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from tests.beside import second_waits
+from tests.full_disk import full_disk
 from tests.stored_arrays import change_voxel, recompress
 from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.files import read_tsv
@@ -226,14 +226,10 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_state(tmp_path):
     states = States(tmp_path)
     states.save({"step": 4}, 4)
     states.wait()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(InputError, match=r"after step 8 cannot be saved: File too large.* make room in"):
-            states.save({"weights": torch.zeros(10_000)}, 8)
-            states.wait()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = pytest.raises(InputError, match=r"after step 8 cannot be saved: File too large.* make room in")
+    with full_disk(20_000), told:
+        states.save({"weights": torch.zeros(10_000)}, 8)
+        states.wait()
     assert len(list(tmp_path.iterdir())) == 1 and states.load() == {"step": 4}
 
 

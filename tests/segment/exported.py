@@ -28,6 +28,10 @@ OWN = {
     "preprocess": {"skull_stripping": {"synthstrip_weights": {"path": "/home/someone/synthstrip.1.pt"}}},
 }
 SPLITS = ("train",) * 5 + ("validation", "test")
+PUBLISHED = {  # of a new patient whose scan is DICOM
+    *("lesion.nii.gz", "lesion.json", "lesion_upright.nii.gz", "agreement.nii.gz", "probability.nii.gz"),
+    *("ncct_upright.nii.gz", "lesion.dcm", "report.html", "report.json", "times.tsv"),
+}
 
 
 def demo_study() -> Study:

@@ -2,11 +2,9 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +15,8 @@ import pydicom
 import pytest
 import yaml
 
-from tests.segment.exported import export
+from tests.full_disk import full_disk
+from tests.segment.exported import PUBLISHED, export
 from tests.slurm.study import merged
 from tests.workflow import ROOT
 from workflow_scripts.common.errors import InputError
@@ -27,22 +26,9 @@ from workflow_scripts.phantom.head import write_scans
 from workflow_scripts.phantom.scanner.scan import build_patient, scan
 from workflow_scripts.segment import new_patient
 from workflow_scripts.segment.model import folder as layout
-from workflow_scripts.segment.model.steps import steps
-from workflow_scripts.segment.patient import results as published
-from workflow_scripts.segment.patient.workflow import alone, command, run_workflow
-from workflow_scripts.study import case_sheet, config_files, paths
+from workflow_scripts.segment.patient.workflow import alone, command
+from workflow_scripts.study import case_sheet, config_files
 
-FILES = {
-    *(
-        "lesion.nii.gz",
-        "lesion.json",
-        "lesion_upright.nii.gz",
-        "agreement.nii.gz",
-        "probability.nii.gz",
-        "ncct_upright.nii.gz",
-    ),
-    *("lesion.dcm", "report.html", "report.json", "times.tsv"),
-}
 TILTED = "I04"
 LEFT_OUT = 3  # from the bottom: one gap is twice as wide
 
@@ -80,28 +66,8 @@ def result(model, dicom, tmp_path_factory) -> Path:
     return out
 
 
-def test_a_step_is_told_when_it_begins_with_its_case():
-    printed = """
-Building DAG of jobs...
-[Sat Nov 28 09:57:10 2026]
-localrule template:
-    output: template.nii.gz
-    resources: tmpdir=<TBD>
-[Sat Nov 28 09:57:11 2026]
-rule prepare_mri:
-    input: ingest/A/S-1/dwi.nii.gz
-    wildcards: cohort=A, case=S-1, modality=dwi
-    threads: 2
-    resources: mem_mb=2500
-Finished jobid: 3 (Rule: prepare_mri)
-localrule new_patients:
-    resources: tmpdir=/tmp
-"""
-    assert list(steps(printed.splitlines())) == ["template", "prepare_mri of A/S-1"]
-
-
 def test_all_files_come_out_and_nothing_else(result):
-    assert {path.name for path in result.iterdir()} == {*FILES, "report.dcm"}
+    assert {path.name for path in result.iterdir()} == {*PUBLISHED, "report.dcm"}
 
 
 def test_the_page_is_in_the_study_of_the_images_as_a_picture(result, dicom):
@@ -172,7 +138,7 @@ def test_a_broken_run_leaves_no_result_and_the_same_command_goes_on(model, dicom
     again = call(*words)
     assert again.returncode == 0, again.stderr
     assert "step template" not in again.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == PUBLISHED
 
 
 def test_a_model_that_cannot_be_used_is_refused_before_anything_runs_and_leaves_nothing(model, dicom, tmp_path):
@@ -187,61 +153,6 @@ def test_a_model_that_cannot_be_used_is_refused_before_anything_runs_and_leaves_
         with pytest.raises(InputError, match=message):
             new_patient.main(["--dicom", str(dicom), *words, "--out", str(tmp_path / "out")])
         assert not (tmp_path / "out").exists()
-
-
-def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    work = tmp_path / "out" / ".work"
-    work.mkdir(parents=True)
-    with alone(work), pytest.raises(InputError, match=rf"Another run .*process {os.getpid()} on "):
-        new_patient.main(
-            ["--dicom", str(tmp_path / "a"), "--model", str(tmp_path / "b"), "--out", str(tmp_path / "out")]
-        )
-    assert [path.name for path in work.iterdir()] == ["lock"]
-
-
-def test_nothing_of_an_earlier_scan_stays_beside_a_result_and_other_files_do(tmp_path):
-    results, out = tmp_path / "results", tmp_path / "out"
-    made = Path(paths.file(str(results), "patient", cohort="new", case="patient"))
-    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort="new", case="patient"))
-    dicom = [out / name for name in ("lesion.dcm", "report.dcm")] + [
-        made / name for name in ("lesion.dcm", "report.dcm")
-    ]
-    for file in (*(made / name for name in published.FILES), *dicom, scan, out / "mine.txt"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    (made / published.REPORT).write_text("{}")
-    published.publish(results, "new", "patient", out, ["lesion.dcm"])
-    assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"}
-    published.publish(results, "new", "patient", out, [])
-    assert {path.name for path in out.iterdir()} == {*FILES, "mine.txt"} - {"lesion.dcm"}
-
-
-@contextmanager
-def full_disk(left: int):
-    """While entered, no file may grow beyond so many bytes: what a full disk or a quota says of a write."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_leaves_the_earlier_result_whole(tmp_path):
-    results, out = tmp_path / "results", tmp_path / "out"
-    made = Path(paths.file(str(results), "patient", cohort="new", case="patient"))
-    scan = Path(paths.file(str(results), "ingested", "ncct.nii.gz", cohort="new", case="patient"))
-    for file in (*(made / name for name in published.FILES), scan):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(bytes(100))
-    (made / published.REPORT).write_text("{}")
-    published.publish(results, "new", "patient", out, [])
-    whole = {path.name: path.read_bytes() for path in out.iterdir()}
-    (made / published.REPORT).write_text(json.dumps({"side": "left" * 10**5}))
-    with full_disk(10**5), pytest.raises(OSError, match="File too large"):
-        published.publish(results, "new", "patient", out, [])
-    assert whole.keys() == FILES - {"lesion.dcm"}
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
 def test_a_disk_that_cannot_hold_the_model_leaves_nothing(model, dicom, tmp_path):
@@ -298,28 +209,6 @@ def test_a_path_of_another_kind_than_was_said_is_refused_before_anything_runs(mo
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("words", [["--cores", "0"], ["--cores", "-1"], ["--cores", "some"], ["--memory-gb", "four"]])
-def test_a_number_that_is_none_is_refused(words, capsys):
-    with pytest.raises(SystemExit):
-        new_patient.main(["--dicom", "a", "--model", "b", "--out", "c", *words])
-    assert words[1] in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["--dicom", "--model", "--out"])
-def test_an_empty_path_is_refused_and_not_taken_for_the_folder_of_the_call(name, capsys):
-    """As of a variable of the shell that is not set."""
-    given = {"--dicom": "a", "--model": "b", "--out": "c"} | {name: ""}
-    with pytest.raises(SystemExit):
-        new_patient.main([word for pair in given.items() for word in pair])
-    assert f"{name}: the path is empty" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("given", ["--nifti", "--cases"])
-def test_a_series_without_a_dicom_folder_is_refused_and_not_passed_over(given):
-    with pytest.raises(InputError, match="--series chooses"):
-        new_patient.main([given, "a", "--model", "b", "--out", "c", "--series", "3"])
-
-
 def test_on_a_cluster_the_networks_are_the_only_step_that_asks_for_a_gpu(model, dicom, tmp_path):
     words = ["--dicom", str(dicom), "--model", str(model), "--out", str(tmp_path / "out"), "--with-report"]
     words += ["--profile", "slurm"]
@@ -329,19 +218,6 @@ def test_on_a_cluster_the_networks_are_the_only_step_that_asks_for_a_gpu(model, 
     asked = {block.split(":")[0]: "gpu=1" in block for block in told.split("rule ")[1:]}
     assert {"brain_mask", "apply_model", "dicom_seg", "dicom_report"} < asked.keys()
     assert [step for step, gpu in asked.items() if gpu] == ["run_networks"]
-
-
-def test_what_snakemake_itself_refuses_is_told(tmp_path):
-    words = command(tmp_path, "1", "no-such-profile", None)
-    with alone(tmp_path) as lock:
-        (told,) = run_workflow(words, tmp_path / "log", lock)
-    assert "rofile" in told
-
-
-def test_what_a_step_says_need_not_be_utf_8(tmp_path):
-    says = r"import os; os.write(1, b' ERROR a.b: caf\xe9 is empty.\n'); raise SystemExit(1)"
-    with alone(tmp_path) as lock:
-        assert run_workflow([sys.executable, "-c", says], tmp_path / "log", lock) == ["caf\ufffd is empty."]
 
 
 def test_a_model_whose_settings_this_code_does_not_know_is_refused_before_anything_runs(model, dicom, tmp_path):
