@@ -73,9 +73,11 @@ class Training:
         record = self.folder / RECORD
         with replacing_folder(self.folder / FINISHED) as kept:
             for output in self.outputs:
-                _copy_safely(output, kept / output.name)
+                shutil.copyfile(output, kept / output.name)
+                _wait_for_disk(kept / output.name)
             checksums = {output.name: file_digest(output) for output in self.outputs}
             write_json(record, {**_record_of(self.folder), "kept": checksums})
+            _wait_for_disk(record)
         self._remove_states()
 
     def _remove_states(self) -> None:
@@ -145,14 +147,6 @@ def made_with_other_code(states: Path, code: str) -> list[str]:
     )
 
 
-def _copy_safely(source: Path, target: Path) -> None:
-    """Copy a file and wait until it is on the disk: after a power failure the states that it came from are gone."""
-    with source.open("rb") as reading, target.open("wb") as writing:
-        shutil.copyfileobj(reading, writing)
-        writing.flush()
-        os.fsync(writing.fileno())
-
-
 def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first differences of two nested mappings in words, and the number of further ones."""
     found = list(differences(old, new))
@@ -198,6 +192,12 @@ def _is_worth_keeping(training: Path) -> bool:
 
 def _digest(description: Mapping[str, Any]) -> str:
     return bytes_digest(json.dumps(description, sort_keys=True).encode())[:16]
+
+
+def _wait_for_disk(file: Path) -> None:
+    """Wait until a file is on the disk: after a power failure the states that it came from would be gone."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _short(value: Any) -> str:
