@@ -69,6 +69,16 @@ def test_loaded_encoder_gives_identical_features_with_every_key_taken(plans, pre
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_an_encoder_with_a_weight_that_is_no_number_is_refused(plans, pretrained, value):
+    weights = pretrained.state_dict()
+    last = list(weights)[-1]
+    weights[last].view(-1)[-1] = value
+    network = build_network(plans, 1, 2, deep_supervision=True)
+    with pytest.raises(InputError, match="hold values that are no finite numbers"):
+        load_encoder(network, plans, {"state_dict": weights, "architecture": architecture(plans)})
+
+
 def test_decoder_works_on_the_loaded_encoder_itself(plans, pretrained):
     network = build_network(plans, 1, 2, deep_supervision=True)
     load_encoder(network, plans, {"state_dict": pretrained.state_dict(), "architecture": architecture(plans)})

@@ -14,6 +14,7 @@ import torch
 
 from tests.finetune.trainings import SETTINGS, train
 from tests.kills import killed_in
+from workflow_scripts.common.errors import InputError
 from workflow_scripts.common.interruption import Interrupted
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.finetune.finetune import model_of
@@ -120,6 +121,26 @@ def test_a_damaged_newest_state_is_told_and_the_one_before_gives_the_same_result
     newest.write_bytes(content)
     assert_equal(train(dataset, tmp_path), uninterrupted)
     assert f"{newest.name} is damaged; falling back" in caplog.text
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_weights_that_are_no_numbers_stop_the_training_with_its_last_sound_state(
+    dataset, uninterrupted, tmp_path, monkeypatch, number
+):
+    with monkeypatch.context() as spoilt:
+        original, steps = StudyTrainer.train_step, []
+
+        def spoiling(trainer, batch):
+            result = original(trainer, batch)
+            steps.append(1)
+            if len(steps) == number:
+                next(trainer.bare_network.parameters()).data.fill_(torch.nan)
+            return result
+
+        spoilt.setattr(StudyTrainer, "train_step", spoiling)
+        with pytest.raises(InputError, match=r"weight is no finite number in epoch 2, with learning rate 0\.01"):
+            train(dataset, tmp_path)
+    assert_equal(train(dataset, tmp_path), uninterrupted)
 
 
 def test_a_state_holds_tensors_numbers_and_strings_alone(dataset, tmp_path, at_call):

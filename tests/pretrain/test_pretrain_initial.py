@@ -79,9 +79,10 @@ def test_both_networks_of_a_method_begin_from_the_weights_of_a_file(encoder, mak
 def test_every_weight_that_does_not_fit_is_named(encoder, make_settings):
     method = METHODS["desd"](ARCHITECTURE, make_settings(), CPU)
     weights = dict(read_initial(encoder, ARCHITECTURE).weights)
-    first, second, *_ = weights
+    first, second, third, *_ = weights
     weights[first] = weights[first][:, :0]
     weights["stem.weight"] = weights.pop(second)
+    weights[third] = torch.full_like(weights[third], torch.nan)
     before = {name: value.clone() for name, value in method.student.state_dict().items()}
     with pytest.raises(InputError) as told:
         start_from(method, weights)
@@ -89,6 +90,7 @@ def test_every_weight_that_does_not_fit_is_named(encoder, make_settings):
         f"{first} has shape [4, 0, 1, 3, 3], the encoder's [4, 1,",
         f"{second} is missing",
         "has no stem.weight",
+        f"{third} holds values that are no finite numbers",
     ):
         assert words in str(told.value)
     assert all(torch.equal(value, before[name]) for name, value in method.student.state_dict().items())

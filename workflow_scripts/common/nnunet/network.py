@@ -73,7 +73,11 @@ def load_encoder(network: torch.nn.Module, plans: Mapping[str, Any], encoder: Ma
 
 
 def load_weights(encoder: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Fill an encoder; raises `InputError` where a key is missing or left over, or a shape differs."""
+    """Fill an encoder; raises `InputError` for a key that is missing or left over, a shape or no finite number."""
+    if spoilt := [name for name, value in weights.items() if not value.isfinite().all()]:
+        raise InputError(
+            f"The encoder's weights hold values that are no finite numbers ({spoilt[0]}).", "pretrain it anew."
+        )
     try:
         encoder.load_state_dict(weights, strict=True)
     except RuntimeError as error:

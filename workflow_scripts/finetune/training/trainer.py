@@ -20,6 +20,7 @@ from workflow_scripts.common.events import Events
 from workflow_scripts.common.interruption import Interruption
 from workflow_scripts.common.saved_states import States
 from workflow_scripts.finetune.training.batches import numbered_batches
+from workflow_scripts.finetune.training.finite import require_finite_weights
 from workflow_scripts.finetune.training.record import StudyLogger, epoch_rows
 from workflow_scripts.finetune.training.settings import FinetuneSettings
 
@@ -151,8 +152,8 @@ class StudyTrainer(nnUNetTrainer):
     def run_training(self) -> None:
         """Train as nnU-Net does, from the newest saved state where there is one.
 
-        Raises `Interrupted` on a scheduler's warning, after the running step and with its state saved; and what
-        `States` raises.
+        Raises `Interrupted` on a scheduler's warning, after the running step and with its state saved; `InputError`
+        where a weight is no finite number; and what `States` raises.
         """
         self._resume()
         self.on_train_start()
@@ -172,7 +173,11 @@ class StudyTrainer(nnUNetTrainer):
         while len(self.losses) < self.num_iterations_per_epoch:
             self.losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
             self._save_if(self.save_minutes > 0 and self.states.due(self.save_minutes))
+        self._require_finite()
         self.on_train_epoch_end([{"loss": np.array(loss, np.float32)} for loss in self.losses])
+
+    def _require_finite(self) -> None:
+        require_finite_weights(self.bare_network, self.current_epoch, self.initial_lr)
 
     def _validate(self) -> None:
         outputs = []
@@ -285,6 +290,7 @@ class StudyTrainer(nnUNetTrainer):
     def _save_if(self, due: bool) -> None:
         warned = self.interruption.requested
         if due or warned:
+            self._require_finite()
             # The validation of an epoch counts as one step more.
             done = self.current_epoch * (self.num_iterations_per_epoch + 1) + len(self.losses)
             self.states.save(self.state_dict(), done)

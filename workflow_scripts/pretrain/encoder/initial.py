@@ -63,13 +63,16 @@ def read_initial(path: Path, architecture: Mapping[str, Any]) -> InitialWeights:
 
 
 def require_fitting(weights: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> None:
-    """Raise `InputError`, which names the weights, where keys or shapes are not those of an encoder's state."""
+    """Raise `InputError`, which names the weights, for other keys or shapes than an encoder's, and for NaN."""
     problems = [f"{key} is missing" for key in encoder.keys() - weights.keys()]
     problems += [f"the encoder has no {key}" for key in weights.keys() - encoder.keys()]
     problems += [
         f"{key} has shape {list(weights[key].shape)}, the encoder's {list(encoder[key].shape)}"
         for key in encoder.keys() & weights.keys()
         if weights[key].shape != encoder[key].shape
+    ]
+    problems += [
+        f"{key} holds values that are no finite numbers" for key in weights if not weights[key].isfinite().all()
     ]
     if problems:
         problems = sorted(problems)
