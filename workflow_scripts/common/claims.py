@@ -97,7 +97,7 @@ class Claim:
     def _told(self, record: str) -> str:
         holder = _parsed(record)
         process, host, job = (holder.get(name) for name in ("process", "host", "job"))
-        who, end = "another process", f"fuser -k {shlex.quote(str(self._path))}, on its machine"
+        who, end = "another process", f"find it on its machine with fuser {shlex.quote(str(self._path))}"
         if process:
             who, end = f"process {process} on {host}, since {holder.get('since')},", f"kill {process}, on {host}"
         return (
@@ -164,12 +164,18 @@ def _runs(holder: dict[str, Any]) -> bool:
 
 
 def _kernel() -> str:
-    """What tells a running machine from others, also from containers of the same name on others."""
-    return BOOT.read_text().strip() if BOOT.exists() else platform.node()
+    """What tells a running machine from others, also from one of the same name."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return platform.node()
 
 
 def _namespace() -> str:
-    return str(NAMESPACE.readlink()) if NAMESPACE.exists() else ""
+    try:
+        return str(NAMESPACE.readlink())
+    except OSError:
+        return ""
 
 
 BEGAN = time.strftime("%Y-%m-%d %H:%M:%S")
