@@ -58,6 +58,7 @@ def test_its_file_does_not_claim_the_planned_network_and_is_refused_where_that_i
 
 
 CLASSES = """
+from workflow_scripts.pretrain.methods.desd import Distillation
 
 class NoArguments(Agreement):
     def __init__(self):
@@ -91,6 +92,16 @@ class NoMonitor(Agreement):
         return {}
 
 
+class Planned(Distillation):
+    pass
+
+
+class OtherStrides(Distillation):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        next(layer for layer in self.encoder.modules() if isinstance(layer, nn.Conv3d)).stride = (2, 1, 1)
+
+
 number = 3
 """
 
@@ -122,6 +133,18 @@ def test_a_class_that_is_no_method_is_told_before_it_trains(run_rule, name, told
 def test_a_method_needs_no_monitor_and_may_take_what_it_likes(run_rule):
     folder = run_rule(method="my_methods:NoMonitor", epochs=1)
     assert (folder / "encoder.pt").exists()
+
+
+@pytest.mark.usefixtures("my_methods")
+@pytest.mark.parametrize(
+    ("name", "claimed"), [("Planned", "PlainConvUNet"), ("OtherStrides", "my_methods:OtherStrides")]
+)
+def test_an_encoder_whose_weights_would_fit_claims_the_planned_network_only_where_it_computes_the_same(
+    run_rule, name, claimed
+):
+    folder = run_rule(method=f"my_methods:{name}", epochs=1)
+    named = read_encoder(folder / "encoder.pt")["architecture"]["network_class_name"]
+    assert named.rpartition(".")[2] == claimed
 
 
 def test_a_batch_is_kept_for_the_step_whatever_the_method_makes_of_it():

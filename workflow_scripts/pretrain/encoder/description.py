@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from workflow_scripts.common.digests import bytes_digest
 from workflow_scripts.common.nnunet.fingerprint import INTENSITIES
@@ -22,6 +23,7 @@ METHODS = {
 PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
 
 
+@torch.no_grad()
 def describe(
     encoder: nn.Module,
     settings: PretrainSettings,
@@ -97,7 +99,31 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
 
 def _architecture(encoder: nn.Module, plans: Mapping[str, Any], settings: PretrainSettings) -> dict[str, Any]:
     planned = architecture(plans)
-    wanted = build_encoder(planned, len(settings.channels)).state_dict()
-    if {name: value.shape for name, value in encoder.state_dict().items()} == {n: v.shape for n, v in wanted.items()}:
+    if _is_planned(encoder, planned, settings):
         return planned
     return {"network_class_name": settings.method, "arch_kwargs": {}, "_kw_requires_import": []}
+
+
+def _is_planned(encoder: nn.Module, planned: Mapping[str, Any], settings: PretrainSettings) -> bool:
+    """Whether an encoder is the one that nnU-Net planned; of a method of one's own, whether it computes the same.
+
+    Strides and activations show neither in the names nor in the shapes of weights.
+    """
+    wanted, weights = build_encoder(planned, len(settings.channels)), encoder.state_dict()
+    if {name: value.shape for name, value in weights.items()} != {n: v.shape for n, v in wanted.state_dict().items()}:
+        return False
+    if settings.method in METHODS:
+        return True
+    wanted.load_state_dict(weights)
+    device = next(encoder.parameters()).device
+    views = torch.randn(1, len(settings.channels), *settings.patch_size, generator=torch.Generator().manual_seed(0))
+    try:
+        found, expected = (network.to(device).eval()(views.to(device)) for network in (encoder, wanted))
+        return len(found) == len(expected) and all(map(_alike, found, expected))
+    except Exception:  # noqa: BLE001 - the network of someone else may fail in any way, and is not the planned one then
+        return False
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    # Wide enough for other kernels and TF32.
+    return found.shape == expected.shape and bool(torch.dist(found, expected) <= 0.01 * expected.norm())
