@@ -190,6 +190,7 @@ def test_a_state_of_another_training_is_told_and_not_gone_on_from(tmp_path, capl
     if name is None:  # of a training without a name
         assert states.load() == {"step": 8}
         return
+    assert States(tmp_path / "this").load() == {"step": 8}, "who names no training reads any"
     assert states.load() == {"step": 4}
     assert f"{foreign.name} is of another training; falling back" in caplog.text
     files(tmp_path / "this")[4].unlink()

@@ -66,7 +66,8 @@ class States:
             content, fault = file.read_bytes(), "damaged"
             if _checksum(content) in file.name:
                 state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-                if state.pop(TRAINING, self._training) == self._training:
+                name = state.pop(TRAINING, None)
+                if self._training is None or name in (None, self._training):
                     return state
                 fault = "of another training"
             log.warning("%s is %s; falling back to the state before it", file.name, fault)
