@@ -225,12 +225,24 @@ def targets(stage):
     return of_study(stage_files, stage=stage)
 
 
-def asked_of_steps(call):
-    """What a call asks for, and what of it is made by steps that are no jobs of a study of whole jobs."""
-    names = {r.name for r in workflow.rules}
-    asked = [*(call.targets or ["all"]), *(str(name) for name in call.forcerun or [] if str(name) not in names)]
-    of_steps = {r for r in workflow.rules if any(r.name in steps.names(those) for those in steps.WHOLE_JOBS.values())}
-    return asked, [name for name in asked if name == "all_ingest" or any(r.is_producer(name) for r in of_steps)]
+def check_jobs_when_known():
+    """Stop before the first job where single steps make files that other jobs make or read by their record."""
+    build = workflow._build_dag
+
+    def build_and_check():
+        build()
+        running = [job for job in workflow.dag.jobs if workflow.dag.needrun(job) and job.output]
+        running.sort(key=lambda job: job.rule.name not in steps.WHOLE_JOBS)  # the message names them before others
+        single = {}
+        for kind, record in ((steps.CASE_STEPS, case_jobs.record), (steps.BATCH_STEPS, batch_jobs.record_of_case)):
+            alone = [job for job in running if job.rule.name in steps.names(kind)]
+            single |= {of_study(record)(job.wildcards): job.output[0] for job in alone}
+        try:
+            steps.require_alone(single, ((job.rule.name, [*job.input, *job.output]) for job in running))
+        except StudyError as error:
+            raise WorkflowError(str(error)) from None
+
+    workflow._build_dag = build_and_check
 
 
 def check_call():
@@ -273,7 +285,7 @@ def check_call():
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
             steps.require_jobs("--forcerun", call.forcerun or [], together=True)
-            steps.require_alone(*asked_of_steps(call))
+            check_jobs_when_known()
             removing = {"--delete-all-output": call.delete_all_output, "--delete-temp-output": call.delete_temp_output}
             steps.require_files_known(removing)
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])

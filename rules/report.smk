@@ -128,6 +128,7 @@ rule case_page:
         thumbnail="<report>/cases/{cohort}/{case}.svg",
     params:
         options=of_study(arguments.case_page),
+        kept=where_kept(of_study(arguments.case_page)),
         code=code("report.case_page"),
     log:
         "<logs>/report/case_page/{cohort}/{case}.log",
@@ -139,7 +140,7 @@ rule case_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.case_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " {params.options:q}"
+        " {params.kept:q}"
         " --out-page {output.page:q} --out-thumbnail {output.thumbnail:q} > {log:q} 2>&1"
 
 
@@ -183,6 +184,7 @@ rule segmentation_page:
         "<report>/segmentations/{cohort}/{case}.html",
     params:
         options=of_study(arguments.segmentation_page),
+        kept=where_kept(of_study(arguments.segmentation_page)),
         code=code("report.segmentation_page"),
     log:
         "<logs>/report/segmentation_page/{cohort}/{case}.log",
@@ -194,7 +196,7 @@ rule segmentation_page:
         "../envs/report.yaml"
     shell:
         "python -m workflow_scripts.report.segmentation_page --cohort={wildcards.cohort} --case={wildcards.case}"
-        " --splits {input.splits:q} {params.options:q} --out {output:q} > {log:q} 2>&1"
+        " --splits {input.splits:q} {params.kept:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule index:

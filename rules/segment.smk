@@ -46,7 +46,7 @@ rule ensemble:
         agreement="<segmented>/agreement/{cohort}/{case}.nii.gz",
         probability="<segmented>/probability/{cohort}/{case}.nii.gz",
     params:
-        scan=of_study(arguments.scan),
+        scan=where_kept(of_study(arguments.scan)),
         vote=config["segment"]["vote"],
         code=code("segment.ensemble"),
     log:

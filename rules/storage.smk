@@ -34,6 +34,15 @@ def arm_masks(wildcards, input):
     return paths.local_folder(paths.file(STUDY.results, "segmented", arm=wildcards.arm), input)
 
 
+def where_kept(of_wildcards):
+    """A param of arguments, with each file of the results where the job finds it.
+
+    Where they hold settings too, the plain arguments stand beside it: a param of a function of `input` is no reason to run
+    a job again.
+    """
+    return lambda wildcards, input: [paths.local_file(word, input) for word in of_wildcards(wildcards)]
+
+
 def constrain_storage():
     """Let storage plugins know the constraints of wildcards.
 

@@ -171,8 +171,8 @@ def test_options_that_name_a_step_are_told_the_job(study):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("all_ingest", RECORD), f"all_ingest and {RECORD} in one call"),
-        ((RECORD, "--forcerun", f"{PREPROCESSED}/ncct.nii.gz"), f"{PREPROCESSED}/ncct.nii.gz and {RECORD} in one call"),
+        (("all_ingest", RECORD), " and a job of preprocess_case in one call"),
+        ((RECORD, "--forcerun", f"{PREPROCESSED}/ncct.nii.gz"), " and a job of preprocess_case in one call"),
         ((RECORD, "--delete-all-output"), "--delete-all-output: with `jobs: cases`"),
     ],
 )
@@ -180,6 +180,15 @@ def test_what_knows_no_files_of_steps_is_refused(study, options, message):
     """Two jobs of one call would write the same file; files of patients would stay where all were to go."""
     said = snakemake(study, "-n", *options, "--configfile", "mine.yaml", check=False)
     assert said.returncode and message in said.stdout
+
+
+@pytest.mark.usefixtures("made")
+def test_a_step_and_what_it_does_not_touch_are_one_call(study):
+    alone = f"{PREPROCESSED}/resampled_ncct.nii.gz"
+    assert jobs(study, alone, "results/preprocess/weights/synthsr.weights").keys() >= {"resample_ncct", "weights"}
+    snakemake(study, "--touch", RECORD, "--cores", "1", "--configfile", "mine.yaml")
+    said = snakemake(study, "-n", alone, "results/split/splits.tsv", "--configfile", "mine.yaml", check=False)
+    assert said.returncode and f"{alone} and a job of split in one call" in said.stdout
 
 
 def test_a_broken_scan_is_told_by_the_job_and_not_tried_again(study):

@@ -83,6 +83,19 @@ def local_folder(folder: str, files: Iterable[str]) -> str:
     return held[: held.index(inner)] + inner
 
 
+def local_file(file: str, files: Iterable[str]) -> str:
+    """Return where a job finds a file of the results among its ``files``; any other word is returned as it is.
+
+    Examples
+    --------
+    >>> local_file("results/split/splits.tsv", ["cases.tsv", "scratch/fs/results/split/splits.tsv"])
+    'scratch/fs/results/split/splits.tsv'
+    >>> local_file("--splits", ["scratch/fs/results/split/splits.tsv"])
+    '--splits'
+    """
+    return next((str(held) for held in files if f"/{held}".endswith(f"/{file.strip('/')}")), file)
+
+
 def case_folder(stage: Path, cohort: str, case: str) -> Path:
     """Return the folder of a case below the folder of stage ingest or preprocess."""
     return stage / cohort / case

@@ -35,7 +35,7 @@ def training(study: Study, arm: str, seed: str) -> Named:
     budget = study.budgets.get(arm)
     dataset = file_of(study, "arm", "nnunet", arm=budget.arm if budget else arm)
     cases = file_of(study, "training", "cases.tsv", arm=arm, seed=seed) if budget else f"{dataset}/cases.tsv"
-    files = {"plans": "plans.json", "dataset": "dataset.json", "arrays": "arrays"}
+    files = {name: f"{name}.json" for name in ("plans", "dataset", "fingerprint")} | {"arrays": "arrays"}
     inputs = {"cases": cases} | {key: f"{dataset}/{name}" for key, name in files.items()}
     if pretraining := study.arm(arm)["pretraining"]:
         inputs["encoder"] = file_of(study, "pretraining", "encoder.pt", pretraining=pretraining)

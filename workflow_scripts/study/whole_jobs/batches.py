@@ -54,6 +54,11 @@ def record(study: Study, arm: str, cohort: str, batch: str) -> str:
     return file_of(study, "segmented", f"{records.BATCHES}/{cohort}/{batch}.json", arm=arm)
 
 
+def record_of_case(study: Study, arm: str, cohort: str, case: str) -> str:
+    """The record of the batch that a case belongs to."""
+    return record(study, arm, cohort, str(inputs.segment.batch_number(study, study.case(cohort, case))))
+
+
 def changed(study: Study, arm: str, cohort: str, batch: str) -> list[str]:
     """Files of a finished batch that are gone or newer than its record."""
     return records.changed(record(study, arm, cohort, batch), files(study, arm, cohort, batch))

@@ -1,6 +1,6 @@
 """The rules whose jobs a whole job runs, and the digest of their code."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from workflow_scripts.study.code_digest import code_digest
 from workflow_scripts.study.schemas import StudyError
@@ -63,18 +63,23 @@ def require_jobs(option: str, named: Collection[str], together: bool = False) ->
             )
 
 
-def require_alone(asked: Sequence[str], of_steps: Collection[str]) -> None:
-    """Raise `StudyError` where a call asks for files of single steps (``of_steps``) and for others.
+def require_alone(single: Mapping[str, str], jobs: Iterable[tuple[str, Collection[str]]]) -> None:
+    """Raise `StudyError` where single steps run in one call with what makes or reads the same files.
 
-    The others may need whole jobs, which would make the same files at the same time.
+    Parameters
+    ----------
+    single
+        record of a case or batch, to a file that a single step makes anew
+    jobs
+        all jobs that run: rule, files that it reads and makes; a record stands for all files of its case or batch
     """
-    others = [target for target in asked if target not in of_steps]
-    if of_steps and others:
-        alone = next(target for target in asked if target in of_steps)
-        raise StudyError(
-            f"{alone} and {others[0]} in one call: with `jobs: cases` the first is made by single steps, the second "
-            f"may need whole cases or batches, which make the same files. Give two calls, the first for {alone} alone."
-        )
+    for rule, files in jobs:
+        for record in single.keys() & set(files):
+            alone = single[record]
+            raise StudyError(
+                f"{alone} and a job of {rule} in one call: with `jobs: cases` single steps make the first, and {rule} "
+                f"makes or reads files of {record}. Give two calls, the first for {alone} alone."
+            )
 
 
 def require_files_known(options: Mapping[str, bool]) -> None:
