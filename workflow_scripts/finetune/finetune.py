@@ -201,13 +201,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     seed = seeds.integer(arguments.seed, "finetune", arguments.number)
     encoder = read_encoder(arguments.encoder) if arguments.encoder else None
     require_network(arguments.dataset, encoder)
+    began = describe(arguments.dataset, settings, encoder, seed, arguments.threads, arguments.cases)
     with Claim(arguments.state) as claim:
         claim.wait()
-        _train_or_put_back(arguments, settings, parsed, encoder, seed, device)
+        _train_or_put_back(arguments, began, settings, parsed, encoder, seed, device)
 
 
 def _train_or_put_back(
     arguments: argparse.Namespace,
+    began: Mapping[str, Any],
     settings: Mapping[str, Any],
     parsed: FinetuneSettings,
     encoder: Mapping[str, Any] | None,
@@ -216,7 +218,7 @@ def _train_or_put_back(
 ) -> None:
     training = open_training(
         arguments.state,
-        describe(arguments.dataset, settings, encoder, seed, arguments.threads, arguments.cases),
+        began,
         code_digest("finetune.finetune"),
         [arguments.out_checkpoint, arguments.out_curves],
         arguments.retrain,

@@ -91,11 +91,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     outputs = [args.out_encoder, args.out_card, args.out_curves, args.out_rankme]
     with Claim(args.state) as claim:
         with joined(device) as (processes, device):
-            claim.wait(processes.from_first)
             cohort = processes.from_first(
                 lambda: open_cohort(args.dataset, len(settings.channels), settings.symmetry, args.threads)
             )
             began = origin(settings, cohort, plans, initial)
+            claim.wait(processes.from_first)
             training = processes.from_first(lambda: open_training(args.state, began, code, outputs, args.retrain))
             trained = None
             if not training.finished:
