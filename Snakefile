@@ -11,6 +11,7 @@ configfile: f"{REPOSITORY}/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/storage.smk"
+include: "rules/call.smk"
 
 
 if config["container"]:
