@@ -166,7 +166,7 @@ def _runs(holder: dict[str, Any]) -> bool:
 def _kernel() -> str:
     """What tells a running machine from others, also from one of the same name."""
     try:
-        return BOOT.read_text().strip()
+        return BOOT.read_text("utf-8").strip()
     except OSError:
         return platform.node()
 

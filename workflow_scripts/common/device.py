@@ -59,7 +59,7 @@ def _reason() -> str:
 def driver_version() -> str | None:
     """Version of the loaded kernel module; None without one."""
     try:
-        found = re.search(r"\b\d{3,}\.[\d.]+", DRIVER.read_text())
+        found = re.search(r"\b\d{3,}\.[\d.]+", DRIVER.read_text("utf-8"))
     except OSError:
         return None
     return found.group() if found else None

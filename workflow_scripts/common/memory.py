@@ -13,8 +13,8 @@ def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     0 where the system does not tell.
     """
     try:
-        told = re.search(r"^MemAvailable:\s+(\d+) kB", (proc / "meminfo").read_text(), re.MULTILINE)
-        lines = (proc / "self" / "cgroup").read_text().splitlines()
+        told = re.search(r"^MemAvailable:\s+(\d+) kB", (proc / "meminfo").read_text("utf-8"), re.MULTILINE)
+        lines = (proc / "self" / "cgroup").read_text("utf-8").splitlines()
     except OSError:
         return 0
     left = [int(told[1]) * 1024] if told else [0]
@@ -33,7 +33,7 @@ def _room(folder: Path, root: Path) -> list[int]:
     found = []
     for limit, used in _FILES:
         try:
-            found.append(int((folder / limit).read_text()) - int((folder / used).read_text()))
+            found.append(int((folder / limit).read_text("utf-8")) - int((folder / used).read_text("utf-8")))
         except (OSError, ValueError):  # absent, or "max"
             continue
     return found

@@ -90,6 +90,6 @@ def _is_changed(output: Path, record: Path, mark: Path) -> bool:
         changed = max((file.stat().st_mtime for file in files), default=0.0)
         if changed <= record.stat().st_mtime + SLACK_S or mark.exists():
             return False
-        return changed > json.loads(record.read_text())["endtime"] + SLACK_S
+        return changed > json.loads(record.read_text("utf-8"))["endtime"] + SLACK_S
     except (OSError, ValueError, KeyError, TypeError):  # removed, or a record that is being written
         return False

@@ -100,7 +100,7 @@ def _make(place: Path, case: str, make: Callable[[str, Path], None], wait: bool)
 def _claimed(path: Path, wait: bool) -> Iterator[bool]:
     """Hold a lock that ends with this process; yield whether it was free. Where there are no locks, all are free."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

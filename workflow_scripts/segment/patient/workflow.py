@@ -57,7 +57,7 @@ def alone(work: Path) -> Iterator[int]:
 
     Its Snakemake may outlive it, and holds the lock too. So whoever finds it locked is told of both.
     """
-    with (work / LOCK).open("a+") as file:
+    with (work / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
