@@ -39,6 +39,7 @@ TRIALS: Mapping[str, Mapping[str, Any]] = {
         "masking": {"block_size": [8, 8, 8], "fraction": 0.4},
         "augmentation": NO_FLIP,
     },
+    "pasted": MAE | {"method": "tests.benchmarks.transfer.pasted:PastedLesions"},
     "desd_long": {"augmentation": NO_FLIP, "epochs": 36},
     "mae_fine": MAE | {"masking": {"block_size": [2, 4, 4], "fraction": 0.6}},
     "mae_half": MAE | {"masking": {"fraction": 0.5}},

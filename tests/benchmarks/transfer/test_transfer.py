@@ -10,6 +10,8 @@ from tests.benchmarks.transfer import heads, results, skills, stages
 from tests.benchmarks.transfer.heads import NAMES, Head, make_head
 from tests.benchmarks.transfer.sizes import SMALL
 
+PRETRAINED = ("desd_sa", "mae", "desd_masked", "pasted")
+
 
 def write_heads(folder: Path) -> None:
     """In the place of phantoms, which take longer: boxes of noise with a darker box in them."""
@@ -30,11 +32,11 @@ def write_heads(folder: Path) -> None:
 def test_runs_and_goes_on_from_what_it_kept(tmp_path):
     (tmp_path / "heads").mkdir()
     write_heads(tmp_path / "heads")
-    run = ["--small", "--device", "cpu", "--names", "desd_sa", "mae", "desd_masked", "--out", str(tmp_path)]
+    run = ["--small", "--device", "cpu", "--names", *PRETRAINED, "--out", str(tmp_path)]
     command = [sys.executable, "-m", "tests.benchmarks.transfer", *run, "--workers", "1"]
     subprocess.run(command, check=True, capture_output=True)
     table = (tmp_path / "table.md").read_text()
-    names = ("scratch", "supervised", "desd_sa", "mae", "desd_masked")
+    names = ("scratch", "supervised", *PRETRAINED)
     assert all(f"| {budget} | {name} |" in table for budget in (1, 2) for name in names)
     rows = [line.split(" | ")[0] for line in (tmp_path / "skills.md").read_text().splitlines()[2:]]
     assert rows == [f"| {name}" for name in ("moments", "histogram", "untrained", *names[1:])]
