@@ -6,7 +6,7 @@ import sys
 from snakemake.cli import parse_args
 from snakemake.settings.types import DeploymentMethod
 
-from workflow_scripts.study.call import check_targets
+from workflow_scripts.study.call import check_swallowed, check_targets
 from workflow_scripts.study.places import require_safe
 from workflow_scripts.study.targets import require_arms
 from workflow_scripts.study.whole_jobs import ALL_STEPS, FORCED
@@ -69,6 +69,8 @@ def check_call():
             require_safe(call.executor, (REPOSITORY, Path.cwd(), STUDY.results, sys.executable))
         if DeploymentMethod.APPTAINER in call.software_deployment_method and not config["container"]:
             raise StudyError("--sdm apptainer: key container of the configuration names no image (docs/cluster.md, 5).")
+        if not asked:
+            check_swallowed({"--until": call.until, "--omit-from": call.omit_from, "--forcerun": call.forcerun or []}, names)
         if STUDY.case_jobs:
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)

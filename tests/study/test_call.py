@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.workflow import ROOT, demo_arguments, job_counts, snakemake
-from workflow_scripts.study.call import check_call, check_targets
+from workflow_scripts.study.call import check_call, check_swallowed, check_targets
 from workflow_scripts.study.schemas import StudyError
 from workflow_scripts.study.yaml_files import read_mapping
 
@@ -54,6 +54,12 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(tmp_path, name):
     with pytest.raises(StudyError, match=message) as refusal:
         read_mapping(tmp_path / name)
     assert "Mueller" not in str(refusal.value)
+
+
+def test_a_target_that_an_option_took_is_told():
+    with pytest.raises(StudyError, match="--until has taken all_split"):
+        check_swallowed({"--forcerun": [], "--until": ["preprocess_case", "all_split"]}, ["all", "all_split"])
+    check_swallowed({"--until": {"preprocess_case"}}, ["all", "all_split"])
 
 
 def test_numbers_are_those_of_yaml_1_2(tmp_path):

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from workflow_scripts.study.schemas import StudyError
@@ -49,6 +49,16 @@ def check_config(entries: Sequence[str]) -> None:
             raise StudyError(f"--config {entry}: a key inside a section is written --config '{section}={{{written}'.")
         if not re.fullmatch(r"[A-Za-z_][\w-]*\w", key):
             raise StudyError(f"--config {entry}: {key!r} is not the name of a key of the configuration.")
+
+
+def check_swallowed(options: Mapping[str, Iterable[str]], names: Iterable[str]) -> None:
+    """Raise `StudyError` where an option that takes every word which follows it took a named target of the study."""
+    targets = set(names)
+    for option, words in options.items():
+        for name in targets.intersection(words):
+            raise StudyError(
+                f"{option} has taken {name}, and every other word that follows it: write targets before it."
+            )
 
 
 def check_targets(targets: Sequence[str], names: Sequence[str], left_out: Iterable[str], known: Iterable[str]) -> None:
