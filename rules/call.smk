@@ -70,7 +70,9 @@ def check_call():
         if DeploymentMethod.APPTAINER in call.software_deployment_method and not config["container"]:
             raise StudyError("--sdm apptainer: key container of the configuration names no image (docs/cluster.md, 5).")
         if not asked:
-            check_swallowed({"--until": call.until, "--omit-from": call.omit_from, "--forcerun": call.forcerun or []}, names)
+            check_swallowed(
+                {"--until": call.until, "--omit-from": call.omit_from, "--forcerun": call.forcerun or []}, names
+            )
         if STUDY.case_jobs:
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
