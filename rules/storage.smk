@@ -48,8 +48,9 @@ def constrain_storage():
 
     Snakemake 9.27 adds them to the query of an output, from which the plugin for S3 has taken its path before.
     """
-    for one in workflow.rules:
-        for output in one.output:
-            if output.is_storage:
-                output.storage_object.__post_init__()
-        one.update_wildcard_constraints()
+    for one in workflow.modifier.rules:  # not those of a workflow that has this one as a module
+        stored = [output for output in one.output if output.is_storage]
+        for output in stored:
+            output.storage_object.__post_init__()
+        if stored:
+            one.update_wildcard_constraints()
