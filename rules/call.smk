@@ -8,7 +8,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from workflow_scripts.study.call import check_swallowed, check_targets
 from workflow_scripts.study.places import require_safe
-from workflow_scripts.study.targets import require_arms
+from workflow_scripts.study.targets import require_arms, stage_of
 from workflow_scripts.study.whole_jobs import ALL_STEPS, FORCED
 from workflow_scripts.study.working_folder import messages
 
@@ -83,6 +83,6 @@ def check_call():
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
         if not (call.list_rules or call.list_target_rules or call.lint or call.unlock):
             for target in asked or ["all_report"]:
-                require_arms(STUDY, "report" if target == "all" else target.removeprefix("all_"))
+                require_arms(STUDY, stage_of(STUDY, target))
     except StudyError as error:
         raise WorkflowError(str(error)) from None

@@ -123,6 +123,7 @@ def test_messages_come_from_a_call_of_snakemake_without_a_traceback(tmp_path):
     (tmp_path / "cases.tsv").write_text((ROOT / "cases.tsv").read_text().strip() + f"\n{row}\n")
     calls = {
         (): "all_report is empty: no arm of run.arms can be trained on the cohorts of the case sheet (MINE)",
+        ("results/report/index.html",): "all_report is empty: no arm",
         ("--configfile", "twice.yaml"): "twice.yaml, line 2: key 'device' is already in line 1",
         ("--config", "preprocess.spacing_mm=2"): "--config 'preprocess={spacing_mm: 2}'",
         ("all_prepro",): "is all_preprocess meant",

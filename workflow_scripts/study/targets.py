@@ -31,6 +31,14 @@ def require_arms(study: Study, stage: str) -> None:
         )
 
 
+def stage_of(study: Study, target: str) -> str:
+    """Return the stage that a target names, by ``all_<stage>`` or, in a study without arms, by one of its files."""
+    if target == "all":
+        return "report"
+    of_files = () if study.arms or not study.cases else ("evaluate", "report")
+    return next((stage for stage in of_files if target in STAGES[stage](study)), target.removeprefix("all_"))
+
+
 def cohort_files(study: Study, cohort: str) -> list[str]:
     """Return the final images of a cohort's cases."""
     return _final_images(study, study.of_cohort(cohort))
