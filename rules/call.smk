@@ -4,6 +4,7 @@ import io
 import sys
 
 from snakemake.cli import parse_args
+from snakemake.exceptions import InputFunctionException
 from snakemake.settings.types import DeploymentMethod
 
 from workflow_scripts.study.call import check_swallowed, check_targets
@@ -14,23 +15,35 @@ from workflow_scripts.study.working_folder import messages
 
 
 def check_jobs_when_known():
-    """Stop before the first job where single steps make files that other jobs make or read by their record."""
+    """Check the jobs of the call before the first begins; of a target that cannot be, tell the reason alone."""
     build = workflow._build_dag
 
     def build_and_check():
-        build()
-        running = [job for job in workflow.dag.jobs if workflow.dag.needrun(job) and job.output]
-        running.sort(key=lambda job: job.rule.name not in steps.WHOLE_JOBS)  # the message names them before others
-        single = {}
-        for kind, record in ((steps.CASE_STEPS, case_jobs.record), (steps.BATCH_STEPS, batch_jobs.record_of_case)):
-            alone = [job for job in running if job.rule.name in steps.names(kind)]
-            single |= {of_study(record)(job.wildcards): job.output[0] for job in alone}
         try:
-            steps.require_alone(single, ((job.rule.name, [*job.input, *job.output]) for job in running))
-        except StudyError as error:
-            raise WorkflowError(str(error)) from None
+            build()
+        except InputFunctionException as error:
+            reason, _, _ = str(error).partition("\nTraceback:")
+            if "WorkflowError" in reason:  # of `of_study`, to which Snakemake adds lines of these rules
+                raise WorkflowError(reason) from None
+            raise
+        if STUDY.case_jobs:
+            check_jobs()
 
     workflow._build_dag = build_and_check
+
+
+def check_jobs():
+    """Stop where single steps make files that other jobs of the call make or read by their record."""
+    running = [job for job in workflow.dag.jobs if workflow.dag.needrun(job) and job.output]
+    running.sort(key=lambda job: job.rule.name not in steps.WHOLE_JOBS)  # the message names them before others
+    single = {}
+    for kind, record in ((steps.CASE_STEPS, case_jobs.record), (steps.BATCH_STEPS, batch_jobs.record_of_case)):
+        alone = [job for job in running if job.rule.name in steps.names(kind)]
+        single |= {of_study(record)(job.wildcards): job.output[0] for job in alone}
+    try:
+        steps.require_alone(single, ((job.rule.name, [*job.input, *job.output]) for job in running))
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def check_call():
@@ -77,7 +90,6 @@ def check_call():
             steps.require_jobs("--until", call.until)
             steps.require_jobs("--omit-from", call.omit_from)
             steps.require_jobs("--forcerun", call.forcerun or [], together=True)
-            check_jobs_when_known()
             removing = {"--delete-all-output": call.delete_all_output, "--delete-temp-output": call.delete_temp_output}
             steps.require_files_known(removing)
         check_targets(asked, names, STUDY.left_out, [*files, *rules_alone])
@@ -86,3 +98,4 @@ def check_call():
                 require_arms(STUDY, stage_of(STUDY, target))
     except StudyError as error:
         raise WorkflowError(str(error)) from None
+    check_jobs_when_known()

@@ -124,6 +124,9 @@ def test_messages_come_from_a_call_of_snakemake_without_a_traceback(tmp_path):
     calls = {
         (): "all_report is empty: no arm of run.arms can be trained on the cohorts of the case sheet (MINE)",
         ("results/report/index.html",): "all_report is empty: no arm",
+        ("results/preprocess/MINE/C9/case.json",): "no included case MINE/C9",
+        ("results/preprocess/MINE/C9/case.json", "--config", "jobs=steps"): "no included case MINE/C9",
+        ("results/pretrain/MY/encoder.pt",): "'MY' is not an entry of pretrainings",
         ("--configfile", "twice.yaml"): "twice.yaml, line 2: key 'device' is already in line 1",
         ("--config", "preprocess.spacing_mm=2"): "--config 'preprocess={spacing_mm: 2}'",
         ("all_prepro",): "is all_preprocess meant",
