@@ -49,6 +49,18 @@ def test_two_runs_agree_whatever_time_they_took(tmp_path):
     assert whole(one) == whole(other)
 
 
+def test_a_look_at_the_same_scores_again_and_in_another_order_is_no_other_result(tmp_path):
+    head = "arm\tlook\ttime\tcases\tconfig_sha256\tscores_sha256\n"
+    rows = {arm: f"{arm}\t1\t{arm}\t12\t0\tscores of {arm}\n" for arm in "AB"}
+    table, found = tmp_path / "test_looks.tsv", set()
+    for content in (rows["A"] + rows["B"], rows["B"] + rows["A"] + rows["B"].replace("\t1\t", "\t2\t")):
+        table.write_text(head + content)
+        found.add(digest.content_digest(table))
+    assert len(found) == 1
+    table.write_text(head + rows["A"] + rows["B"].replace("scores of B", "others"))
+    assert digest.content_digest(table) not in found
+
+
 def test_another_value_is_another_digest(tmp_path):
     one, other = write_results(tmp_path / "one"), write_results(tmp_path / "other", value=3.0000002)
     assert whole(one) != whole(other)
