@@ -1,5 +1,6 @@
 """What the file of a pretrained encoder says of itself, and the same for people to read."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,8 @@ METHODS = {
     "mae": "masked autoencoding, He et al. 2022, of the whole network; weights of its encoder",
 }
 PACKAGES = ("torch", "nnunetv2", "dynamic-network-architectures")
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -117,10 +120,12 @@ def _is_planned(encoder: nn.Module, planned: Mapping[str, Any], settings: Pretra
     wanted.load_state_dict(weights)
     device = next(encoder.parameters()).device
     views = torch.randn(1, len(settings.channels), *settings.patch_size, generator=torch.Generator().manual_seed(0))
+    expected = wanted.to(device).eval()(views.to(device))
     try:
-        found, expected = (network.to(device).eval()(views.to(device)) for network in (encoder, wanted))
+        found = encoder.eval()(views.to(device))
         return len(found) == len(expected) and all(map(_alike, found, expected))
-    except Exception:  # noqa: BLE001 - the network of someone else may fail in any way, and is not the planned one then
+    except Exception as error:  # noqa: BLE001 - the network of someone else may fail in any way
+        log.warning("The encoder is not taken for the one that nnU-Net planned: it failed (%s)", type(error).__name__)
         return False
 
 
